@@ -1,0 +1,312 @@
+//! The plain types of the control plane. No I/O; shared with the engine contract.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An object identifier as PostgreSQL clients see it: stable for the life of the object, never reused.
+pub type Oid = u32;
+
+/// First OID given to objects that users create, as in PostgreSQL (`FirstNormalObjectId`).
+pub const FIRST_NORMAL_OID: Oid = 16_384;
+/// `pg_catalog`, as PostgreSQL numbers it.
+pub const PG_CATALOG_OID: Oid = 11;
+/// `information_schema` in every database.
+pub const INFORMATION_SCHEMA_OID: Oid = 13_000;
+
+/// A PostgreSQL type with its modifier (`typmod`; -1 means none), e.g. numeric(10,2) or varchar(20).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PgType {
+    pub oid: Oid,
+    pub typmod: i32,
+}
+
+impl PgType {
+    pub const BOOL: PgType = PgType::plain(16);
+    pub const BYTEA: PgType = PgType::plain(17);
+    pub const CHAR: PgType = PgType::plain(18);
+    pub const NAME: PgType = PgType::plain(19);
+    pub const INT8: PgType = PgType::plain(20);
+    pub const INT2: PgType = PgType::plain(21);
+    pub const INT2VECTOR: PgType = PgType::plain(22);
+    pub const INT4: PgType = PgType::plain(23);
+    pub const REGPROC: PgType = PgType::plain(24);
+    pub const TEXT: PgType = PgType::plain(25);
+    pub const OID: PgType = PgType::plain(26);
+    pub const XID: PgType = PgType::plain(28);
+    pub const OIDVECTOR: PgType = PgType::plain(30);
+    pub const JSON: PgType = PgType::plain(114);
+    pub const PG_NODE_TREE: PgType = PgType::plain(194);
+    pub const FLOAT4: PgType = PgType::plain(700);
+    pub const FLOAT8: PgType = PgType::plain(701);
+    pub const UNKNOWN: PgType = PgType::plain(705);
+    pub const ACLITEM: PgType = PgType::plain(1033);
+    pub const BPCHAR: PgType = PgType::plain(1042);
+    pub const VARCHAR: PgType = PgType::plain(1043);
+    pub const DATE: PgType = PgType::plain(1082);
+    pub const TIME: PgType = PgType::plain(1083);
+    pub const TIMESTAMP: PgType = PgType::plain(1114);
+    pub const TIMESTAMPTZ: PgType = PgType::plain(1184);
+    pub const INTERVAL: PgType = PgType::plain(1186);
+    pub const NUMERIC: PgType = PgType::plain(1700);
+    pub const REGCLASS: PgType = PgType::plain(2205);
+    pub const REGTYPE: PgType = PgType::plain(2206);
+    pub const RECORD: PgType = PgType::plain(2249);
+    pub const VOID: PgType = PgType::plain(2278);
+    pub const UUID: PgType = PgType::plain(2950);
+    pub const JSONB: PgType = PgType::plain(3802);
+    pub const REGNAMESPACE: PgType = PgType::plain(4089);
+    pub const REGROLE: PgType = PgType::plain(4096);
+
+    /// The type without a modifier.
+    #[must_use]
+    pub const fn plain(oid: Oid) -> PgType {
+        PgType { oid, typmod: -1 }
+    }
+
+    /// `numeric(precision, scale)`; the modifier is packed as `numeric_typmod_in` does.
+    #[must_use]
+    pub const fn numeric(precision: u8, scale: i8) -> PgType {
+        PgType { oid: 1700, typmod: (((precision as i32) << 16) | ((scale as i32) & 0x7ff)) + 4 }
+    }
+
+    /// `varchar(length)`, length in characters.
+    #[must_use]
+    pub const fn varchar(length: i32) -> PgType {
+        PgType { oid: 1043, typmod: length + 4 }
+    }
+
+    /// `char(length)`, length in characters.
+    #[must_use]
+    pub const fn bpchar(length: i32) -> PgType {
+        PgType { oid: 1042, typmod: length + 4 }
+    }
+
+    /// Precision and scale of a `numeric(p, s)`.
+    #[must_use]
+    pub fn numeric_precision_scale(self) -> Option<(u8, i8)> {
+        let packed = self.typmod.checked_sub(4).filter(|packed| self.oid == 1700 && *packed >= 0)?;
+        let scale = i8::try_from(((packed & 0x7ff) ^ 1024) - 1024).ok()?;
+        Some((u8::try_from((packed >> 16) & 0xffff).ok()?, scale))
+    }
+
+    /// Length in characters of a `varchar(n)` or `char(n)`.
+    #[must_use]
+    pub fn character_length(self) -> Option<i32> {
+        ((self.oid == 1043 || self.oid == 1042) && self.typmod >= 4).then(|| self.typmod - 4)
+    }
+
+    /// The array type over an element type, where PostgreSQL has one that we use.
+    #[must_use]
+    pub fn array_of(element: Oid) -> Option<Oid> {
+        ARRAY_TYPES.iter().find(|(of, _)| *of == element).map(|(_, array)| *array)
+    }
+
+    /// The element type of an array type.
+    #[must_use]
+    pub fn element_of(array: Oid) -> Option<Oid> {
+        ARRAY_TYPES.iter().find(|(_, of)| *of == array).map(|(element, _)| *element)
+    }
+}
+
+/// (element, array) as in PostgreSQL 15's `pg_type`.
+const ARRAY_TYPES: &[(Oid, Oid)] = &[
+    (16, 1000),
+    (17, 1001),
+    (18, 1002),
+    (19, 1003),
+    (20, 1016),
+    (21, 1005),
+    (22, 1006),
+    (23, 1007),
+    (24, 1008),
+    (25, 1009),
+    (26, 1028),
+    (28, 1011),
+    (30, 1013),
+    (114, 199),
+    (700, 1021),
+    (701, 1022),
+    (1033, 1034),
+    (1042, 1014),
+    (1043, 1015),
+    (1082, 1182),
+    (1083, 1183),
+    (1114, 1115),
+    (1184, 1185),
+    (1186, 1187),
+    (1700, 1231),
+    (2205, 2210),
+    (2206, 2211),
+    (2249, 2287),
+    (2950, 2951),
+    (3802, 3807),
+];
+
+/// A login or group role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub oid: Oid,
+    pub name: String,
+    pub superuser: bool,
+    pub login: bool,
+    pub create_db: bool,
+    pub create_role: bool,
+    /// Privileges of the roles it is a member of apply without SET ROLE.
+    pub inherit: bool,
+    /// -1 means no limit.
+    pub connection_limit: i32,
+    /// Seconds since the epoch after which its password is refused.
+    pub valid_until: Option<i64>,
+}
+
+/// `member` belongs to `role`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Membership {
+    pub role: Oid,
+    pub member: Oid,
+    pub admin: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    pub oid: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    pub oid: Oid,
+    pub database: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RelationKind {
+    /// Delta table under the warehouse root; dropping it deletes its files.
+    ManagedTable,
+    /// Delta table under an external location; dropping it leaves its files.
+    ExternalTable,
+    View,
+}
+
+/// A table or a view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    pub oid: Oid,
+    /// OID of its row type in `pg_type`.
+    pub type_oid: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub kind: RelationKind,
+    /// Root URL of the Delta table, `file:///…/` or `s3://…/`; empty for a view.
+    pub location: String,
+    /// In order; positions (`attnum`) count from 1 in this order.
+    pub columns: Vec<Column>,
+    /// Names of the partition columns, in order.
+    pub partition_columns: Vec<String>,
+    pub constraints: Vec<Constraint>,
+    /// The query of a view, as the user wrote it.
+    pub definition: Option<String>,
+    pub comment: Option<String>,
+    /// `ALTER TABLE … SET (…)` / TBLPROPERTIES.
+    pub properties: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub data_type: PgType,
+    pub not_null: bool,
+    /// SQL text of the DEFAULT expression.
+    pub default: Option<String>,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    pub oid: Oid,
+    pub name: String,
+    pub kind: ConstraintKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConstraintKind {
+    /// Enforced on every write; the expression's SQL text.
+    Check(String),
+    /// Informational: column names.
+    PrimaryKey(Vec<String>),
+    /// Informational: column names.
+    Unique(Vec<String>),
+}
+
+/// A URL prefix under which tables of other systems may be registered and files copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalLocation {
+    pub oid: Oid,
+    pub name: String,
+    /// Normalised, ends in `/`.
+    pub url: String,
+    pub owner: Oid,
+}
+
+/// What a grant names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectRef {
+    Database(Oid),
+    Schema(Oid),
+    Relation(Oid),
+    ExternalLocation(Oid),
+}
+
+/// PostgreSQL's privileges, with its one-letter codes in ACLs; `ReadFiles` and `WriteFiles` are Lakegate's, for external locations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Privilege {
+    Select,
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+    References,
+    Trigger,
+    Usage,
+    Create,
+    Connect,
+    Temporary,
+    ReadFiles,
+    WriteFiles,
+}
+
+/// The pseudo-role PUBLIC in grants.
+pub const PUBLIC: Oid = 0;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub object: ObjectRef,
+    /// [`PUBLIC`] or a role.
+    pub grantee: Oid,
+    pub grantor: Oid,
+    pub privilege: Privilege,
+    pub grantable: bool,
+}
+
+/// Three-part name of a relation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelationName {
+    pub database: String,
+    pub schema: String,
+    pub name: String,
+}
+
+impl std::fmt::Display for RelationName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.database, self.schema, self.name)
+    }
+}
+
+/// A shared string, for names that many rows carry.
+pub type Name = Arc<str>;

@@ -1,0 +1,113 @@
+//! What can go wrong in the data plane, as data. The gateway maps each variant to one SQLSTATE.
+
+use thiserror::Error;
+
+/// Messages name SQL objects and values that the statement itself holds, never a path of the server or another role's data.
+#[derive(Debug, Clone, Error)]
+pub enum EngineError {
+    /// PostgreSQL or Delta has it, this engine does not.
+    #[error("{feature} is not supported")]
+    Unsupported { feature: String, hint: Option<String> },
+    /// The statement is wrong in a way found while planning it.
+    #[error("{message}")]
+    Sql { mistake: SqlMistake, message: String, hint: Option<String> },
+    /// A value cannot be what the statement asks.
+    #[error("{message}")]
+    Data { error: DataError, message: String },
+    /// A row breaks a constraint of the table.
+    #[error("{message}")]
+    Constraint { violation: Violation, message: String, table: String },
+    /// A concurrent commit conflicts; nothing of this statement is visible.
+    #[error("could not serialize access due to concurrent update")]
+    Conflict { table: String },
+    /// The store did not say whether the commit happened.
+    #[error("the outcome of the commit to \"{table}\" is unknown")]
+    CommitUnknown { table: String, commit_id: String },
+    /// There is no Delta table at the location.
+    #[error("there is no Delta table at the location")]
+    NotADeltaTable,
+    /// The object store failed; the message carries no credential and no server path.
+    #[error("{message}")]
+    Storage { message: String },
+    /// A file that the table's log names is gone.
+    #[error("a data file of table \"{table}\" is missing")]
+    MissingFile { table: String },
+    /// A checksum or a file's structure is wrong.
+    #[error("{message}")]
+    Corrupted { message: String },
+    /// The statement's share of memory is used up and its operator cannot spill.
+    #[error("out of memory")]
+    OutOfMemory { detail: String },
+    #[error("could not write: no space left on device")]
+    DiskFull,
+    /// A limit of the engine (nesting, columns, size); the message has the number and unit.
+    #[error("{message}")]
+    Limit { limit: Limit, message: String },
+    /// `ExecutionContext::cancel` fired.
+    #[error("canceling statement")]
+    Canceled,
+    /// A bug.
+    #[error("internal error: {message}")]
+    Internal { message: String },
+}
+
+/// PostgreSQL's class 42 and kin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlMistake {
+    Syntax,
+    UndefinedTable,
+    UndefinedColumn,
+    UndefinedFunction,
+    UndefinedParameter,
+    UndefinedObject,
+    AmbiguousColumn,
+    AmbiguousFunction,
+    DuplicateAlias,
+    DuplicateColumn,
+    Grouping,
+    Windowing,
+    DatatypeMismatch,
+    CannotCoerce,
+    IndeterminateDatatype,
+    InvalidColumnReference,
+    InvalidTableDefinition,
+    WrongObjectType,
+    /// A scalar subquery returned more than one row.
+    CardinalityViolation,
+}
+
+/// PostgreSQL's class 22.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataError {
+    DivisionByZero,
+    NumericOutOfRange,
+    InvalidTextRepresentation,
+    InvalidDatetimeFormat,
+    DatetimeOverflow,
+    InvalidTimeZone,
+    InvalidParameterValue,
+    InvalidRegularExpression,
+    InvalidJson,
+    StringTooLong,
+    CharacterNotInRepertoire,
+    InvalidPowerArgument,
+    InvalidLogarithmArgument,
+    InvalidLimit,
+    InvalidOffset,
+    ArraySubscript,
+    NullNotAllowed,
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    NotNull { column: String },
+    Check { constraint: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    StatementTooComplex,
+    TooManyColumns,
+    ProgramLimit,
+}

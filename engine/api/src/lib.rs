@@ -1,0 +1,64 @@
+//! The contract between the control plane and the data plane.
+//!
+//! The gateway hands an engine one [`BoundStatement`] at a time: an AST whose relation names are all three-part, and
+//! exactly the relations that the role may open. The engine plans it, runs it and streams Arrow batches back. An engine
+//! never sees a password, a grant or a key.
+
+mod error;
+mod lookup;
+mod pg_types;
+mod statement;
+
+pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
+pub use lookup::CatalogLookup;
+pub use pg_types::{PG_TYPE_KEY, arrow_field, arrow_type, pg_type};
+pub use statement::{
+    BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
+    RelationSource, RowStream, SessionFacts, TableDescription, Work,
+};
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_schema::{FieldRef, SchemaRef};
+use async_trait::async_trait;
+
+/// A data plane: plans and runs bound statements over Delta tables.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// Plans a statement. Opens the snapshots of the tables it names; reads no data file.
+    async fn prepare(&self, statement: BoundStatement) -> Result<Arc<dyn Prepared>, EngineError>;
+
+    /// Creates the Delta table (version 0, no rows) at `table.location`.
+    async fn create_table(&self, table: NewTable, context: ExecutionContext) -> Result<(), EngineError>;
+
+    /// Reads schema, partitioning and constraints of the Delta table at a root URL, for registering it.
+    ///
+    /// # Errors
+    /// `NotADeltaTable` where there is none; `Unsupported` names the table feature that the reader lacks.
+    async fn describe_table(&self, location: &str) -> Result<TableDescription, EngineError>;
+
+    /// Deletes every object under a managed table's root. Idempotent.
+    async fn drop_table(&self, location: &str) -> Result<(), EngineError>;
+
+    /// Appends rows to the target in one Delta commit, after all of them arrived; constraints are enforced.
+    /// Dropping the future, or `context.cancel`, leaves no row visible.
+    async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError>;
+
+    /// Refuses a warehouse root whose store cannot commit safely (ignores `If-None-Match: *`) or cannot be written.
+    async fn check_store(&self, root: &str) -> Result<(), EngineError>;
+}
+
+/// A planned statement. Planned once, executed any number of times, each on the table versions it was planned against
+/// unless `Engine::prepare` is called again.
+#[async_trait]
+pub trait Prepared: Send + Sync {
+    /// One field a parameter (`$1` first); type `Null` where nothing in the statement fixes it.
+    fn parameters(&self) -> &[FieldRef];
+
+    /// Columns of the result, with PostgreSQL types in the field metadata ([`PG_TYPE_KEY`]); `None` where no rows come back.
+    fn result_schema(&self) -> Option<&SchemaRef>;
+
+    /// Runs it. `parameters`: one array of length 1 a parameter, of the type in [`Prepared::parameters`].
+    async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError>;
+}

@@ -1,0 +1,37 @@
+//! Names behind OIDs, as one role in one session sees them: what `regclass`, `format_type`, `pg_get_userbyid` and
+//! `has_table_privilege` need. Holds no grant that can be enumerated.
+
+use std::fmt::Debug;
+
+use lakegate_catalog::model::Oid;
+
+/// Scoped to the session's database, search path and role.
+pub trait CatalogLookup: Debug + Send + Sync {
+    /// Name of a role; `pg_get_userbyid`, `regrole`.
+    fn role_name(&self, role: Oid) -> Option<String>;
+    fn role_oid(&self, name: &str) -> Option<Oid>;
+    /// (schema, name) of a table, view, index or system relation of the session's database.
+    fn relation_name(&self, relation: Oid) -> Option<(String, String)>;
+    /// By optional schema and name, through the search path where no schema is given; `to_regclass`.
+    fn relation_oid(&self, schema: Option<&str>, name: &str) -> Option<Oid>;
+    /// Found by its unqualified name on the search path; `pg_table_is_visible`.
+    fn relation_is_visible(&self, relation: Oid) -> bool;
+    fn schema_name(&self, schema: Oid) -> Option<String>;
+    fn schema_oid(&self, name: &str) -> Option<Oid>;
+    fn database_name(&self, database: Oid) -> Option<String>;
+    fn database_oid(&self, name: &str) -> Option<Oid>;
+    /// Name of a type other than the built-in ones (row types of relations).
+    fn type_name(&self, oid: Oid) -> Option<(String, String)>;
+    /// Comment on a relation (`column` 0) or one of its columns; `class` is the catalog's OID (`pg_class` 1259 …).
+    fn comment(&self, object: Oid, class: Oid, column: i32) -> Option<String>;
+    /// The query of a view, as `pg_get_viewdef` prints it.
+    fn view_definition(&self, relation: Oid) -> Option<String>;
+    /// As `pg_get_constraintdef` prints it.
+    fn constraint_definition(&self, constraint: Oid) -> Option<String>;
+    /// `privilege` in PostgreSQL's words (`SELECT`, `USAGE` …), `role` `None` for the session's. `None`: no such object.
+    fn has_relation_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool>;
+    fn has_schema_privilege(&self, role: Option<Oid>, schema: Oid, privilege: &str) -> Option<bool>;
+    fn has_database_privilege(&self, role: Option<Oid>, database: Oid, privilege: &str) -> Option<bool>;
+    /// `pg_has_role`: the role is a member of the other (or may SET ROLE to it).
+    fn has_role(&self, role: Option<Oid>, of: Oid, privilege: &str) -> Option<bool>;
+}

@@ -1,0 +1,183 @@
+//! What is handed to an engine, and what comes back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use lakegate_catalog::authorize::AuthorizedTable;
+use lakegate_catalog::model::{PgType, RelationName};
+use sqlparser::ast;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{CatalogLookup, EngineError};
+
+/// Rows as they come; dropping the stream stops the work behind it and frees its memory.
+pub type RowStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
+
+/// A statement whose every relation is bound: nothing outside `relations` can be opened by it.
+#[derive(Debug, Clone)]
+pub struct BoundStatement {
+    pub statement_id: Uuid,
+    pub work: Work,
+    /// Every relation that `work` or a view among these names, once each.
+    pub relations: Vec<BoundRelation>,
+    pub session: Arc<SessionFacts>,
+    /// Types that the client declared for `$1…`; `None` where it left the choice open.
+    pub parameter_types: Vec<Option<PgType>>,
+}
+
+/// All relation names inside are three-part (`database.schema.name`), CTE names excepted.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// SELECT, VALUES, EXPLAIN.
+    Query(Box<ast::Statement>),
+    /// INSERT, UPDATE, DELETE, TRUNCATE of `target`.
+    Change { statement: Box<ast::Statement>, target: RelationName },
+    /// CREATE TABLE AS: columns and rows in one commit. The columns of `table` are empty: they come from the query.
+    /// `with_data` false creates the table without rows.
+    CreateTableAs { table: NewTable, query: Box<ast::Query>, with_data: bool },
+    /// `COPY target [(columns)] FROM 'url'` of Parquet files; `url` was authorised by the gateway.
+    CopyFrom { target: RelationName, columns: Vec<String>, url: String },
+}
+
+#[derive(Debug, Clone)]
+pub struct BoundRelation {
+    pub name: RelationName,
+    pub source: RelationSource,
+}
+
+#[derive(Debug, Clone)]
+pub enum RelationSource {
+    /// A Delta table; what the role may see and do stands in the proof value. `version` pins it (repeatable reads).
+    Table { table: AuthorizedTable, version: Option<u64> },
+    /// A system relation, made by the gateway from its catalog snapshot.
+    Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
+    /// Planned in place; its own relations stand in the same list.
+    View { query: Arc<ast::Query>, columns: Vec<String> },
+}
+
+/// What functions such as `current_user`, `now()` and `current_setting` answer from.
+#[derive(Debug, Clone)]
+pub struct SessionFacts {
+    pub session_user: String,
+    pub current_user: String,
+    pub database: String,
+    /// Existing schemas of the search path in order, `pg_catalog` not included unless named.
+    pub search_path: Vec<String>,
+    /// IANA name or offset, as the setting TimeZone holds it.
+    pub time_zone: String,
+    pub backend_pid: i32,
+    pub client_address: Option<std::net::SocketAddr>,
+    pub server_address: Option<std::net::SocketAddr>,
+    pub statement_time: DateTime<Utc>,
+    pub transaction_time: DateTime<Utc>,
+    pub server_start_time: DateTime<Utc>,
+    /// All settings by lower-case name, as SHOW prints them.
+    pub settings: Arc<BTreeMap<String, String>>,
+    pub lookup: Arc<dyn CatalogLookup>,
+}
+
+/// A managed table to be made.
+#[derive(Debug, Clone)]
+pub struct NewTable {
+    pub name: RelationName,
+    /// Root URL; nothing is there yet.
+    pub location: String,
+    pub columns: Vec<ColumnDefinition>,
+    pub partition_columns: Vec<String>,
+    /// (name, SQL text) of CHECK constraints.
+    pub checks: Vec<(String, String)>,
+    pub comment: Option<String>,
+    /// Delta table properties.
+    pub properties: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnDefinition {
+    pub name: String,
+    pub data_type: PgType,
+    pub not_null: bool,
+}
+
+/// A Delta table as its log describes it.
+#[derive(Debug, Clone)]
+pub struct TableDescription {
+    pub version: u64,
+    pub columns: Vec<ColumnDefinition>,
+    pub partition_columns: Vec<String>,
+    pub checks: Vec<(String, String)>,
+    pub comment: Option<String>,
+    pub properties: BTreeMap<String, String>,
+    pub files: u64,
+    pub bytes: u64,
+    /// Exact when every file has statistics.
+    pub rows: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ExecutionContext {
+    pub statement_id: Uuid,
+    /// Stops planning, reading and writing; a commit in flight is completed or known not to have happened.
+    pub cancel: CancellationToken,
+}
+
+/// A running statement.
+pub enum Execution {
+    Rows {
+        schema: SchemaRef,
+        stream: RowStream,
+        metrics: Arc<ExecutionMetrics>,
+    },
+    /// Done and durable.
+    Done(Outcome),
+}
+
+/// What a change did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub rows: u64,
+    pub bytes_written: u64,
+    pub files_written: u64,
+    /// Delta version that the commit made; `None` where nothing had to be committed.
+    pub version: Option<u64>,
+    /// Columns of a table made by `CreateTableAs`.
+    pub columns: Vec<ColumnDefinition>,
+    pub metrics: MetricsSnapshot,
+}
+
+/// Counted while a statement runs; read at its end.
+#[derive(Debug, Default)]
+pub struct ExecutionMetrics {
+    pub read_files: AtomicU64,
+    pub pruned_files: AtomicU64,
+    pub read_bytes: AtomicU64,
+    pub read_rows: AtomicU64,
+    pub spilled_bytes: AtomicU64,
+}
+
+impl ExecutionMetrics {
+    #[must_use]
+    pub fn snapshot(&self) -> MetricsSnapshot {
+        MetricsSnapshot {
+            read_files: self.read_files.load(Ordering::Relaxed),
+            pruned_files: self.pruned_files.load(Ordering::Relaxed),
+            read_bytes: self.read_bytes.load(Ordering::Relaxed),
+            read_rows: self.read_rows.load(Ordering::Relaxed),
+            spilled_bytes: self.spilled_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MetricsSnapshot {
+    pub read_files: u64,
+    pub pruned_files: u64,
+    pub read_bytes: u64,
+    pub read_rows: u64,
+    pub spilled_bytes: u64,
+}

@@ -1,0 +1,201 @@
+//! The seam between the protocol session ([`crate::wire`], [`crate::session`]) and the SQL front end ([`crate::sql`]).
+//!
+//! The protocol session knows messages, statements, portals and formats; it never looks into SQL. The front end knows
+//! SQL, the catalog and the engine; it never sees a message byte.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{FieldRef, SchemaRef};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use lakegate_catalog::model::{Oid, PgType};
+use tokio_util::sync::CancellationToken;
+
+use crate::sqlstate::SqlError;
+
+/// Rows on their way to a client; dropping the stream stops the statement and records it as canceled.
+pub type ClientRows = BoxStream<'static, Result<RecordBatch, SqlError>>;
+
+/// One statement of a message, parsed once.
+#[derive(Debug, Clone)]
+pub struct ParsedStatement {
+    /// `None` for an empty statement (only white space and comments).
+    pub ast: Option<Arc<sqlparser::ast::Statement>>,
+    /// Its own part of the message, as the client wrote it.
+    pub text: Arc<str>,
+}
+
+/// A statement ready to be described and executed.
+pub trait PreparedSql: Send + Sync {
+    /// One field a parameter; parameters decode into arrays of length 1 of its Arrow type.
+    fn parameters(&self) -> &[FieldRef];
+    /// `None` where no rows come back.
+    fn result_schema(&self) -> Option<&SchemaRef>;
+    /// For the front end to get its own type back.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+/// What a statement answers.
+pub enum Response {
+    /// The row count is appended to the tag word by the session (`SELECT 5`, `FETCH 5`).
+    Rows {
+        schema: SchemaRef,
+        rows: ClientRows,
+        tag: &'static str,
+    },
+    /// The whole command tag, e.g. `INSERT 0 5`, `CREATE TABLE`.
+    Command {
+        tag: String,
+    },
+    Empty,
+    CopyIn {
+        columns: usize,
+        binary: bool,
+        sink: Box<dyn CopySink>,
+    },
+    /// Chunks are CopyData payloads; the last item is followed by CopyDone and `COPY n`, n from `rows`.
+    CopyOut {
+        columns: usize,
+        binary: bool,
+        data: BoxStream<'static, Result<Bytes, SqlError>>,
+        rows: Arc<std::sync::atomic::AtomicU64>,
+    },
+}
+
+/// Takes the payloads of CopyData messages; dropping it without `finish` leaves no row.
+#[async_trait]
+pub trait CopySink: Send {
+    async fn write(&mut self, data: Bytes) -> Result<(), SqlError>;
+    /// CopyDone: commits and gives the command tag.
+    async fn finish(self: Box<Self>) -> Result<String, SqlError>;
+    /// CopyFail, with the client's reason, or the connection ended.
+    async fn fail(self: Box<Self>, reason: &str);
+}
+
+/// As ReadyForQuery tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    Idle,
+    InTransaction,
+    Failed,
+}
+
+/// Things to tell the client between messages.
+#[derive(Debug, Clone)]
+pub enum SessionEvent {
+    /// NoticeResponse; the severity stands in the error value (NOTICE, WARNING …).
+    Notice(SqlError),
+    ParameterStatus {
+        name: &'static str,
+        value: String,
+    },
+    Notification {
+        pid: i32,
+        channel: String,
+        payload: String,
+    },
+}
+
+/// How values are written as text; from the session's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextStyle {
+    pub time_zone: chrono_tz::Tz,
+    /// Set where TimeZone is a fixed offset rather than a named zone, in seconds east of UTC.
+    pub fixed_offset_seconds: Option<i32>,
+    pub date_style: DateStyle,
+    pub date_order: DateOrder,
+    pub interval_style: IntervalStyle,
+    /// `bytea_output`: hex or escape.
+    pub bytea_hex: bool,
+    pub extra_float_digits: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateStyle {
+    Iso,
+    Sql,
+    Postgres,
+    German,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateOrder {
+    Mdy,
+    Dmy,
+    Ymd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntervalStyle {
+    Postgres,
+    PostgresVerbose,
+    SqlStandard,
+    Iso8601,
+}
+
+/// The SQL side of one client's session.
+#[async_trait]
+pub trait SqlSession: Send {
+    /// Splits and parses a message. Extended query refuses more than one itself.
+    fn parse(&mut self, text: &str) -> Result<Vec<ParsedStatement>, SqlError>;
+
+    /// Plans; `declared` are the parameter type OIDs of Parse, 0 where the client leaves the choice open.
+    async fn prepare(&mut self, statement: ParsedStatement, declared: &[Oid]) -> Result<Arc<dyn PreparedSql>, SqlError>;
+
+    /// Runs. The front end re-checks privileges, logs, executes. `cancel` fires on CancelRequest, disconnect and drain.
+    async fn execute(
+        &mut self,
+        statement: &Arc<dyn PreparedSql>,
+        parameters: Vec<ArrayRef>,
+        cancel: CancellationToken,
+    ) -> Result<Response, SqlError>;
+
+    /// End of a simple Query message, or Sync: ends an implicit transaction. `failed`: an error was sent since the last one.
+    async fn end_of_message(&mut self, failed: bool) -> Result<(), SqlError>;
+
+    /// An error outside `execute` (protocol, binding) also fails an open transaction.
+    fn note_error(&mut self);
+
+    fn transaction_status(&self) -> TransactionStatus;
+
+    /// Settings may have changed: ask before each result.
+    fn text_style(&self) -> Arc<TextStyle>;
+
+    /// Notices, ParameterStatus changes and notifications since the last call.
+    fn take_events(&mut self) -> Vec<SessionEvent>;
+
+    /// Client gone or terminated.
+    async fn close(&mut self);
+}
+
+/// Makes SQL sessions for authenticated clients.
+#[async_trait]
+pub trait SqlSessions: Send + Sync + 'static {
+    /// # Errors
+    /// 3D000 no such database, 42501 no CONNECT privilege, 22023 a start-up option is wrong.
+    async fn open(&self, start: SessionStart) -> Result<Box<dyn SqlSession>, SqlError>;
+}
+
+/// What the protocol side knows of a client that has proven its identity.
+#[derive(Debug, Clone)]
+pub struct SessionStart {
+    /// Proof of identity.
+    pub authenticated: lakegate_catalog::auth::Authenticated,
+    pub database: String,
+    /// Start-up parameters other than user and database, `options` already split into its `-c name=value`.
+    pub settings: Vec<(String, String)>,
+    pub backend_pid: i32,
+    pub client_address: Option<std::net::SocketAddr>,
+    pub server_address: Option<std::net::SocketAddr>,
+    pub tls: bool,
+    /// `scram-sha-256`, `scram-sha-256-plus`, `password`.
+    pub auth_method: &'static str,
+}
+
+/// Declared type of a parameter or column as the protocol shows it.
+#[must_use]
+pub fn declared(oid: Oid) -> Option<PgType> {
+    (oid != 0 && oid != PgType::UNKNOWN.oid).then(|| PgType::plain(oid))
+}
