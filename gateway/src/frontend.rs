@@ -22,7 +22,7 @@ pub type ClientRows = BoxStream<'static, Result<RecordBatch, SqlError>>;
 #[derive(Debug, Clone)]
 pub struct ParsedStatement {
     /// `None` for an empty statement (only white space and comments).
-    pub ast: Option<Arc<sqlparser::ast::Statement>>,
+    pub command: Option<Arc<crate::sql::grammar::Command>>,
     /// Its own part of the message, as the client wrote it.
     pub text: Arc<str>,
 }

@@ -1,0 +1,138 @@
+//! Statements: PostgreSQL's as the parser crate has them, and those that it lacks or spells as another system does.
+
+mod external_location;
+mod grant;
+mod role;
+mod table;
+
+use sqlparser::ast;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+pub use external_location::{CreateExternalLocation, DropExternalLocation};
+pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
+pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
+pub use table::CreateTable;
+
+use crate::sqlstate::SqlError;
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub enum Command {
+    Sql(Box<ast::Statement>),
+    CreateTable(Box<CreateTable>),
+    CreateRole(CreateRole),
+    AlterRole(AlterRole),
+    DropRole(DropRole),
+    Grant(Grant),
+    Revoke(Revoke),
+    GrantMembership(GrantMembership),
+    RevokeMembership(RevokeMembership),
+    CreateExternalLocation(CreateExternalLocation),
+    DropExternalLocation(DropExternalLocation),
+}
+
+/// Why a statement did not parse.
+#[derive(Debug)]
+pub enum GrammarError {
+    Parser(ParserError),
+    /// Understood, and refused with a better message than a syntax error.
+    Refused(Box<SqlError>),
+}
+
+impl From<ParserError> for GrammarError {
+    fn from(error: ParserError) -> Self {
+        GrammarError::Parser(error)
+    }
+}
+
+impl From<SqlError> for GrammarError {
+    fn from(error: SqlError) -> Self {
+        GrammarError::Refused(Box::new(error))
+    }
+}
+
+/// Parses one statement from the parser's position; what follows it is the caller's to refuse.
+///
+/// # Errors
+/// Where the parser stopped, or a refusal.
+pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
+    let words = leading_words(parser);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["CREATE", "EXTERNAL", "LOCATION", ..] => external_location::parse_create(parser),
+        ["DROP", "EXTERNAL", "LOCATION", ..] => external_location::parse_drop(parser),
+        ["CREATE", "ROLE" | "USER" | "GROUP", ..] => role::parse_create(parser),
+        ["ALTER", "ROLE" | "USER" | "GROUP", ..] => role::parse_alter(parser),
+        ["DROP", "ROLE" | "USER" | "GROUP", ..] => role::parse_drop(parser),
+        ["GRANT", ..] => grant::parse_grant(parser),
+        ["REVOKE", ..] => grant::parse_revoke(parser),
+        _ => table::parse_sql(parser),
+    }
+}
+
+/// The first words of the statement, upper-cased, as far as they are unquoted words.
+fn leading_words(parser: &Parser) -> Vec<String> {
+    (0..3)
+        .map_while(|ahead| match parser.peek_nth_token(ahead).token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word.value.to_ascii_uppercase()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Consumes an unquoted word that need not be a keyword of the parser crate.
+fn accept_word(parser: &mut Parser, word: &str) -> bool {
+    let found =
+        matches!(&parser.peek_token_ref().token, Token::Word(next) if next.quote_style.is_none() && next.value.eq_ignore_ascii_case(word));
+    if found {
+        parser.next_token();
+    }
+    found
+}
+
+fn accept_words(parser: &mut Parser, words: &[&str]) -> bool {
+    let found = words.iter().enumerate().all(|(ahead, word)| {
+        matches!(parser.peek_nth_token(ahead).token, Token::Word(next) if next.quote_style.is_none() && next.value.eq_ignore_ascii_case(word))
+    });
+    if found {
+        words.iter().for_each(|_| {
+            parser.next_token();
+        });
+    }
+    found
+}
+
+fn expect_word(parser: &mut Parser, word: &str) -> Result<(), ParserError> {
+    if accept_word(parser, word) { Ok(()) } else { parser.expected_ref(word, parser.peek_token_ref()) }
+}
+
+/// An identifier, folded to lower case unless quoted.
+fn parse_name(parser: &mut Parser) -> Result<String, ParserError> {
+    Ok(fold(&parser.parse_identifier()?))
+}
+
+fn parse_if_exists(parser: &mut Parser) -> bool {
+    parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS])
+}
+
+/// PostgreSQL's identifier rule: unquoted names fold to lower case.
+#[must_use]
+pub fn fold(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// The parts of a possibly qualified name, folded.
+///
+/// # Errors
+/// 0A000 for names that are made by function calls.
+pub fn name_parts(name: &ast::ObjectName) -> Result<Vec<String>, SqlError> {
+    name.0
+        .iter()
+        .map(|part| match part {
+            ast::ObjectNamePart::Identifier(ident) => Ok(fold(ident)),
+            ast::ObjectNamePart::Function(_) => Err(SqlError::unsupported("a computed object name")),
+        })
+        .collect()
+}

@@ -1,0 +1,208 @@
+//! Text to AST, once. A message is cut at its top-level semicolons; each part keeps its own text and its offset, so that
+//! error positions count in the client's message.
+
+use std::sync::Arc;
+
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace};
+
+use super::grammar::{self, Command};
+use crate::frontend::ParsedStatement;
+use crate::sqlstate::{SqlError, SqlState};
+
+/// Deepest nesting of expressions and subqueries.
+const NESTING_DEPTH_MAX: usize = 120;
+/// Most tokens of one statement; flat chains of operators become deep trees in the planner.
+const TOKENS_MAX: usize = 2_000_000;
+
+/// Parses a whole message.
+///
+/// # Errors
+/// 42601 with the position of the offending token, 54001 for nesting and size past the limits.
+pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
+    if tokens.len() > TOKENS_MAX {
+        return Err(SqlError::new(SqlState::StatementTooComplex, "statement is too complex")
+            .detail(format!("It has {} tokens; the limit is {TOKENS_MAX}.", tokens.len())));
+    }
+    let offsets = LineOffsets::new(text);
+    let mut statements = Vec::new();
+    for part in tokens.split(|token| token.token == Token::SemiColon) {
+        let significant = part.iter().any(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+        if !significant {
+            continue;
+        }
+        statements.push(parse_part(text, part, &offsets)?);
+    }
+    Ok(statements)
+}
+
+/// Parses the stored query of a view.
+///
+/// # Errors
+/// As [`parse`]; XX001 where the catalog holds something else than one query.
+pub fn parse_query(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
+    let mut statements = parse(text)?;
+    match (statements.pop().and_then(|statement| statement.command), statements.is_empty()) {
+        (Some(command), true) => match Arc::unwrap_or_clone(command) {
+            Command::Sql(statement) => match *statement {
+                sqlparser::ast::Statement::Query(query) => Ok(*query),
+                _ => Err(SqlError::new(SqlState::DataCorrupted, "the stored definition is not a query")),
+            },
+            _ => Err(SqlError::new(SqlState::DataCorrupted, "the stored definition is not a query")),
+        },
+        _ => Err(SqlError::new(SqlState::DataCorrupted, "the stored definition is not one statement")),
+    }
+}
+
+/// Parses one scalar expression, as stored for defaults and checks.
+///
+/// # Errors
+/// 42601.
+pub fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
+    let dialect = PostgreSqlDialect {};
+    Parser::new(&dialect)
+        .with_recursion_limit(NESTING_DEPTH_MAX)
+        .try_with_sql(text)
+        .and_then(|mut parser| parser.parse_expr())
+        .map_err(|error| SqlError::new(SqlState::SyntaxError, error.to_string()))
+}
+
+fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Result<ParsedStatement, SqlError> {
+    let is_significant = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_) | Token::EOF);
+    let start = part.iter().find(is_significant).map_or(0, |token| offsets.byte(text, token.span.start));
+    let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
+    let dialect = PostgreSqlDialect {};
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(NESTING_DEPTH_MAX).with_tokens_with_locations(without_comments(part));
+    let command = grammar::parse_command(&mut parser).and_then(|command| match &parser.peek_token_ref().token {
+        Token::EOF => Ok(command),
+        _ => Err(ParserError::ParserError("end of statement expected".to_owned()).into()),
+    });
+    match command {
+        Ok(command) => {
+            Ok(ParsedStatement { command: Some(Arc::new(command)), text: text.get(start..end).unwrap_or_default().into() })
+        }
+        Err(grammar::GrammarError::Refused(error)) => Err(*error),
+        Err(grammar::GrammarError::Parser(ParserError::RecursionLimitExceeded)) => {
+            Err(SqlError::new(SqlState::StatementTooComplex, "statement is nested too deeply")
+                .detail(format!("The limit is {NESTING_DEPTH_MAX} levels.")))
+        }
+        Err(grammar::GrammarError::Parser(error)) => Err(syntax_error(text, &parser, offsets, end, &error)),
+    }
+}
+
+fn without_comments(part: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    part.iter()
+        .filter(|token| {
+            !matches!(
+                token.token,
+                Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) | Token::EOF
+            )
+        })
+        .cloned()
+        .collect()
+}
+
+/// The token at which the parser stood is the one to name; PostgreSQL's wording.
+fn syntax_error(text: &str, parser: &Parser, offsets: &LineOffsets, end: usize, error: &ParserError) -> SqlError {
+    let explanation = match error {
+        ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
+        ParserError::RecursionLimitExceeded => "",
+    };
+    let (line, column) = located(explanation).unwrap_or_else(|| {
+        let start = parser.peek_token_ref().span.start;
+        (start.line, start.column)
+    });
+    let at = if line == 0 { end } else { offsets.byte(text, Location { line, column }) };
+    let error = match text.get(at..end).and_then(first_token) {
+        Some(token) => SqlError::new(SqlState::SyntaxError, format!("syntax error at or near \"{token}\"")),
+        None => SqlError::new(SqlState::SyntaxError, "syntax error at end of input"),
+    };
+    error.position(character_position(text, at))
+}
+
+/// The parser tells the offending token's place at the end of its message, ` at Line: 3, Column: 7`, and nowhere else.
+fn located(message: &str) -> Option<(u64, u64)> {
+    let (_, place) = message.rsplit_once(" at Line: ")?;
+    let (line, column) = place.split_once(", Column: ")?;
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
+fn first_token(rest: &str) -> Option<String> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, rest).with_unescape(false).tokenize().ok()?;
+    tokens.into_iter().find(|token| !matches!(token, Token::Whitespace(_) | Token::EOF)).map(|token| token.to_string())
+}
+
+fn tokenizer_error(text: &str, error: &TokenizerError) -> SqlError {
+    let offsets = LineOffsets::new(text);
+    let at = offsets.byte(text, error.location);
+    let kind = if error.message.contains("string") {
+        "quoted string"
+    } else if error.message.contains("comment") {
+        "/* comment"
+    } else if error.message.contains("close delimiter") || error.message.contains("close quote") {
+        "quoted identifier"
+    } else if error.message.contains('$') || error.message.contains("dollar") {
+        "dollar-quoted string"
+    } else {
+        return SqlError::new(SqlState::SyntaxError, format!("syntax error: {}", error.message)).position(character_position(text, at));
+    };
+    let near = text.get(at..).unwrap_or_default();
+    SqlError::new(SqlState::SyntaxError, format!("unterminated {kind} at or near \"{near}\"")).position(character_position(text, at))
+}
+
+/// Position as error fields count it: characters from 1.
+fn character_position(text: &str, byte: usize) -> u32 {
+    let characters = text.get(..byte).map_or(0, |before| before.chars().count());
+    u32::try_from(characters + 1).unwrap_or(u32::MAX)
+}
+
+/// Byte offset of each line's start; the tokenizer counts lines from 1 and columns in characters from 1.
+struct LineOffsets(Vec<usize>);
+
+impl LineOffsets {
+    fn new(text: &str) -> Self {
+        LineOffsets(std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    fn byte(&self, text: &str, location: Location) -> usize {
+        let Some(line) = usize::try_from(location.line).ok().and_then(|line| line.checked_sub(1)) else { return text.len() };
+        let Some(start) = self.0.get(line).copied() else { return text.len() };
+        let column = usize::try_from(location.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        text.get(start..).and_then(|rest| rest.char_indices().nth(column)).map_or(text.len(), |(at, _)| start + at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> (String, Option<u32>) {
+        let error = parse(text).unwrap_err();
+        (error.message, error.fields.position)
+    }
+
+    #[test]
+    fn a_message_is_cut_into_its_statements() {
+        let parts = parse("select 1; ; -- nothing\n select ';' as a;").unwrap();
+        assert_eq!(parts.iter().map(|part| &*part.text).collect::<Vec<_>>(), ["select 1", "select ';' as a"]);
+        assert!(parse(" -- only a comment").unwrap().is_empty());
+    }
+
+    #[test]
+    fn syntax_errors_name_the_token_and_its_place() {
+        assert_eq!(error("selec 1"), ("syntax error at or near \"selec\"".to_owned(), Some(1)));
+        assert_eq!(error("select 1 +"), ("syntax error at end of input".to_owned(), Some(11)));
+        assert_eq!(error("select * form t"), ("syntax error at or near \"t\"".to_owned(), Some(15)));
+        assert_eq!(error("select 1;\nselect )"), ("syntax error at or near \")\"".to_owned(), Some(18)));
+        assert_eq!(error("select 'abc").0, "unterminated quoted string at or near \"'abc\"");
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let deep = format!("select {}1{}", "(".repeat(5_000), ")".repeat(5_000));
+        assert_eq!(parse(&deep).unwrap_err().state, SqlState::StatementTooComplex);
+    }
+}
