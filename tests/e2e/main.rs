@@ -1,6 +1,28 @@
 //! The end-to-end tests: one binary, one module a subject.
 
 #[cfg(test)]
+mod authorisation;
+#[cfg(test)]
+mod cancel;
+#[cfg(test)]
+mod delta;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod psql;
+#[cfg(test)]
+mod s3_faults;
+#[cfg(test)]
+mod sealed_log;
+#[cfg(test)]
+mod source_rules;
+#[cfg(test)]
+mod sqlstates;
+#[cfg(test)]
+mod startup;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod types;
 #[cfg(test)]
 mod wire_scripts;

@@ -60,9 +60,7 @@ impl Client {
     pub async fn rows(&self, sql: &str) -> Result<Vec<Vec<String>>, tokio_postgres::Error> {
         let messages = self.client.simple_query(sql).await?;
         let row = |message| match message {
-            SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|index| row.get(index).unwrap_or("∅").to_owned()).collect::<Vec<_>>())
-            }
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|index| row.get(index).unwrap_or("∅").to_owned()).collect::<Vec<_>>()),
             _ => None,
         };
         Ok(messages.into_iter().filter_map(row).collect())

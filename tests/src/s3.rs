@@ -140,10 +140,9 @@ impl Store {
 
     /// The first object makes volumes grow, which takes a while.
     fn warm_up(&self) -> Result<()> {
-        self.make_bucket("warm-up")?;
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            match self.overwrite("warm-up", "object", b"warm") {
+            match self.make_bucket("warm-up").and_then(|()| self.overwrite("warm-up", "object", b"warm")) {
                 Ok(()) => return Ok(()),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => std::thread::sleep(Duration::from_millis(200)),
@@ -166,8 +165,10 @@ pub fn overwrite(filer_port: u16, bucket: &str, key: &str, body: &[u8]) -> Resul
 fn filer(port: u16, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    // A folder is made by a request that has no type.
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/octet-stream\r\n" };
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\nContent-Type: application/octet-stream\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nAccept: application/json\r\n{kind}Content-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes())?;

@@ -58,7 +58,11 @@ impl Options {
 pub enum Start {
     Ready(Server),
     /// It ended before it was ready.
-    Exited { code: i32, stdout: String, stderr: String },
+    Exited {
+        code: i32,
+        stdout: String,
+        stderr: String,
+    },
 }
 
 /// A server that accepts connections.
