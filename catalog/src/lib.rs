@@ -2,7 +2,30 @@
 //!
 //! Holds roles, grants, the table registry, the sealed statement log and the audit log, in SQLite or PostgreSQL.
 //! It never holds a row of table data or of a result. No Arrow, no sockets.
+//!
+//! [`Catalog`] is the way in: readers take its [`Snapshot`] and ask [`authorize`]; changes are its methods ([`ddl`] has their
+//! types); [`auth`] proves identities; [`statement_log`] and [`audit`] keep what happened.
 
+pub mod acl;
+pub mod audit;
 pub mod auth;
 pub mod authorize;
+mod bootstrap;
+mod catalog;
+pub mod data_dir;
+pub mod ddl;
+pub mod error;
+pub mod kek;
+mod keyring;
 pub mod model;
+mod seal;
+pub mod snapshot;
+pub mod statement_log;
+mod store;
+
+pub use bootstrap::{Bootstrap, BootstrapOutcome};
+pub use catalog::{Catalog, CatalogOptions};
+pub use data_dir::DataDirLock;
+pub use error::{CatalogError, ObjectKind};
+pub use kek::Kek;
+pub use snapshot::Snapshot;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// An object identifier as PostgreSQL clients see it: stable for the life of the object, never reused.
 pub type Oid = u32;
 
@@ -14,7 +16,7 @@ pub const PG_CATALOG_OID: Oid = 11;
 pub const INFORMATION_SCHEMA_OID: Oid = 13_000;
 
 /// A PostgreSQL type with its modifier (`typmod`; -1 means none), e.g. numeric(10,2) or varchar(20).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PgType {
     pub oid: Oid,
     pub typmod: i32,
@@ -159,6 +161,13 @@ pub struct Role {
     pub valid_until: Option<i64>,
 }
 
+/// The superuser made at first start; PostgreSQL's `BOOTSTRAP_SUPERUSERID`.
+pub const BOOTSTRAP_ROLE_OID: Oid = 10;
+/// Predefined role whose members read every row and text of `system.query.history`.
+pub const READ_HISTORY_OID: Oid = 9_001;
+/// Predefined role whose members read every row of `system.access.audit`.
+pub const READ_AUDIT_OID: Oid = 9_002;
+
 /// `member` belongs to `role`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Membership {
@@ -217,7 +226,7 @@ pub struct Relation {
     pub properties: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     pub name: String,
     pub data_type: PgType,
@@ -227,14 +236,14 @@ pub struct Column {
     pub comment: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Constraint {
     pub oid: Oid,
     pub name: String,
     pub kind: ConstraintKind,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConstraintKind {
     /// Enforced on every write; the expression's SQL text.
     Check(String),
@@ -242,6 +251,19 @@ pub enum ConstraintKind {
     PrimaryKey(Vec<String>),
     /// Informational: column names.
     Unique(Vec<String>),
+}
+
+impl Relation {
+    #[must_use]
+    pub fn is_view(&self) -> bool {
+        self.kind == RelationKind::View
+    }
+
+    /// Position from 0 and column.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns.iter().enumerate().find(|(_, column)| column.name == name)
+    }
 }
 
 /// A URL prefix under which tables of other systems may be registered and files copied.

@@ -1,0 +1,210 @@
+//! Proof of identity: passwords (argon2id) and SCRAM-SHA-256, alike in time and answer for roles that exist and roles that do not.
+
+pub(crate) mod password;
+mod saslprep;
+mod scram;
+mod slowdown;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::Utc;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+pub use password::PasswordCost;
+pub use scram::{SCRAM_ITERATIONS, ScramExchange, ScramProven};
+
+use crate::catalog::Catalog;
+use crate::error::CatalogError;
+use crate::model::Oid;
+use password::Verifiers;
+use slowdown::SlowDown;
+
+/// A role that has proven its identity; only this module makes one.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    role: Oid,
+    name: String,
+}
+
+impl Authenticated {
+    #[must_use]
+    pub fn role(&self) -> Oid {
+        self.role
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuthError {
+    /// 28P01 `password authentication failed for user "x"`: wrong password, unknown role, no login right, expired. The caller
+    /// cannot tell which.
+    #[error("password authentication failed for user \"{role}\"")]
+    Failed { role: String },
+    /// 53300: too many logins wait to be checked.
+    #[error("too many logins are being checked")]
+    Busy,
+    /// 57P03.
+    #[error("the catalog is not available")]
+    Unavailable(#[source] CatalogError),
+}
+
+impl Catalog {
+    /// Checks a password that came in clear text (inside TLS). `address` is the peer's, for slowing down who guesses.
+    ///
+    /// # Errors
+    /// [`AuthError::Failed`] after the same work whatever the reason.
+    pub async fn verify_password(&self, role_name: &str, password: &str, address: Option<IpAddr>) -> Result<Authenticated, AuthError> {
+        let state = self.auth_state();
+        let failed = || AuthError::Failed { role: role_name.to_owned() };
+        state.slowdown.wait(role_name, address).await;
+        // Longer ones cannot have been set; refused before any work, for every role alike.
+        if password.len() > password::PASSWORD_BYTES_MAX {
+            state.slowdown.failed(role_name, address);
+            return Err(failed());
+        }
+        let candidate = self.candidate(role_name).await.map_err(AuthError::Unavailable)?;
+        let permit = state.gate.enter().await?;
+        let (verifiers, cost, dummy_salt) = (candidate.verifiers.clone(), state.cost, state.dummy_salt);
+        let password = Zeroizing::new(password.to_owned());
+        let work = tokio::task::spawn_blocking(move || {
+            // The permit lives as long as the work, also where the client has gone.
+            let _permit = permit;
+            password::verify(verifiers.as_deref(), &password, cost, &dummy_salt)
+        });
+        let right = work.await.map_err(|error| AuthError::Unavailable(CatalogError::internal(error)))?;
+        match candidate.role.filter(|_| right) {
+            Some((role, name)) => {
+                state.slowdown.succeeded(role_name, address);
+                Ok(Authenticated { role, name })
+            }
+            None => {
+                state.slowdown.failed(role_name, address);
+                Err(failed())
+            }
+        }
+    }
+
+    /// Starts SCRAM: what the server-first message needs. A role that cannot log in gets the same kind of answer, always the
+    /// same for its name, and fails at the end.
+    ///
+    /// # Errors
+    /// [`AuthError::Unavailable`].
+    pub async fn scram_begin(&self, role_name: &str, address: Option<IpAddr>) -> Result<ScramExchange, AuthError> {
+        self.auth_state().slowdown.wait(role_name, address).await;
+        let candidate = self.candidate(role_name).await.map_err(AuthError::Unavailable)?;
+        let auth = self.keyring().auth();
+        let secret = candidate.verifiers.as_ref().map(|verifiers| verifiers.scram.clone());
+        let secret = match secret {
+            Some(secret) => secret,
+            None => scram::mock(auth, role_name),
+        };
+        Ok(ScramExchange::new(role_name.to_owned(), address, secret, candidate.role))
+    }
+
+    /// Checks the client's proof over `auth_message` (client-first-bare, server-first, client-final-without-proof, joined by
+    /// commas: RFC 5802 section 3) and makes the server's signature. Channel binding is the caller's to compare.
+    ///
+    /// # Errors
+    /// [`AuthError::Failed`].
+    pub async fn scram_finish(&self, exchange: ScramExchange, auth_message: &[u8], client_proof: &[u8]) -> Result<ScramProven, AuthError> {
+        let state = self.auth_state();
+        let proven = exchange.secret().check(auth_message, client_proof);
+        match (proven, exchange.role()) {
+            (Some(server_signature), Some((role, name))) => {
+                state.slowdown.succeeded(exchange.role_name(), exchange.address());
+                let authenticated = Authenticated { role: *role, name: name.clone() };
+                Ok(ScramProven { authenticated, server_signature })
+            }
+            _ => {
+                state.slowdown.failed(exchange.role_name(), exchange.address());
+                Err(AuthError::Failed { role: exchange.role_name().to_owned() })
+            }
+        }
+    }
+
+    /// Reads and opens what is stored for a name. The same queries run for every name.
+    async fn candidate(&self, role_name: &str) -> Result<Candidate, CatalogError> {
+        let row: Option<(i64, String, i64, Option<i64>, Option<Vec<u8>>)> =
+            sqlx::query_as("SELECT oid, name, login, valid_until, password FROM roles WHERE name = $1")
+                .bind(role_name.replace('\0', "\u{fffd}"))
+                .fetch_optional(self.store().reads())
+                .await?;
+        let Some((oid, name, login, valid_until, sealed)) = row else { return Ok(Candidate::default()) };
+        let oid: Oid = crate::store::number(oid)?;
+        let expired = valid_until.is_some_and(|until| until <= Utc::now().timestamp());
+        let verifiers = sealed.map(|sealed| password::open(self.keyring().auth(), oid, &sealed)).transpose()?;
+        let role = (login != 0 && !expired && verifiers.is_some()).then_some((oid, name));
+        Ok(Candidate { role, verifiers: verifiers.map(Arc::new) })
+    }
+}
+
+/// `role` only where it may log in with the right password.
+#[derive(Default)]
+struct Candidate {
+    role: Option<(Oid, String)>,
+    verifiers: Option<Arc<Verifiers>>,
+}
+
+/// What authentication keeps in memory.
+#[derive(Debug)]
+pub(crate) struct AuthState {
+    pub(crate) cost: PasswordCost,
+    dummy_salt: [u8; 16],
+    gate: Gate,
+    slowdown: SlowDown,
+}
+
+impl AuthState {
+    pub(crate) fn new(cost: PasswordCost) -> Result<AuthState, CatalogError> {
+        let mut dummy_salt = [0; 16];
+        aws_lc_rs::rand::fill(&mut dummy_salt).map_err(|_| CatalogError::internal("no random bytes"))?;
+        Ok(AuthState { cost, dummy_salt, gate: Gate::new(), slowdown: SlowDown::default() })
+    }
+}
+
+/// Bounds how many passwords are checked at once (cores less one) and how many wait.
+#[derive(Debug)]
+struct Gate {
+    running: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+const LOGINS_WAITING_MAX: usize = 64;
+
+impl Gate {
+    fn new() -> Gate {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Gate { running: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))), waiting: AtomicUsize::new(0) }
+    }
+
+    async fn enter(&self) -> Result<tokio::sync::OwnedSemaphorePermit, AuthError> {
+        let place = Waiting::new(&self.waiting).ok_or(AuthError::Busy)?;
+        let permit = self.running.clone().acquire_owned().await;
+        drop(place);
+        permit.map_err(|error| AuthError::Unavailable(CatalogError::internal(error)))
+    }
+}
+
+/// A place in the queue, given back also where the waiter is cancelled.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Option<Waiting<'a>> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let place = Waiting(count);
+        (before < LOGINS_WAITING_MAX).then_some(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,36 @@
+//! Changes of roles, objects and grants. Each method is one transaction that also counts the version up; it checks the
+//! principal's privileges against the newest stored state, not against what the caller last saw.
+//!
+//! A change is decided by plain code over a copy of the [`Snapshot`](crate::snapshot::Snapshot) ([`Edit`]), which notes the
+//! rows to write; the runner stores them and only then shows the new snapshot. So a change that fails leaves no trace.
+
+mod comment;
+pub(crate) mod database;
+mod edit;
+mod grant;
+mod location;
+mod relation;
+mod role;
+mod schema;
+
+pub use comment::CommentOn;
+pub(crate) use edit::{Edit, Write};
+pub use grant::{GrantObjects, GrantOutcome, GrantSpec, RevokeSpec};
+pub use relation::{NewConstraint, NewRelation, RelationUpdate};
+pub use role::{PasswordSpec, RoleOptions};
+
+use crate::error::{CatalogError, ObjectKind};
+
+/// Longest name in bytes (`NAMEDATALEN` - 1); the gateway truncates before.
+const NAME_BYTES_MAX: usize = 63;
+
+fn check_name(kind: ObjectKind, name: &str) -> Result<(), CatalogError> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
+        return Err(CatalogError::InvalidName { kind, name: name.chars().filter(|c| *c != '\0').take(NAME_BYTES_MAX).collect() });
+    }
+    Ok(())
+}
+
+fn undefined_oid(kind: ObjectKind, oid: crate::model::Oid) -> CatalogError {
+    CatalogError::Undefined { kind, name: format!("OID {oid}") }
+}

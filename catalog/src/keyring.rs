@@ -1,0 +1,195 @@
+//! Data keys: random, one a UTC day for the logs and one for password verifiers, each wrapped by the key-encryption key.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::error::CatalogError;
+use crate::kek::Kek;
+use crate::model::Oid;
+use crate::seal::{self, Place, SecretKey};
+use crate::store::Store;
+
+/// An unwrapped key and its id.
+pub(crate) struct DataKey {
+    id: String,
+    secret: SecretKey,
+}
+
+impl std::fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DataKey({})", self.id)
+    }
+}
+
+/// Where a value stands; the key adds its own id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cell<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) column: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) role: Oid,
+    pub(crate) time: i64,
+}
+
+impl DataKey {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn seal(&self, cell: Cell<'_>, plain: &[u8]) -> Result<Vec<u8>, CatalogError> {
+        seal::seal(&self.secret, &self.place(cell), plain)
+    }
+
+    pub(crate) fn open(&self, cell: Cell<'_>, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, CatalogError> {
+        seal::open(&self.secret, &self.place(cell), sealed)
+    }
+
+    /// A key for another use, e.g. the answers to unknown roles.
+    pub(crate) fn derive(&self, label: &str, input: &[u8]) -> [u8; 32] {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &self.secret[..]);
+        let mut context = aws_lc_rs::hmac::Context::with_key(&key);
+        context.update(label.as_bytes());
+        context.update(&[0]);
+        context.update(input);
+        let mut out = [0; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        out
+    }
+
+    fn place<'a>(&'a self, cell: Cell<'a>) -> Place<'a> {
+        Place { table: cell.table, column: cell.column, id: cell.id, role: cell.role, time: cell.time, key_id: &self.id }
+    }
+}
+
+/// A stored key.
+#[derive(Debug, Clone)]
+pub(crate) struct WrappedKey {
+    pub(crate) id: String,
+    pub(crate) purpose: String,
+    /// `2026-11-22`; empty for the verifiers' key.
+    pub(crate) day: String,
+    pub(crate) wrapped: Vec<u8>,
+}
+
+const LOG: &str = "log";
+const AUTH: &str = "auth";
+
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    store: Store,
+    kek: RwLock<Kek>,
+    auth: Arc<DataKey>,
+    /// By id.
+    keys: RwLock<HashMap<String, Arc<DataKey>>>,
+    /// Day and its key.
+    today: RwLock<Option<(String, Arc<DataKey>)>>,
+}
+
+impl Keyring {
+    /// Opens the verifiers' key, which shows whether the key-encryption key is the right one; makes it in a new catalog.
+    ///
+    /// # Errors
+    /// [`CatalogError::WrongKek`].
+    pub(crate) async fn open(store: Store, kek: Kek) -> Result<Keyring, CatalogError> {
+        let auth = Arc::new(key_for(&store, &kek, AUTH, "").await?);
+        Ok(Keyring { store, kek: RwLock::new(kek), auth, keys: RwLock::default(), today: RwLock::default() })
+    }
+
+    /// The key of password verifiers.
+    pub(crate) fn auth(&self) -> &Arc<DataKey> {
+        &self.auth
+    }
+
+    /// The logs' key of a day, durable before it is given out.
+    pub(crate) async fn of_day(&self, time: DateTime<Utc>) -> Result<Arc<DataKey>, CatalogError> {
+        let day = time.format("%Y-%m-%d").to_string();
+        let known = self.today.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((of, key)) = known
+            && of == day
+        {
+            return Ok(key);
+        }
+        let kek = self.kek();
+        let key = Arc::new(key_for(&self.store, &kek, LOG, &day).await?);
+        self.remember(&key);
+        *self.today.write().unwrap_or_else(PoisonError::into_inner) = Some((day, key.clone()));
+        Ok(key)
+    }
+
+    /// The key that a stored row names.
+    pub(crate) async fn by_id(&self, id: &str) -> Result<Arc<DataKey>, CatalogError> {
+        if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(id) {
+            return Ok(key.clone());
+        }
+        let stored = self.store.key_by_id(id).await?.ok_or_else(|| CatalogError::corrupted("a data key is missing"))?;
+        let key = Arc::new(unwrap(&self.kek(), &stored)?);
+        self.remember(&key);
+        Ok(key)
+    }
+
+    /// Wraps every key anew, all in one transaction. The old key opens nothing afterwards.
+    pub(crate) async fn rotate(&self, new: Kek) -> Result<u64, CatalogError> {
+        let old = self.kek();
+        let into = new.clone();
+        let count = self
+            .store
+            .rewrap_keys(move |stored| {
+                let key = unwrap(&old, stored)?;
+                wrap(&into, &stored.id, &stored.purpose, &stored.day, &key.secret)
+            })
+            .await?;
+        *self.kek.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(count)
+    }
+
+    fn kek(&self) -> Kek {
+        self.kek.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, key: &Arc<DataKey>) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= KEYS_MAX {
+            keys.clear();
+        }
+        keys.insert(key.id.clone(), key.clone());
+    }
+}
+
+/// Keys held unwrapped; older ones are read again.
+const KEYS_MAX: usize = 400;
+
+/// Two gateways may make the key of a day at once: the first stored one counts for both.
+async fn key_for(store: &Store, kek: &Kek, purpose: &str, day: &str) -> Result<DataKey, CatalogError> {
+    if let Some(stored) = store.key_for(purpose, day).await? {
+        return unwrap(kek, &stored);
+    }
+    let id = Uuid::new_v4().to_string();
+    let secret = seal::random_key()?;
+    let wrapped = wrap(kek, &id, purpose, day, &secret)?;
+    let made = WrappedKey { id, purpose: purpose.to_owned(), day: day.to_owned(), wrapped };
+    store.insert_key(&made).await?;
+    let stored = store.key_for(purpose, day).await?.ok_or_else(|| CatalogError::internal("a new data key is not there"))?;
+    unwrap(kek, &stored)
+}
+
+fn wrap(kek: &Kek, id: &str, purpose: &str, day: &str, secret: &SecretKey) -> Result<Vec<u8>, CatalogError> {
+    seal::seal(&kek.0, &place(id, purpose, day), &secret[..])
+}
+
+fn unwrap(kek: &Kek, stored: &WrappedKey) -> Result<DataKey, CatalogError> {
+    let plain =
+        seal::open(&kek.0, &place(&stored.id, &stored.purpose, &stored.day), &stored.wrapped).map_err(|_| CatalogError::WrongKek)?;
+    let mut secret = SecretKey::default();
+    if plain.len() != secret.len() {
+        return Err(CatalogError::corrupted("a data key has the wrong length"));
+    }
+    secret.copy_from_slice(&plain);
+    Ok(DataKey { id: stored.id.clone(), secret })
+}
+
+fn place<'a>(id: &'a str, purpose: &'a str, day: &'a str) -> Place<'a> {
+    Place { table: "data_keys", column: purpose, id: day, role: 0, time: 0, key_id: id }
+}

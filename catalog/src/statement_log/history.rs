@@ -1,0 +1,244 @@
+//! Reading the log: what `system.query.history` shows to a role.
+
+use chrono::{DateTime, Utc};
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+use super::{ERROR, ExecutionStatus, STATEMENT, SealedStatement, StatementMetrics, cell};
+use crate::authorize::Principal;
+use crate::catalog::Catalog;
+use crate::error::CatalogError;
+use crate::model::{Oid, READ_HISTORY_OID};
+use crate::store::number;
+
+#[derive(Debug, Clone, Default)]
+pub struct HistoryFilter {
+    /// Newest first; `None`: 10,000.
+    pub limit: Option<u32>,
+    /// Only these, where not empty.
+    pub statement_ids: Vec<Uuid>,
+    pub session_id: Option<String>,
+    /// Started at or after.
+    pub since: Option<DateTime<Utc>>,
+    /// Started before.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// One statement. Lists hold three-part (tables) and four-part (columns) names.
+#[derive(Debug, Clone)]
+pub struct HistoryRow {
+    pub statement_id: Uuid,
+    pub session_id: String,
+    pub statement_type: String,
+    pub status: ExecutionStatus,
+    pub executed_by_oid: Oid,
+    pub executed_by: String,
+    pub executed_as: String,
+    pub client_application: Option<String>,
+    pub client_driver: Option<String>,
+    pub source_ip_address: Option<String>,
+    pub database: String,
+    pub warehouse: Option<String>,
+    pub engine: Option<String>,
+    /// `None` unless one's own or granted.
+    pub statement_text: Option<String>,
+    /// As the text.
+    pub parameters: Option<Vec<Option<String>>>,
+    pub fingerprint: Option<String>,
+    pub sqlstate: Option<String>,
+    /// As the text.
+    pub error_message: Option<String>,
+    pub start_time: DateTime<Utc>,
+    pub end_time: Option<DateTime<Utc>>,
+    pub total_duration_ms: Option<u64>,
+    pub metrics: StatementMetrics,
+    pub tables_read: Vec<String>,
+    pub tables_written: Vec<String>,
+    pub columns_read: Vec<String>,
+    pub tags_read: Vec<String>,
+    /// As the text.
+    pub query_tags: Option<BTreeMap<String, String>>,
+}
+
+const LIMIT_DEFAULT: u32 = 10_000;
+const IDS_MAX: usize = 1_000;
+
+const COLUMNS: &str = "statement_id, session_id, statement_type, execution_status, executed_by_oid, executed_by, executed_as, \
+     client_application, client_driver, source_ip_address, database_name, warehouse, engine, statement_fingerprint, sqlstate, \
+     start_time, end_time, waiting_at_capacity_duration_ms, compilation_duration_ms, execution_duration_ms, \
+     result_fetch_duration_ms, read_files, pruned_files, read_bytes, read_rows, read_io_cache_percent, from_result_cache, \
+     cache_origin_statement_id, produced_rows, written_rows, written_bytes, written_files, spilled_local_bytes, tables_read, \
+     tables_written, columns_read, tags_read, key_id, sealed_statement, sealed_error";
+
+impl Catalog {
+    /// Superusers and members of `lakegate_read_history` see every row, everybody else the own ones (of the session's role and
+    /// of the current one), newest first. What was logged before this call is in it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`] where a row does not open.
+    pub async fn history(&self, principal: &Principal, filter: HistoryFilter) -> Result<Vec<HistoryRow>, CatalogError> {
+        if let Err(error) = self.log().flush().await {
+            tracing::warn!(%error, "the history may lack what is not written yet");
+        }
+        let sees_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
+        if filter.statement_ids.len() > IDS_MAX {
+            return Err(CatalogError::parameter(format!("more than {IDS_MAX} statement ids")));
+        }
+        let mut places = Places::default();
+        let mut wheres: Vec<String> = Vec::new();
+        if !sees_all {
+            let (session, current) = (places.integer(principal.session_role.into()), places.integer(principal.current_role.into()));
+            wheres.push(format!("executed_by_oid IN ({session}, {current})"));
+        }
+        if !filter.statement_ids.is_empty() {
+            let ids: Vec<String> = filter.statement_ids.iter().map(|id| places.text(id.to_string())).collect();
+            wheres.push(format!("statement_id IN ({})", ids.join(", ")));
+        }
+        if let Some(session) = filter.session_id {
+            wheres.push(format!("session_id = {}", places.text(session)));
+        }
+        if let Some(since) = filter.since {
+            wheres.push(format!("start_time >= {}", places.integer(since.timestamp_micros())));
+        }
+        if let Some(until) = filter.until {
+            wheres.push(format!("start_time < {}", places.integer(until.timestamp_micros())));
+        }
+        let limit = places.integer(filter.limit.unwrap_or(LIMIT_DEFAULT).into());
+        let wheres = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
+        // Only our own constants are in the text; all values are bound.
+        let sql = format!("SELECT {COLUMNS} FROM statements {wheres} ORDER BY start_time DESC, statement_id LIMIT {limit}");
+        let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(self.store().reads()).await?;
+        let mut out = Vec::with_capacity(rows.len());
+        for row in &rows {
+            out.push(self.history_row(row, principal, sees_all).await?);
+        }
+        Ok(out)
+    }
+
+    async fn history_row(&self, row: &AnyRow, principal: &Principal, sees_all: bool) -> Result<HistoryRow, CatalogError> {
+        let id: String = row.try_get(0)?;
+        let executed_by_oid: Oid = number(row.try_get(4)?)?;
+        let start_time = time(row.try_get(15)?)?;
+        let end_time = row.try_get::<Option<i64>, _>(16)?.map(time).transpose()?;
+        let own = executed_by_oid == principal.session_role || executed_by_oid == principal.current_role;
+        let (statement, error_message) = if own || sees_all {
+            let key = self.keyring().by_id(&row.try_get::<String, _>(37)?).await?;
+            let sealed: Vec<u8> = row.try_get(38)?;
+            let plain = key.open(cell(STATEMENT, &id, executed_by_oid, start_time), &sealed)?;
+            let statement: SealedStatement = serde_json::from_slice(&plain).map_err(|_| CatalogError::corrupted("a statement"))?;
+            let error = match row.try_get::<Option<Vec<u8>>, _>(39)? {
+                Some(sealed) => {
+                    let plain = key.open(cell(ERROR, &id, executed_by_oid, start_time), &sealed)?;
+                    Some(String::from_utf8_lossy(&plain).into_owned())
+                }
+                None => None,
+            };
+            (Some(statement), error)
+        } else {
+            (None, None)
+        };
+        let status: String = row.try_get(3)?;
+        let (text, parameters, query_tags) = match statement {
+            Some(statement) => (Some(statement.text), Some(statement.parameters), Some(statement.query_tags)),
+            None => (None, None, None),
+        };
+        Ok(HistoryRow {
+            statement_id: id.parse().map_err(CatalogError::corrupted)?,
+            session_id: row.try_get(1)?,
+            statement_type: row.try_get(2)?,
+            status: ExecutionStatus::ALL
+                .into_iter()
+                .find(|known| known.word() == status)
+                .ok_or_else(|| CatalogError::corrupted("an execution status"))?,
+            executed_by_oid,
+            executed_by: row.try_get(5)?,
+            executed_as: row.try_get(6)?,
+            client_application: row.try_get(7)?,
+            client_driver: row.try_get(8)?,
+            source_ip_address: row.try_get(9)?,
+            database: row.try_get(10)?,
+            warehouse: row.try_get(11)?,
+            engine: row.try_get(12)?,
+            statement_text: text,
+            parameters,
+            fingerprint: row.try_get(13)?,
+            sqlstate: row.try_get(14)?,
+            error_message,
+            start_time,
+            end_time,
+            total_duration_ms: end_time.and_then(|end| u64::try_from((end - start_time).num_milliseconds()).ok()),
+            metrics: metrics(row)?,
+            tables_read: list(row, 33)?,
+            tables_written: list(row, 34)?,
+            columns_read: list(row, 35)?,
+            tags_read: list(row, 36)?,
+            query_tags,
+        })
+    }
+}
+
+fn metrics(row: &AnyRow) -> Result<StatementMetrics, CatalogError> {
+    let count = |column: usize| -> Result<Option<u64>, CatalogError> { row.try_get::<Option<i64>, _>(column)?.map(number).transpose() };
+    Ok(StatementMetrics {
+        waiting_at_capacity_duration_ms: count(17)?,
+        compilation_duration_ms: count(18)?,
+        execution_duration_ms: count(19)?,
+        result_fetch_duration_ms: count(20)?,
+        read_files: count(21)?,
+        pruned_files: count(22)?,
+        read_bytes: count(23)?,
+        read_rows: count(24)?,
+        read_io_cache_percent: count(25)?,
+        from_result_cache: count(26)?.map(|flag| flag != 0),
+        cache_origin_statement_id: row.try_get(27)?,
+        produced_rows: count(28)?,
+        written_rows: count(29)?,
+        written_bytes: count(30)?,
+        written_files: count(31)?,
+        spilled_local_bytes: count(32)?,
+    })
+}
+
+fn list(row: &AnyRow, column: usize) -> Result<Vec<String>, CatalogError> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(CatalogError::corrupted)
+}
+
+/// From microseconds since the epoch.
+pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>, CatalogError> {
+    DateTime::from_timestamp_micros(micros).ok_or_else(|| CatalogError::corrupted("a time"))
+}
+
+/// Numbers the values of a query as it is put together.
+#[derive(Default)]
+pub(crate) struct Places {
+    values: Vec<PlaceValue>,
+}
+
+enum PlaceValue {
+    Integer(i64),
+    Text(String),
+}
+
+type AnyQuery<'q> = sqlx::query::Query<'q, sqlx::Any, sqlx::any::AnyArguments>;
+
+impl Places {
+    pub(crate) fn integer(&mut self, value: i64) -> String {
+        self.values.push(PlaceValue::Integer(value));
+        format!("${}", self.values.len())
+    }
+
+    pub(crate) fn text(&mut self, value: String) -> String {
+        self.values.push(PlaceValue::Text(value));
+        format!("${}", self.values.len())
+    }
+
+    pub(crate) fn bind<'q>(self, query: AnyQuery<'q>) -> AnyQuery<'q> {
+        self.values.into_iter().fold(query, |query, value| match value {
+            PlaceValue::Integer(value) => query.bind(value),
+            PlaceValue::Text(value) => query.bind(value),
+        })
+    }
+}

@@ -1,0 +1,259 @@
+//! The sealed statement log: each statement durable before it runs, finished with its outcome. What the user wrote (text,
+//! parameters, tags, error messages) is sealed; the clear columns hold no literal.
+
+mod history;
+mod rows;
+mod writer;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use history::{HistoryFilter, HistoryRow};
+pub(crate) use history::{Places, time};
+pub(crate) use rows::{Row, Value, insert};
+pub(crate) use writer::{LogWriter, Wait};
+
+use crate::catalog::Catalog;
+use crate::error::CatalogError;
+use crate::keyring::Cell;
+use crate::model::Oid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutionStatus {
+    Running,
+    Finished,
+    Failed,
+    Canceled,
+    /// The process ended before the statement did.
+    Lost,
+}
+
+impl ExecutionStatus {
+    pub(crate) const ALL: [ExecutionStatus; 5] =
+        [ExecutionStatus::Running, ExecutionStatus::Finished, ExecutionStatus::Failed, ExecutionStatus::Canceled, ExecutionStatus::Lost];
+
+    /// As `execution_status` shows it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            ExecutionStatus::Running => "RUNNING",
+            ExecutionStatus::Finished => "FINISHED",
+            ExecutionStatus::Failed => "FAILED",
+            ExecutionStatus::Canceled => "CANCELED",
+            ExecutionStatus::Lost => "LOST",
+        }
+    }
+}
+
+/// What is known before a statement runs. Secrets (passwords, credentials) are out of `text` already.
+#[derive(Debug, Clone)]
+pub struct StatementStart {
+    pub statement_id: Uuid,
+    pub session_id: String,
+    /// `SELECT`, `INSERT`, `CREATE TABLE` …
+    pub statement_type: String,
+    /// The session's role: the text opens for it.
+    pub executed_by: Oid,
+    pub executed_by_name: String,
+    /// The current role's name.
+    pub executed_as: String,
+    pub client_application: Option<String>,
+    pub client_driver: Option<String>,
+    pub source_ip_address: Option<String>,
+    pub database: String,
+    pub warehouse: Option<String>,
+    pub engine: Option<String>,
+    /// Of the normalised statement, without its literals.
+    pub fingerprint: Option<String>,
+    pub start_time: DateTime<Utc>,
+    /// Three-part names.
+    pub tables_read: Vec<String>,
+    pub tables_written: Vec<String>,
+    /// Four-part names.
+    pub columns_read: Vec<String>,
+    pub tags_read: Vec<String>,
+    /// Sealed, for a user may write anything there.
+    pub query_tags: BTreeMap<String, String>,
+    pub text: String,
+    /// As text; `None` is NULL.
+    pub parameters: Vec<Option<String>>,
+}
+
+/// How a statement ended.
+#[derive(Debug, Clone)]
+pub struct StatementEnd {
+    pub status: ExecutionStatus,
+    pub sqlstate: Option<String>,
+    /// Sealed: it may quote literals.
+    pub error_message: Option<String>,
+    pub end_time: DateTime<Utc>,
+    pub metrics: StatementMetrics,
+    /// Where it became known only on the way, in place of the start's.
+    pub engine: Option<String>,
+    pub columns_read: Option<Vec<String>>,
+}
+
+/// Durations in milliseconds; `None` is unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatementMetrics {
+    pub waiting_at_capacity_duration_ms: Option<u64>,
+    pub compilation_duration_ms: Option<u64>,
+    pub execution_duration_ms: Option<u64>,
+    pub result_fetch_duration_ms: Option<u64>,
+    pub read_files: Option<u64>,
+    pub pruned_files: Option<u64>,
+    pub read_bytes: Option<u64>,
+    pub read_rows: Option<u64>,
+    pub read_io_cache_percent: Option<u64>,
+    pub from_result_cache: Option<bool>,
+    pub cache_origin_statement_id: Option<String>,
+    pub produced_rows: Option<u64>,
+    pub written_rows: Option<u64>,
+    pub written_bytes: Option<u64>,
+    pub written_files: Option<u64>,
+    pub spilled_local_bytes: Option<u64>,
+}
+
+impl StatementEnd {
+    #[must_use]
+    pub fn new(status: ExecutionStatus) -> StatementEnd {
+        StatementEnd {
+            status,
+            sqlstate: None,
+            error_message: None,
+            end_time: Utc::now(),
+            metrics: StatementMetrics::default(),
+            engine: None,
+            columns_read: None,
+        }
+    }
+
+    #[must_use]
+    pub fn failed(status: ExecutionStatus, sqlstate: &str, message: &str) -> StatementEnd {
+        StatementEnd { sqlstate: Some(sqlstate.to_owned()), error_message: Some(message.to_owned()), ..StatementEnd::new(status) }
+    }
+}
+
+/// A statement that was logged and runs. Dropped without [`Catalog::log_finish`] (its session went away), it is recorded as
+/// CANCELED.
+#[derive(Debug)]
+pub struct StatementTicket {
+    statement_id: Uuid,
+    executed_by: Oid,
+    start_time: DateTime<Utc>,
+    key: std::sync::Arc<crate::keyring::DataKey>,
+    orphans: Option<std::sync::Arc<writer::Orphans>>,
+}
+
+impl StatementTicket {
+    #[must_use]
+    pub fn statement_id(&self) -> Uuid {
+        self.statement_id
+    }
+
+    fn place<'a>(&self, column: &'static str, id: &'a str) -> Cell<'a> {
+        cell(column, id, self.executed_by, self.start_time)
+    }
+}
+
+impl Drop for StatementTicket {
+    fn drop(&mut self) {
+        if let Some(orphans) = self.orphans.take() {
+            orphans.push(self.statement_id);
+        }
+    }
+}
+
+/// What is sealed of a statement's start.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct SealedStatement {
+    text: String,
+    parameters: Vec<Option<String>>,
+    query_tags: BTreeMap<String, String>,
+}
+
+const TABLE: &str = "statements";
+const STATEMENT: &str = "sealed_statement";
+const ERROR: &str = "sealed_error";
+
+/// Where a sealed value of the log stands; bound to the statement, its role and its time.
+fn cell<'a>(column: &'static str, id: &'a str, role: Oid, start: DateTime<Utc>) -> Cell<'a> {
+    Cell { table: TABLE, column, id, role, time: start.timestamp_micros() }
+}
+
+impl Catalog {
+    /// Logs a statement; when this returns, its row is durable (written together with whatever else waits) and it may run.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`]: it must not run.
+    pub async fn log_begin(&self, start: StatementStart) -> Result<StatementTicket, CatalogError> {
+        self.begin(start, Wait::Durable).await
+    }
+
+    /// As [`Catalog::log_begin`] without waiting for the disk: for statements that touch no relation. Waits only while the
+    /// queue is full.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`].
+    pub async fn log_behind(&self, start: StatementStart) -> Result<StatementTicket, CatalogError> {
+        self.begin(start, Wait::Queued).await
+    }
+
+    /// Records how a logged statement ended; with `wait` it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`]; the writer goes on trying.
+    pub async fn log_finish(&self, mut ticket: StatementTicket, end: StatementEnd, wait: bool) -> Result<(), CatalogError> {
+        let id = ticket.statement_id.to_string();
+        let sealed_error = match &end.error_message {
+            Some(message) => Some(ticket.key.seal(ticket.place(ERROR, &id), message.as_bytes()).map_err(unavailable)?),
+            None => None,
+        };
+        let wait = if wait { Wait::Durable } else { Wait::Queued };
+        let row = rows::finish_row(ticket.statement_id, end, sealed_error);
+        let orphans = ticket.orphans.take();
+        let sent = self.log().append(row, wait).await;
+        if sent.is_err() {
+            // It may not have come into the queue: then at least its end is recorded.
+            ticket.orphans = orphans;
+        }
+        sent
+    }
+
+    /// A statement that is over already, in one row: for what is logged behind and done at once.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`].
+    pub async fn log_done(&self, start: StatementStart, end: StatementEnd, wait: bool) -> Result<(), CatalogError> {
+        let ticket = self.begin(start, Wait::Queued).await?;
+        self.log_finish(ticket, end, wait).await
+    }
+
+    async fn begin(&self, start: StatementStart, wait: Wait) -> Result<StatementTicket, CatalogError> {
+        let key = self.keyring().of_day(start.start_time).await.map_err(unavailable)?;
+        let id = start.statement_id.to_string();
+        let secret =
+            SealedStatement { text: start.text.clone(), parameters: start.parameters.clone(), query_tags: start.query_tags.clone() };
+        let plain = zeroize::Zeroizing::new(serde_json::to_vec(&secret).map_err(CatalogError::internal)?);
+        let sealed = key.seal(cell(STATEMENT, &id, start.executed_by, start.start_time), &plain).map_err(unavailable)?;
+        let mut ticket = StatementTicket {
+            statement_id: start.statement_id,
+            executed_by: start.executed_by,
+            start_time: start.start_time,
+            key: key.clone(),
+            orphans: None,
+        };
+        let row = rows::begin_row(start, self.log().identity(), key.id(), sealed)?;
+        // Given before the row is sent: a caller that goes away while it waits leaves a statement that is over.
+        ticket.orphans = Some(self.log().orphans());
+        self.log().begin(row, wait).await?;
+        Ok(ticket)
+    }
+}
+
+fn unavailable(error: CatalogError) -> CatalogError {
+    CatalogError::LogUnavailable { detail: error.to_string() }
+}

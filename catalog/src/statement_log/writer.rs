@@ -1,0 +1,336 @@
+//! One task writes both logs: whatever waits goes into one transaction (group commit), so a flood of statements costs few
+//! flushes of the disk.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use uuid::Uuid;
+
+use super::rows::{Identity, Row, finish_row};
+use super::{ExecutionStatus, StatementEnd};
+use crate::error::CatalogError;
+use crate::store::{Backend, Store};
+
+/// When a writer's caller goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// When the row is on disk.
+    Durable,
+    /// When the row is in the queue.
+    Queued,
+}
+
+/// Rows that wait; past it callers wait.
+const QUEUE_ROWS_MAX: usize = 1024;
+/// Rows that could not be written yet; past it the queue is not read, so callers wait and then get an error.
+const RETAINED_ROWS_MAX: usize = 4096;
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// After so many refusals of a row, while others were written, it is given up (and said so in the server's log).
+const ATTEMPTS_MAX: u32 = 10;
+
+/// The way to the writing task.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    queue: mpsc::Sender<Op>,
+    orphans: Arc<Orphans>,
+    identity: Identity,
+}
+
+/// Statements whose sessions went away without finishing them. Bounded by the number of running statements.
+#[derive(Debug, Default)]
+pub(crate) struct Orphans {
+    ids: Mutex<Vec<Uuid>>,
+    arrived: Notify,
+}
+
+impl Orphans {
+    pub(super) fn push(&self, id: Uuid) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        self.arrived.notify_one();
+    }
+
+    fn take(&self) -> Vec<Uuid> {
+        std::mem::take(&mut *self.ids.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+type Ack = oneshot::Sender<Result<(), String>>;
+
+#[derive(Debug)]
+enum Op {
+    Write {
+        row: Row,
+        /// A statement's start that could not be written is not tried again: the statement does not run.
+        begins: bool,
+        ack: Option<Ack>,
+        attempts: u32,
+    },
+    Flush(Ack),
+}
+
+impl LogWriter {
+    /// Ends what a dead process left running, then starts the task.
+    pub(crate) async fn start(store: Store, instance_id: Option<String>, process: Uuid) -> Result<LogWriter, CatalogError> {
+        let process = process.to_string();
+        mark_lost(&store, instance_id.as_deref(), &process).await?;
+        let identity = Identity { writer: instance_id.unwrap_or_else(|| process.clone()), process };
+        let (queue, inbox) = mpsc::channel(QUEUE_ROWS_MAX);
+        let orphans = Arc::new(Orphans::default());
+        let task = Task { store, inbox, orphans: orphans.clone(), retained: VecDeque::new() };
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(task.run());
+        // It ends when the last handle is gone and the queue is empty.
+        tasks.detach_all();
+        Ok(LogWriter { queue, orphans, identity })
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(super) fn orphans(&self) -> Arc<Orphans> {
+        self.orphans.clone()
+    }
+
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`].
+    pub(super) async fn begin(&self, row: Row, wait: Wait) -> Result<(), CatalogError> {
+        self.write(row, wait, true).await
+    }
+
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`]; unless the queue is full the row is kept and tried again.
+    pub(crate) async fn append(&self, row: Row, wait: Wait) -> Result<(), CatalogError> {
+        self.write(row, wait, false).await
+    }
+
+    /// Returns when everything that was queued before is on disk.
+    pub(crate) async fn flush(&self) -> Result<(), CatalogError> {
+        let (ack, done) = oneshot::channel();
+        self.send(Op::Flush(ack)).await?;
+        acknowledged(done).await
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.flush().await {
+            tracing::error!(%error, "the statement log could not be written to its end");
+        }
+    }
+
+    async fn write(&self, row: Row, wait: Wait, begins: bool) -> Result<(), CatalogError> {
+        match wait {
+            Wait::Queued => self.send(Op::Write { row, begins, ack: None, attempts: 0 }).await,
+            Wait::Durable => {
+                let (ack, done) = oneshot::channel();
+                self.send(Op::Write { row, begins, ack: Some(ack), attempts: 0 }).await?;
+                acknowledged(done).await
+            }
+        }
+    }
+
+    async fn send(&self, op: Op) -> Result<(), CatalogError> {
+        self.queue.send_timeout(op, QUEUE_WAIT).await.map_err(|error| unavailable(error.to_string()))
+    }
+}
+
+async fn acknowledged(done: oneshot::Receiver<Result<(), String>>) -> Result<(), CatalogError> {
+    match done.await {
+        Ok(result) => result.map_err(unavailable),
+        Err(_) => Err(unavailable("the writer of the log is gone".to_owned())),
+    }
+}
+
+fn unavailable(detail: String) -> CatalogError {
+    CatalogError::LogUnavailable { detail }
+}
+
+/// With SQLite there is one process at a time, so whatever runs there is dead.
+async fn mark_lost(store: &Store, instance_id: Option<&str>, process: &str) -> Result<(), CatalogError> {
+    let mut transaction = store.begin_write().await?;
+    let now = chrono::Utc::now().timestamp_micros();
+    let query = match (store.backend(), instance_id) {
+        (Backend::Sqlite, _) => sqlx::query(
+            "UPDATE statements SET execution_status = 'LOST', end_time = $1 WHERE execution_status = 'RUNNING' AND process <> $2",
+        )
+        .bind(now)
+        .bind(process.to_owned()),
+        (Backend::Postgres, Some(writer)) => sqlx::query(
+            "UPDATE statements SET execution_status = 'LOST', end_time = $1 \
+             WHERE execution_status = 'RUNNING' AND process <> $2 AND writer = $3",
+        )
+        .bind(now)
+        .bind(process.to_owned())
+        .bind(writer.to_owned()),
+        (Backend::Postgres, None) => return Ok(()),
+    };
+    let lost = query.execute(&mut *transaction).await?.rows_affected();
+    transaction.commit().await?;
+    if lost > 0 {
+        tracing::warn!(statements = lost, "statements of an earlier process had not ended; they are marked as lost");
+    }
+    Ok(())
+}
+
+struct Task {
+    store: Store,
+    inbox: mpsc::Receiver<Op>,
+    orphans: Arc<Orphans>,
+    /// In order, before anything newer.
+    retained: VecDeque<Op>,
+}
+
+/// Why a batch was not written.
+enum Failure {
+    /// A row was refused; another may pass.
+    Row(String),
+    /// Nothing can be written now.
+    Store(String),
+}
+
+impl Task {
+    async fn run(mut self) {
+        while let Some(batch) = self.next_batch().await {
+            self.write_batch(batch).await;
+        }
+    }
+
+    /// Waits for work; `None` when all handles are gone and nothing is left to write.
+    async fn next_batch(&mut self) -> Option<Vec<Op>> {
+        let mut batch: Vec<Op> = Vec::new();
+        let mut open = true;
+        if self.retained.len() < RETAINED_ROWS_MAX {
+            let orphans = self.orphans.clone();
+            tokio::select! {
+                op = self.inbox.recv() => match op {
+                    Some(op) => batch.push(op),
+                    None => open = false,
+                },
+                () = orphans.arrived.notified() => {}
+                () = tokio::time::sleep(RETRY_AFTER), if !self.retained.is_empty() => {}
+            }
+        } else {
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        // Taken before the queue is read: the start of each of these statements is then in the queue or written, so the end
+        // never comes first.
+        let orphans = self.orphans.take();
+        if self.retained.len() < RETAINED_ROWS_MAX {
+            for _ in 0..self.inbox.len() {
+                batch.extend(self.inbox.try_recv().ok());
+            }
+        }
+        let ends = orphans.into_iter().map(|id| Op::Write {
+            row: finish_row(id, StatementEnd::new(ExecutionStatus::Canceled), None),
+            begins: false,
+            ack: None,
+            attempts: 0,
+        });
+        batch.extend(ends);
+        let mut all: Vec<Op> = self.retained.drain(..).collect();
+        if !open && all.iter().all(|op| op.attempts() >= ATTEMPTS_MAX) && batch.is_empty() {
+            return None;
+        }
+        all.append(&mut batch);
+        Some(all)
+    }
+
+    async fn write_batch(&mut self, batch: Vec<Op>) {
+        if batch.is_empty() {
+            return;
+        }
+        match self.write_together(&batch).await {
+            Ok(()) => batch.into_iter().for_each(|op| op.answer(Ok(()))),
+            Err(Failure::Store(error)) => self.keep(batch, &error),
+            Err(Failure::Row(_)) => self.write_apart(batch).await,
+        }
+    }
+
+    async fn write_together(&self, batch: &[Op]) -> Result<(), Failure> {
+        let failed = |error: &dyn std::fmt::Display| Failure::Store(error.to_string());
+        let mut transaction = self.store.begin_write().await.map_err(|error| failed(&detail(&error)))?;
+        for op in batch {
+            if let Op::Write { row, .. } = op {
+                row.write(&mut transaction).await.map_err(|error| match &error {
+                    sqlx::Error::Database(_) | sqlx::Error::Encode(_) => Failure::Row(error.to_string()),
+                    _ => failed(&error),
+                })?;
+            }
+        }
+        transaction.commit().await.map_err(|error| failed(&error))?;
+        metrics::counter!("lakegate_log_commits_total").increment(1);
+        metrics::counter!("lakegate_log_rows_total").increment(u64::try_from(batch.len()).unwrap_or(0));
+        Ok(())
+    }
+
+    /// One bad row must not hold up the others.
+    async fn write_apart(&mut self, batch: Vec<Op>) {
+        let mut refused = Vec::new();
+        let mut written = false;
+        for op in batch {
+            match self.write_together(std::slice::from_ref(&op)).await {
+                Ok(()) => {
+                    written |= matches!(op, Op::Write { .. });
+                    op.answer(Ok(()));
+                }
+                Err(Failure::Row(error)) => refused.push((op, error)),
+                Err(Failure::Store(error)) => self.keep(vec![op], &error),
+            }
+        }
+        for (op, error) in refused {
+            if written && op.attempts() >= ATTEMPTS_MAX {
+                tracing::error!(%error, "a row of the log was given up");
+                metrics::counter!("lakegate_log_dropped_total").increment(1);
+            } else {
+                self.keep(vec![op], &error);
+            }
+        }
+    }
+
+    /// Tells who waits, and keeps what has to be written some time.
+    fn keep(&mut self, batch: Vec<Op>, error: &str) {
+        tracing::error!(%error, rows = batch.len(), "could not write the log");
+        metrics::counter!("lakegate_log_failures_total").increment(1);
+        for op in batch {
+            match op {
+                Op::Write { begins: true, ack: Some(ack), .. } => {
+                    // Nobody may be left to hear it.
+                    let _ = ack.send(Err(error.to_owned()));
+                }
+                Op::Write { row, begins, ack, attempts } => {
+                    if let Some(ack) = ack {
+                        let _ = ack.send(Err(error.to_owned()));
+                    }
+                    self.retained.push_back(Op::Write { row, begins, ack: None, attempts: attempts.saturating_add(1) });
+                }
+                Op::Flush(ack) => {
+                    let _ = ack.send(Err(error.to_owned()));
+                }
+            }
+        }
+    }
+}
+
+impl Op {
+    fn attempts(&self) -> u32 {
+        match self {
+            Op::Write { attempts, .. } => *attempts,
+            Op::Flush(_) => 0,
+        }
+    }
+
+    fn answer(self, result: Result<(), String>) {
+        let (Op::Write { ack: Some(ack), .. } | Op::Flush(ack)) = self else { return };
+        // Nobody may be left to hear it.
+        let _ = ack.send(result);
+    }
+}
+
+fn detail(error: &CatalogError) -> String {
+    match error {
+        CatalogError::Unavailable { detail } | CatalogError::Internal { detail } | CatalogError::Corrupted { detail } => detail.clone(),
+        other => other.to_string(),
+    }
+}

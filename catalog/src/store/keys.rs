@@ -1,0 +1,66 @@
+//! Rows of wrapped data keys.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::Store;
+use crate::error::CatalogError;
+use crate::keyring::WrappedKey;
+
+impl Store {
+    pub(crate) async fn key_for(&self, purpose: &str, day: &str) -> Result<Option<WrappedKey>, CatalogError> {
+        let mut transaction = self.begin_read().await?;
+        let row = sqlx::query("SELECT key_id, purpose, key_day, wrapped FROM data_keys WHERE purpose = $1 AND key_day = $2")
+            .bind(purpose.to_owned())
+            .bind(day.to_owned())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        row.as_ref().map(wrapped_key).transpose()
+    }
+
+    pub(crate) async fn key_by_id(&self, id: &str) -> Result<Option<WrappedKey>, CatalogError> {
+        let row = sqlx::query("SELECT key_id, purpose, key_day, wrapped FROM data_keys WHERE key_id = $1")
+            .bind(id.to_owned())
+            .fetch_optional(self.reads())
+            .await?;
+        row.as_ref().map(wrapped_key).transpose()
+    }
+
+    /// Leaves the key that another process stored first.
+    pub(crate) async fn insert_key(&self, key: &WrappedKey) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        sqlx::query(
+            "INSERT INTO data_keys (key_id, purpose, key_day, wrapped) VALUES ($1, $2, $3, $4) ON CONFLICT (purpose, key_day) DO NOTHING",
+        )
+        .bind(key.id.clone())
+        .bind(key.purpose.clone())
+        .bind(key.day.clone())
+        .bind(key.wrapped.clone())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Replaces every wrapped key by what `rewrap` makes of it, all or none. Gives their number.
+    pub(crate) async fn rewrap_keys(&self, rewrap: impl Fn(&WrappedKey) -> Result<Vec<u8>, CatalogError>) -> Result<u64, CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        let rows = sqlx::query("SELECT key_id, purpose, key_day, wrapped FROM data_keys").fetch_all(&mut *transaction).await?;
+        let mut count = 0;
+        for row in &rows {
+            let key = wrapped_key(row)?;
+            sqlx::query("UPDATE data_keys SET wrapped = $1 WHERE key_id = $2")
+                .bind(rewrap(&key)?)
+                .bind(key.id)
+                .execute(&mut *transaction)
+                .await?;
+            count += 1;
+        }
+        transaction.commit().await?;
+        Ok(count)
+    }
+}
+
+fn wrapped_key(row: &AnyRow) -> Result<WrappedKey, CatalogError> {
+    Ok(WrappedKey { id: row.try_get(0)?, purpose: row.try_get(1)?, day: row.try_get(2)?, wrapped: row.try_get(3)? })
+}
