@@ -20,7 +20,6 @@ install_packages() {
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   # aws-lc and SQLite are built from C.
   command -v cc >/dev/null || missing+=(build-essential)
-  command -v cmake >/dev/null || missing+=(cmake)
   [ ${#missing[@]} -eq 0 ] && return
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "test.sh: please install ${missing[*]}" >&2

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lakegate_tests::client::Client;
 use lakegate_tests::fault_proxy::{Fault, FaultProxy};
 use lakegate_tests::server::{Options, Server, Start};
+use lakegate_tests::tools::python;
 
 use crate::support::{self, unique};
 
@@ -48,6 +49,28 @@ impl Faulty {
         }
         commits
     }
+}
+
+/// The faults are real: another implementation, which does not look for its own commit, commits twice when the reply is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxy_loses_replies_that_others_stumble_over() {
+    let store = support::s3();
+    let bucket = unique("proxy").replace('_', "-");
+    store.make_bucket(&bucket).unwrap();
+    let proxy = FaultProxy::start(store).await.unwrap();
+    let environment = store.environment(&proxy.endpoint());
+    let url = format!("s3://{bucket}/plain");
+    let append = || tokio::task::block_in_place(|| python("append_row.py", &[&url], &environment));
+    append().unwrap();
+    proxy.arm(0, Fault::UnavailableBefore);
+    append().unwrap();
+    let commits = |store: &lakegate_tests::s3::Store| {
+        store.list(&bucket, "plain/_delta_log").unwrap().iter().filter(|name| name.ends_with(".json")).count()
+    };
+    assert_eq!((proxy.struck(), commits(store)), (1, 2));
+    proxy.arm(0, Fault::StoredThen500);
+    append().unwrap();
+    assert_eq!((proxy.struck(), commits(store)), (2, 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -150,6 +150,17 @@ impl Wire {
         Ok(())
     }
 
+    /// The socket, to be read without this type; nothing may have been received beyond what was taken.
+    ///
+    /// # Errors
+    /// If the connection is encrypted.
+    pub fn into_plain(self) -> Result<std::net::TcpStream> {
+        let Stream::Plain(stream) = self.stream else { return Err("the connection is encrypted".into()) };
+        let stream = stream.into_std()?;
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    }
+
     /// # Errors
     /// If the connection is gone.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs every fuzz test for a while: the message decoder and the SQL front end in process, SQL and messages against a live server.
+#
+#   tools/fuzz.sh [SECONDS]    600 where nothing is said; LAKEGATE_FUZZ_SEED plays a run again
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LAKEGATE_FUZZ_SECONDS="${1:-600}"
+export LAKEGATE_TEST_PYTHON="${LAKEGATE_TEST_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/lakegate/venv/bin/python}"
+cargo build --release --locked -p lakegate
+cargo test --release --locked -p lakegate -- fuzz --nocapture
+cargo test --release --locked -p lakegate-tests -- fuzz --nocapture --test-threads 2
