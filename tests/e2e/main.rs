@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod authorisation;
 #[cfg(test)]
+mod before_login;
+#[cfg(test)]
 mod cancel;
 #[cfg(test)]
 mod delta;
