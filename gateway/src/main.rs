@@ -1,1 +1,51 @@
-fn main() {}
+//! The `lakegate` program. The only file of the gateway that names the engine.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use lakegate::config::{AdminArgs, Cli, Config, ServeArgs, Verb};
+use lakegate::serve::{self, Foundation};
+use lakegate_engine::{EngineOptions, LocalEngine};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What a program's caller is told; each part has worded its own error.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    lakegate::telemetry::install();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do where even standard error is gone.
+            let _ = writeln!(std::io::stderr(), "lakegate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gateway").build()?;
+    match cli.command {
+        Verb::Serve(args) => runtime.block_on(serve(*args)),
+        Verb::Admin(AdminArgs { work, serve }) => runtime.block_on(async {
+            let foundation = Foundation::lay(serve.resolve()?).await?;
+            Ok(lakegate::admin::run(work, &foundation).await?)
+        }),
+    }
+}
+
+async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let foundation = Foundation::lay(args.resolve()?).await?;
+    let engine = LocalEngine::new(engine_options(&foundation.config))?;
+    Ok(serve::serve(foundation, Arc::new(engine)).await?)
+}
+
+fn engine_options(config: &Config) -> EngineOptions {
+    let memory_limit_bytes = usize::try_from(config.memory_limit_bytes).unwrap_or(usize::MAX);
+    EngineOptions::new(memory_limit_bytes, config.data_dir.join("spill"))
+}

@@ -1,6 +1,7 @@
 //! The one place where SQLSTATE codes are written: [`SqlState`], and the error value that goes to clients, [`SqlError`],
 //! worded as PostgreSQL's error style guide says.
 
+use lakegate_catalog::{CatalogError, ObjectKind};
 use lakegate_engine_api::{DataError, EngineError, Limit, SqlMistake, Violation};
 
 /// Declares the codes once: variant, code.
@@ -22,11 +23,14 @@ macro_rules! sqlstates {
 sqlstates! {
     SuccessfulCompletion = "00000",
     Warning = "01000",
+    PrivilegeNotRevoked = "01006",
+    PrivilegeNotGranted = "01007",
     ConnectionFailure = "08006",
     TransactionResolutionUnknown = "08007",
     ProtocolViolation = "08P01",
     FeatureNotSupported = "0A000",
     InvalidGrantor = "0L000",
+    InvalidGrantOperation = "0LP01",
     CardinalityViolation = "21000",
     DataException = "22000",
     StringDataRightTruncation = "22001",
@@ -36,6 +40,7 @@ sqlstates! {
     DatetimeFieldOverflow = "22008",
     InvalidTimeZoneDisplacementValue = "22009",
     DivisionByZero = "22012",
+    IntervalFieldOverflow = "22015",
     InvalidArgumentForLogarithm = "2201E",
     InvalidArgumentForPowerFunction = "2201F",
     InvalidRowCountInLimitClause = "2201W",
@@ -48,6 +53,7 @@ sqlstates! {
     InvalidTextRepresentation = "22P02",
     InvalidBinaryRepresentation = "22P03",
     BadCopyFileFormat = "22P04",
+    UntranslatableCharacter = "22P05",
     NotNullViolation = "23502",
     ForeignKeyViolation = "23503",
     UniqueViolation = "23505",
@@ -91,6 +97,8 @@ sqlstates! {
     DuplicateObject = "42710",
     AmbiguousColumn = "42702",
     AmbiguousFunction = "42725",
+    InvalidName = "42602",
+    ReservedName = "42939",
     InvalidColumnReference = "42P10",
     InvalidSchemaDefinition = "42P15",
     InvalidTableDefinition = "42P16",
@@ -262,6 +270,60 @@ impl From<EngineError> for SqlError {
             EngineError::Canceled => SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request"),
             EngineError::Internal { .. } => SqlError::new(SqlState::InternalError, message),
         }
+    }
+}
+
+impl From<CatalogError> for SqlError {
+    fn from(error: CatalogError) -> Self {
+        let state = catalog_state(&error);
+        let mut result = SqlError::new(state, error.to_string());
+        result.fields.detail = error.detail();
+        result.fields.hint = error.hint().map(str::to_owned);
+        result
+    }
+}
+
+fn catalog_state(error: &CatalogError) -> SqlState {
+    match error {
+        CatalogError::InsufficientPrivilege { .. }
+        | CatalogError::MustBeOwner { .. }
+        | CatalogError::Forbidden { .. }
+        | CatalogError::FileAccess { .. } => SqlState::InsufficientPrivilege,
+        CatalogError::Duplicate { kind, .. } => match kind {
+            ObjectKind::Database => SqlState::DuplicateDatabase,
+            ObjectKind::Schema => SqlState::DuplicateSchema,
+            ObjectKind::Relation | ObjectKind::Table | ObjectKind::View => SqlState::DuplicateTable,
+            ObjectKind::Column => SqlState::DuplicateColumn,
+            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation => SqlState::DuplicateObject,
+        },
+        CatalogError::Undefined { kind, .. } => match kind {
+            ObjectKind::Database => SqlState::InvalidCatalogName,
+            ObjectKind::Schema => SqlState::InvalidSchemaName,
+            ObjectKind::Relation | ObjectKind::Table | ObjectKind::View => SqlState::UndefinedTable,
+            ObjectKind::Column => SqlState::UndefinedColumn,
+            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation => SqlState::UndefinedObject,
+        },
+        CatalogError::UndefinedColumn { .. } => SqlState::UndefinedColumn,
+        CatalogError::DuplicateColumn { .. } => SqlState::DuplicateColumn,
+        CatalogError::DependentObjects { .. } => SqlState::DependentObjectsStillExist,
+        CatalogError::WrongObjectType { .. } => SqlState::WrongObjectType,
+        CatalogError::ReservedName { .. } => SqlState::ReservedName,
+        CatalogError::InvalidName { .. } => SqlState::InvalidName,
+        CatalogError::InvalidDefinition { .. } => SqlState::InvalidTableDefinition,
+        CatalogError::InvalidGrant { .. } => SqlState::InvalidGrantOperation,
+        CatalogError::InvalidParameter { .. } => SqlState::InvalidParameterValue,
+        CatalogError::ObjectInUse { .. } => SqlState::ObjectInUse,
+        CatalogError::Unavailable { .. } => SqlState::CannotConnectNow,
+        CatalogError::LogUnavailable { .. } => SqlState::IoError,
+        CatalogError::Conflict => SqlState::SerializationFailure,
+        CatalogError::Corrupted { .. } => SqlState::DataCorrupted,
+        CatalogError::SchemaTooNew { .. }
+        | CatalogError::WrongKek
+        | CatalogError::KekFile { .. }
+        | CatalogError::SqliteTooOld { .. }
+        | CatalogError::DataDirInUse { .. }
+        | CatalogError::Configuration { .. } => SqlState::ConfigFileError,
+        CatalogError::Internal { .. } => SqlState::InternalError,
     }
 }
 

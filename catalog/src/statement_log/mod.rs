@@ -94,6 +94,8 @@ pub struct StatementEnd {
     /// Where it became known only on the way, in place of the start's.
     pub engine: Option<String>,
     pub columns_read: Option<Vec<String>>,
+    pub tables_read: Option<Vec<String>>,
+    pub tables_written: Option<Vec<String>>,
 }
 
 /// Durations in milliseconds; `None` is unknown.
@@ -128,6 +130,8 @@ impl StatementEnd {
             metrics: StatementMetrics::default(),
             engine: None,
             columns_read: None,
+            tables_read: None,
+            tables_written: None,
         }
     }
 

@@ -125,9 +125,10 @@ static BEGIN: LazyLock<String> = LazyLock::new(|| insert("statements", &BEGIN_CO
 
 /// A row that is over stays as it is, unless it was taken for lost.
 static FINISH: LazyLock<String> = LazyLock::new(|| {
-    let sets: Vec<String> = FINISH_COLUMNS.iter().zip(4..).map(|(column, n)| format!("{column} = ${n}")).collect();
+    let sets: Vec<String> = FINISH_COLUMNS.iter().zip(6..).map(|(column, n)| format!("{column} = ${n}")).collect();
     format!(
-        "UPDATE statements SET engine = COALESCE($2, engine), columns_read = COALESCE($3, columns_read), {} \
+        "UPDATE statements SET engine = COALESCE($2, engine), columns_read = COALESCE($3, columns_read), \
+         tables_read = COALESCE($4, tables_read), tables_written = COALESCE($5, tables_written), {} \
          WHERE statement_id = $1 AND execution_status IN ('RUNNING', 'LOST')",
         sets.join(", ")
     )
@@ -169,11 +170,13 @@ pub(super) fn begin_row(start: StatementStart, identity: &Identity, key_id: &str
 
 pub(super) fn finish_row(statement_id: Uuid, end: StatementEnd, sealed_error: Option<Vec<u8>>) -> Row {
     let metrics = end.metrics;
-    let columns_read = end.columns_read.and_then(|columns| list(&columns).ok());
+    let stored = |names: Option<Vec<String>>| names.and_then(|names| list(&names).ok());
     let values = vec![
         Value::from(statement_id.to_string()),
         end.engine.into(),
-        columns_read.into(),
+        stored(end.columns_read).into(),
+        stored(end.tables_read).into(),
+        stored(end.tables_written).into(),
         end.status.word().to_owned().into(),
         end.sqlstate.into(),
         end.end_time.timestamp_micros().into(),

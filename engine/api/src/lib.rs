@@ -11,11 +11,17 @@ mod statement;
 
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
 pub use lookup::CatalogLookup;
-pub use pg_types::{PG_TYPE_KEY, arrow_field, arrow_type, pg_type};
+pub use pg_types::{PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, arrow_field, arrow_type, pg_type};
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
     RelationSource, RowStream, SessionFacts, TableDescription, Work,
 };
+
+/// The control plane's plain types that the contract is made of, for engines to name.
+pub mod catalog {
+    pub use lakegate_catalog::authorize::{Access, AuthorizedTable};
+    pub use lakegate_catalog::model::{Column, Constraint, ConstraintKind, Oid, PgType, Relation, RelationKind, RelationName};
+}
 
 use std::sync::Arc;
 
@@ -58,6 +64,9 @@ pub trait Prepared: Send + Sync {
 
     /// Columns of the result, with PostgreSQL types in the field metadata ([`PG_TYPE_KEY`]); `None` where no rows come back.
     fn result_schema(&self) -> Option<&SchemaRef>;
+
+    /// Delta version of each table it reads, as planned: a transaction block pins them for its later statements.
+    fn table_versions(&self) -> Vec<(lakegate_catalog::model::RelationName, u64)>;
 
     /// Runs it. `parameters`: one array of length 1 a parameter, of the type in [`Prepared::parameters`].
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError>;

@@ -22,6 +22,20 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn database_oid(&self, name: &str) -> Option<Oid>;
     /// Name of a type other than the built-in ones (row types of relations).
     fn type_name(&self, oid: Oid) -> Option<(String, String)>;
+    /// OID of a type by optional schema and name, other than the built-in ones.
+    fn type_oid(&self, schema: Option<&str>, name: &str) -> Option<Oid>;
+    /// Found by its unqualified name on the search path; `pg_type_is_visible`.
+    fn type_is_visible(&self, oid: Oid) -> bool;
+    /// Schema and name of a function; `regproc`.
+    fn function_name(&self, function: Oid) -> Option<(String, String)>;
+    /// All functions of a name on the search path.
+    fn functions_named(&self, name: &str) -> Vec<Oid>;
+    /// OIDs of the argument types of a function.
+    fn function_argument_types(&self, function: Oid) -> Option<Vec<Oid>>;
+    /// As `pg_get_function_arguments` prints them.
+    fn function_arguments(&self, function: Oid) -> Option<String>;
+    /// As `pg_get_function_result` prints it.
+    fn function_result(&self, function: Oid) -> Option<String>;
     /// Comment on a relation (`column` 0) or one of its columns; `class` is the catalog's OID (`pg_class` 1259 …).
     fn comment(&self, object: Oid, class: Oid, column: i32) -> Option<String>;
     /// The query of a view, as `pg_get_viewdef` prints it.

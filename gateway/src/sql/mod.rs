@@ -1,5 +1,17 @@
 //! The SQL front end: text to AST, AST to a bound statement, statement to answer.
 
+pub mod bind;
+pub mod execute;
+pub mod fingerprint;
 pub mod grammar;
+pub mod journal;
+mod logged_rows;
 pub mod parse;
+pub mod passes;
+pub mod prepare;
 pub mod redact;
+pub mod session;
+pub mod settings;
+pub mod statement_type;
+pub mod transaction;
+pub mod types;

@@ -1,0 +1,318 @@
+//! Options of the command line, the environment and the TOML file. A flag wins over the environment, the environment
+//! over the file.
+
+mod file;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use file::ConfigFileError;
+
+/// A SQL warehouse gateway: PostgreSQL clients in front, Delta Lake tables behind.
+#[derive(Debug, Parser)]
+#[command(name = "lakegate", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run gateway, catalog and engine in one process.
+    Serve(Box<ServeArgs>),
+    /// Work on the catalog while no server runs on it.
+    Admin(AdminArgs),
+}
+
+/// Options of `serve`; every one is also a TOML key of the same name in the file that --config names.
+#[derive(Debug, Default, Args, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ServeArgs {
+    /// TOML file with any of these options.
+    #[arg(long, env = "LAKEGATE_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Directory of catalog, keys, certificates and, unless told otherwise, tables [default: ./lakegate-data]
+    #[arg(long, env = "LAKEGATE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address for PostgreSQL clients; port 0 picks a free one [default: 127.0.0.1:5439]
+    #[arg(long, env = "LAKEGATE_LISTEN")]
+    pub listen: Option<String>,
+    /// Root of managed tables: a directory, or s3://bucket/prefix with the standard AWS_* variables [default: <data-dir>/warehouse]
+    #[arg(long, env = "LAKEGATE_WAREHOUSE_ROOT")]
+    pub warehouse_root: Option<String>,
+    /// sqlite://path or postgres://… [default: sqlite://<data-dir>/catalog.db]
+    #[arg(long, env = "LAKEGATE_CATALOG_URL")]
+    pub catalog_url: Option<String>,
+    /// File with the key-encryption key, 32 bytes; made at first start [default: <data-dir>/kek.key]
+    #[arg(long, env = "LAKEGATE_KEK_FILE")]
+    pub kek_file: Option<PathBuf>,
+    /// The key-encryption key itself, base64 of 32 bytes; environment only, instead of the file.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub kek: Option<String>,
+    /// PEM certificate chain; with --tls-key. Made at first start where absent [default: <data-dir>/server.crt]
+    #[arg(long, env = "LAKEGATE_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM private key; with --tls-cert [default: <data-dir>/server.key]
+    #[arg(long, env = "LAKEGATE_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Address of /metrics, /healthz and /readyz; port 0 picks a free one, "off" for none [default: 127.0.0.1:9439]
+    #[arg(long, env = "LAKEGATE_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
+    /// Memory for statements, e.g. 8GiB or 60% [default: 60%]
+    #[arg(long, env = "LAKEGATE_MEMORY_LIMIT")]
+    pub memory_limit: Option<String>,
+    /// Seconds that running statements get after SIGTERM [default: 30]
+    #[arg(long, env = "LAKEGATE_DRAIN_SECONDS")]
+    pub drain_seconds: Option<u64>,
+    /// Most client connections at once [default: 200]
+    #[arg(long, env = "LAKEGATE_MAX_CONNECTIONS")]
+    pub max_connections: Option<usize>,
+    /// How clients prove their identity over TLS: scram or password (argon2id) [default: scram]
+    #[arg(long, env = "LAKEGATE_AUTH_METHOD", value_parser = ["scram", "password"])]
+    pub auth_method: Option<String>,
+    /// Let clients without TLS in from other hosts too (SCRAM only).
+    #[arg(long, env = "LAKEGATE_ALLOW_PLAIN_REMOTE", num_args = 0..=1, default_missing_value = "true")]
+    pub allow_plain_remote: Option<bool>,
+    /// Fill database demo on first start.
+    #[arg(long, env = "LAKEGATE_DEMO", num_args = 0..=1, default_missing_value = "true")]
+    pub demo: Option<bool>,
+}
+
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    #[command(subcommand)]
+    pub work: AdminWork,
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminWork {
+    /// Roles that log in.
+    #[command(subcommand)]
+    User(AdminUser),
+    /// Keys of the sealed log.
+    #[command(subcommand)]
+    Keys(AdminKeys),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminUser {
+    /// Add a role that may log in; its password is read from standard input.
+    Add {
+        name: String,
+        /// Make it a superuser.
+        #[arg(long)]
+        superuser: bool,
+    },
+    /// Set a role's password, read from standard input.
+    Passwd { name: String },
+    /// List the roles.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminKeys {
+    /// Make a new key-encryption key, wrap the data keys with it and replace the key file.
+    Rotate,
+}
+
+/// Everything decided.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub listen: String,
+    /// `file:///…/` or `s3://…/`, always with a slash at its end.
+    pub warehouse_root: String,
+    pub catalog_url: String,
+    pub kek_file: PathBuf,
+    /// Base64; wins over the file.
+    pub kek: Option<String>,
+    pub tls: Option<(PathBuf, PathBuf)>,
+    pub metrics_listen: Option<String>,
+    pub memory_limit_bytes: u64,
+    pub drain: Duration,
+    pub max_connections: usize,
+    pub auth_password: bool,
+    pub allow_plain_remote: bool,
+    pub demo: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
+    #[error("{option}: {problem}")]
+    Option { option: &'static str, problem: String },
+}
+
+impl ServeArgs {
+    /// Lays flags and environment over the file and fills the defaults in.
+    ///
+    /// # Errors
+    /// The file cannot be read or has a key that is not an option; an option's value makes no sense.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        let file = match &self.config {
+            Some(path) => file::read(path)?,
+            None => ServeArgs::default(),
+        };
+        let data_dir = absolute(self.data_dir.or(file.data_dir).unwrap_or_else(|| "lakegate-data".into()))?;
+        let warehouse_root = match self.warehouse_root.or(file.warehouse_root) {
+            Some(root) => root_url(&root)?,
+            None => directory_url(&data_dir.join("warehouse"))?,
+        };
+        Ok(Config {
+            listen: self.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:5439".to_owned()),
+            warehouse_root,
+            catalog_url: self
+                .catalog_url
+                .or(file.catalog_url)
+                .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("catalog.db").display())),
+            kek_file: self.kek_file.or(file.kek_file).unwrap_or_else(|| data_dir.join("kek.key")),
+            kek: std::env::var("LAKEGATE_KEK").ok(),
+            tls: self.tls_cert.or(file.tls_cert).zip(self.tls_key.or(file.tls_key)),
+            metrics_listen: Some(self.metrics_listen.or(file.metrics_listen).unwrap_or_else(|| "127.0.0.1:9439".to_owned()))
+                .filter(|address| address != "off"),
+            memory_limit_bytes: memory_limit(self.memory_limit.or(file.memory_limit).as_deref().unwrap_or("60%"))?,
+            drain: Duration::from_secs(self.drain_seconds.or(file.drain_seconds).unwrap_or(30)),
+            max_connections: self.max_connections.or(file.max_connections).unwrap_or(200),
+            auth_password: auth_password(self.auth_method.or(file.auth_method).as_deref())?,
+            allow_plain_remote: self.allow_plain_remote.or(file.allow_plain_remote).unwrap_or(false),
+            demo: self.demo.or(file.demo).unwrap_or(false),
+            data_dir,
+        })
+    }
+}
+
+impl Config {
+    /// The address as a host that a client on this machine can connect to.
+    #[must_use]
+    pub fn connect_host(address: SocketAddr) -> String {
+        let ip = address.ip();
+        match (ip.is_unspecified(), ip) {
+            (true, _) => "127.0.0.1".to_owned(),
+            (false, std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
+            (false, ip) => ip.to_string(),
+        }
+    }
+}
+
+fn option(option: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Option { option, problem: problem.into() }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|error| option("--data-dir", error.to_string()))
+}
+
+fn auth_password(method: Option<&str>) -> Result<bool, ConfigError> {
+    match method.unwrap_or("scram") {
+        "scram" => Ok(false),
+        "password" => Ok(true),
+        other => Err(option("--auth-method", format!("\"{other}\" is neither scram nor password"))),
+    }
+}
+
+fn root_url(root: &str) -> Result<String, ConfigError> {
+    if let Some(rest) = root.strip_prefix("s3://") {
+        let bucket = rest.split('/').next().unwrap_or_default();
+        if bucket.is_empty() {
+            return Err(option("--warehouse-root", "s3:// needs a bucket: s3://bucket/prefix"));
+        }
+        return Ok(format!("{}/", root.trim_end_matches('/')));
+    }
+    if let Some(path) = root.strip_prefix("file://") {
+        return directory_url(Path::new(path));
+    }
+    if root.contains("://") {
+        return Err(option("--warehouse-root", format!("\"{root}\" is neither a directory nor s3://bucket/prefix")));
+    }
+    directory_url(&absolute(PathBuf::from(root))?)
+}
+
+fn directory_url(path: &Path) -> Result<String, ConfigError> {
+    url::Url::from_directory_path(path)
+        .map(String::from)
+        .map_err(|()| option("--warehouse-root", format!("\"{}\" is not an absolute path", path.display())))
+}
+
+/// `8GiB`, `512MB`, `1073741824`, or a share of the memory this process may use, `60%`.
+fn memory_limit(text: &str) -> Result<u64, ConfigError> {
+    let bad = || option("--memory-limit", format!("\"{text}\" is not a size such as 8GiB, 512MB or 60%"));
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let bytes = match unit.trim().to_ascii_lowercase().as_str() {
+        "%" if (1..=100).contains(&number) => available_memory_bytes() / 100 * number,
+        "" | "b" => number,
+        "kb" => number.saturating_mul(1_000),
+        "kib" | "k" => number.saturating_mul(1 << 10),
+        "mb" => number.saturating_mul(1_000_000),
+        "mib" | "m" => number.saturating_mul(1 << 20),
+        "gb" => number.saturating_mul(1_000_000_000),
+        "gib" | "g" => number.saturating_mul(1 << 30),
+        _ => return Err(bad()),
+    };
+    if bytes < 64 << 20 {
+        return Err(option("--memory-limit", "at least 64MiB are needed"));
+    }
+    Ok(bytes)
+}
+
+/// The smaller of the machine's memory and the control group's limit (v2, then v1).
+fn available_memory_bytes() -> u64 {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|info| {
+        let line = info.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1_024)
+    });
+    let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    machine.into_iter().chain(group).min().unwrap_or(4 << 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(memory_limit("1GiB").unwrap(), 1 << 30);
+        assert_eq!(memory_limit("512MB").unwrap(), 512_000_000);
+        assert!(memory_limit("60%").unwrap() > 64 << 20);
+        for bad in ["", "x", "0%", "101%", "1PB", "1MiB"] {
+            assert!(memory_limit(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn roots() {
+        assert_eq!(root_url("s3://b/p//").unwrap(), "s3://b/p/");
+        assert_eq!(root_url("/var/lake").unwrap(), "file:///var/lake/");
+        assert!(root_url("s3://").is_err());
+        assert!(root_url("gs://b").is_err());
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "listen = \"127.0.0.1:1\"\ndrain-seconds = 5\n").unwrap();
+        let args = ServeArgs { config: Some(file.path().into()), listen: Some("127.0.0.1:2".to_owned()), ..ServeArgs::default() };
+        let config = args.resolve().unwrap();
+        assert_eq!(config.listen, "127.0.0.1:2");
+        assert_eq!(config.drain, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "listn = \"127.0.0.1:1\"\n").unwrap();
+        let error = file::read(file.path()).unwrap_err().to_string();
+        assert!(error.contains("\"listn\"") && error.contains("\"listen\""), "{error}");
+    }
+}

@@ -1,0 +1,68 @@
+//! COPY t FROM 'url': Parquet files under an external location.
+
+use lakegate_catalog::authorize::{Access, file_access};
+use lakegate_catalog::model::Privilege;
+use lakegate_engine_api::{BoundStatement, Execution, ExecutionContext, Work};
+use sqlparser::ast::{Ident, ObjectName};
+
+use super::options::{Format, Options};
+use crate::frontend::Response;
+use crate::sql::bind::Bound;
+use crate::sql::execute::Deadline;
+use crate::sql::grammar::{fold, name_parts};
+use crate::sql::journal::Journal;
+use crate::sql::prepare::PreparedStatement;
+use crate::sql::session::GatewaySession;
+use crate::sqlstate::{SqlError, SqlState};
+
+pub async fn run(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    table: &ObjectName,
+    columns: &[Ident],
+    options: &Options,
+    url: &str,
+    deadline: &Deadline,
+) -> Result<Response, SqlError> {
+    crate::sql::prepare::refuse_in_block(session)?;
+    let snapshot = session.shared.catalog.refresh().await?;
+    let facts = session.facts(&snapshot);
+    let access = file_access(&snapshot, &session.principal, url, Privilege::ReadFiles)?;
+    if options.format != Format::Parquet {
+        return Err(SqlError::unsupported("COPY FROM a file that is not Parquet").hint("Use COPY t FROM STDIN for text and csv, e.g. psql's \\copy."));
+    }
+    let mut bound = Bound::default();
+    let binder = session.binder(&snapshot, &facts);
+    let target = binder.scope.resolve(&snapshot, &name_parts(table)?)?;
+    binder.bind_target(&mut bound, target.clone(), Access::INSERT)?;
+    let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
+    let work = Work::CopyFrom { target, columns: columns.iter().map(fold).collect(), url: access.url().to_string() };
+    let result = async {
+        let prepared = session
+            .shared
+            .engine
+            .prepare(BoundStatement {
+                statement_id: journal.statement_id(),
+                work,
+                relations: bound.relations.clone(),
+                session: facts,
+                parameter_types: Vec::new(),
+            })
+            .await?;
+        let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
+        match prepared.execute(Vec::new(), context).await? {
+            Execution::Done(outcome) => Ok(outcome),
+            Execution::Rows { .. } => Err(SqlError::new(SqlState::InternalError, "COPY FROM answered rows")),
+        }
+    };
+    match deadline.explain(result.await) {
+        Ok(outcome) => {
+            journal.done(&outcome).await?;
+            Ok(Response::Command { tag: format!("COPY {}", outcome.rows) })
+        }
+        Err(error) => {
+            journal.failed(&error).await;
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! One file a command. The engine's own statements (SELECT, INSERT, UPDATE, DELETE, TRUNCATE, EXPLAIN) do not come here.
+
+pub mod alter_table;
+pub mod comment;
+pub mod copy;
+pub mod create_table;
+pub mod create_view;
+pub mod database;
+pub mod drop;
+pub mod external_location;
+pub mod grant;
+pub mod prepare;
+pub mod role;
+pub mod schema;
+pub mod set;
+pub mod show;
+
+pub mod transaction;
+
+use sqlparser::ast::Statement;
+
+use crate::frontend::Response;
+use crate::sql::execute::Deadline;
+use crate::sql::grammar::Command;
+use crate::sql::journal::Journal;
+use crate::sql::prepare::PreparedStatement;
+use crate::sql::session::GatewaySession;
+use crate::sql::statement_type::is_of_session;
+use crate::sqlstate::SqlError;
+
+/// Runs a command of the catalog or the session, logged.
+///
+/// # Errors
+/// The command's own; 0A000 for what is not supported; 58030 where the log cannot be written.
+pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, deadline: &Deadline) -> Result<Response, SqlError> {
+    if let Command::Sql(sql) = &*statement.command {
+        match sql.as_ref() {
+            // They log themselves: the statement that they run, or the rows that come after this returns.
+            Statement::Execute { .. } => return prepare::execute(session, sql, deadline).await,
+            Statement::Copy { .. } => return copy::run(session, statement, deadline).await,
+            _ => {}
+        }
+    }
+    let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
+    let result = dispatch(session, statement, deadline, &journal).await;
+    match &result {
+        Ok(_) => {
+            if !is_of_session(&statement.command) {
+                crate::system::audit::change(session, &statement.command, &journal).await?;
+            }
+            journal.done(&lakegate_engine_api::Outcome::default()).await?;
+        }
+        Err(error) => journal.failed(error).await,
+    }
+    result
+}
+
+async fn dispatch(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Response, SqlError> {
+    match &*statement.command {
+        Command::Sql(sql) => dispatch_sql(session, sql, statement, deadline, journal).await,
+        Command::CreateTable(table) => create_table::run(session, table, deadline, journal).await,
+        Command::CreateRole(create) => role::create(session, create).await,
+        Command::AlterRole(alter) => role::alter(session, alter).await,
+        Command::DropRole(drop) => role::drop(session, drop).await,
+        Command::Grant(grant) => grant::grant(session, grant).await,
+        Command::Revoke(revoke) => grant::revoke(session, revoke).await,
+        Command::GrantMembership(grant) => grant::grant_membership(session, grant).await,
+        Command::RevokeMembership(revoke) => grant::revoke_membership(session, revoke).await,
+        Command::CreateExternalLocation(create) => external_location::create(session, create).await,
+        Command::DropExternalLocation(drop) => external_location::drop(session, drop).await,
+    }
+}
+
+async fn dispatch_sql(
+    session: &mut GatewaySession,
+    sql: &Statement,
+    statement: &PreparedStatement,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Response, SqlError> {
+    match sql {
+        Statement::Query(query) => create_table::select_into(session, query, deadline, journal).await,
+        Statement::Set(set) => set::set(session, set),
+        Statement::Reset(reset) => set::reset(session, reset),
+        Statement::Discard { object_type } => set::discard(session, object_type),
+        Statement::ShowVariable { variable } => show::run(session, variable),
+        Statement::StartTransaction { modes, .. } => transaction::begin(session, modes),
+        Statement::Commit { chain, .. } => transaction::commit(session, *chain),
+        Statement::Rollback { chain, savepoint } => transaction::rollback(session, *chain, savepoint.as_ref()),
+        Statement::Prepare { name, data_types, statement: inner } => prepare::prepare(session, name, data_types, inner, &statement.text),
+        Statement::Deallocate { name, .. } => prepare::deallocate(session, name),
+        Statement::CreateSchema { schema_name, if_not_exists, .. } => schema::create(session, schema_name, *if_not_exists).await,
+        Statement::CreateDatabase { db_name, if_not_exists, .. } => database::create(session, db_name, *if_not_exists).await,
+        Statement::CreateView(view) => create_view::run(session, view, &statement.text).await,
+        Statement::Drop { .. } => drop::run(session, sql, journal).await,
+        Statement::AlterTable(alter) => alter_table::run(session, alter).await,
+        Statement::AlterSchema(alter) => schema::alter(session, alter).await,
+        Statement::Comment { object_type, object_name, comment, if_exists, .. } => {
+            comment::run(session, object_type, object_name, comment.as_deref(), *if_exists).await
+        }
+        other => Err(unsupported(other)),
+    }
+}
+
+/// 0A000, naming the command by its first words as the parser crate prints it.
+fn unsupported(statement: &Statement) -> SqlError {
+    let text = statement.to_string();
+    let words: Vec<&str> = text.split_whitespace().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == '_')).take(3).collect();
+    SqlError::unsupported(words.join(" "))
+}

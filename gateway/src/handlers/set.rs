@@ -1,0 +1,176 @@
+//! SET, RESET, DISCARD.
+
+use sqlparser::ast::{
+    ContextModifier, DiscardObject, Expr, Reset, ResetStatement, Set, SetSessionAuthorizationParamKind, TransactionMode, UnaryOperator, Value,
+};
+
+use super::transaction::apply_modes;
+use crate::frontend::Response;
+use crate::sql::grammar::{fold, name_parts};
+use crate::sql::session::GatewaySession;
+use crate::sql::settings::Setting;
+use crate::sqlstate::{Severity, SqlError, SqlState};
+
+pub fn set(session: &mut GatewaySession, set: &Set) -> Result<Response, SqlError> {
+    match set {
+        Set::SingleAssignment { scope, variable, values, .. } => {
+            assign(session, is_local(*scope), &name_parts(variable)?.join("."), values)?;
+        }
+        Set::SetTimeZone { local, value } => assign(session, *local, "timezone", std::slice::from_ref(value))?,
+        Set::SetNames { charset_name, .. } => assign_text(session, false, "client_encoding", &charset_name.value)?,
+        Set::SetNamesDefault {} => assign_text(session, false, "client_encoding", "UTF8")?,
+        Set::SetTransaction { modes, session: for_session, snapshot } => transaction(session, modes, *for_session, snapshot.is_some())?,
+        Set::SetRole { context_modifier, role_name } => {
+            return set_role(session, is_local(*context_modifier), role_name.as_ref().map(fold).as_deref());
+        }
+        Set::SetSessionAuthorization(authorization) => match &authorization.kind {
+            SetSessionAuthorizationParamKind::Default => {}
+            SetSessionAuthorizationParamKind::User(name) if fold(name) == session.start.authenticated.name() => {}
+            SetSessionAuthorizationParamKind::User(_) => {
+                return Err(SqlError::unsupported("SET SESSION AUTHORIZATION to another role").hint("Use SET ROLE."));
+            }
+        },
+        Set::ParenthesizedAssignments { .. } | Set::MultipleAssignments { .. } | Set::SetSessionParam(_) => {
+            return Err(SqlError::new(SqlState::SyntaxError, "SET takes one setting"));
+        }
+    }
+    done("SET")
+}
+
+pub fn reset(session: &mut GatewaySession, reset: &ResetStatement) -> Result<Response, SqlError> {
+    match &reset.reset {
+        Reset::ALL => {
+            let changed = session.settings.change(false, |settings| Ok(settings.reset_all()))?;
+            changed.into_iter().for_each(|setting| session.report(setting));
+        }
+        Reset::ConfigurationParameter(name) => match name_parts(name)?.join(".").as_str() {
+            "role" => return set_role(session, false, None).map(|_| Response::Command { tag: "RESET".to_owned() }),
+            "session_authorization" => {}
+            name => {
+                let changed = session.settings.change(false, |settings| settings.reset(name))?;
+                report(session, changed);
+            }
+        },
+    }
+    done("RESET")
+}
+
+pub fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<Response, SqlError> {
+    match object {
+        DiscardObject::ALL => {
+            if session.transaction.is_open() {
+                return Err(SqlError::new(SqlState::ActiveSqlTransaction, "DISCARD ALL cannot run inside a transaction block"));
+            }
+            session.prepared.clear();
+            set_role(session, false, None)?;
+            let changed = session.settings.change(false, |settings| Ok(settings.reset_all()))?;
+            changed.into_iter().for_each(|setting| session.report(setting));
+            done("DISCARD ALL")
+        }
+        DiscardObject::PLANS => done("DISCARD PLANS"),
+        DiscardObject::SEQUENCES => done("DISCARD SEQUENCES"),
+        DiscardObject::TEMP => done("DISCARD TEMP"),
+    }
+}
+
+fn done(tag: &str) -> Result<Response, SqlError> {
+    Ok(Response::Command { tag: tag.to_owned() })
+}
+
+fn is_local(scope: Option<ContextModifier>) -> bool {
+    scope == Some(ContextModifier::Local)
+}
+
+fn assign(session: &mut GatewaySession, local: bool, name: &str, values: &[Expr]) -> Result<(), SqlError> {
+    if let [value] = values
+        && is_default(value)
+    {
+        let changed = session.settings.change(local, |settings| settings.reset(name))?;
+        report(session, changed);
+        return Ok(());
+    }
+    let texts: Vec<String> = values.iter().map(|value| text(value, name)).collect::<Result<_, _>>()?;
+    assign_text(session, local, name, &texts.join(", "))
+}
+
+fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value: &str) -> Result<(), SqlError> {
+    if local && !session.settings.in_block() {
+        session.notice(SqlError::notice(Severity::Warning, SqlState::NoActiveSqlTransaction, "SET LOCAL can only be used in transaction blocks"));
+        return Ok(());
+    }
+    let changed = session.settings.change(local, |settings| settings.set(name, value))?;
+    report(session, changed);
+    Ok(())
+}
+
+fn report(session: &mut GatewaySession, changed: Option<&'static Setting>) {
+    if let Some(setting) = changed {
+        session.report(setting);
+    }
+}
+
+fn is_default(value: &Expr) -> bool {
+    matches!(value, Expr::Identifier(ident) if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+}
+
+/// A value as text: literals bare, identifiers quoted again where they were, so that search_path keeps its names.
+fn text(value: &Expr, setting: &str) -> Result<String, SqlError> {
+    match value {
+        Expr::Value(value) => Ok(match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) if setting.eq_ignore_ascii_case("search_path") && text.contains('.') => {
+                format!("\"{text}\"")
+            }
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => text.clone(),
+            other => other.to_string(),
+        }),
+        Expr::Identifier(ident) => Ok(match ident.quote_style {
+            Some(_) => format!("\"{}\"", ident.value.replace('"', "\"\"")),
+            None => ident.value.clone(),
+        }),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(format!("-{}", text(expr, setting)?)),
+        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => text(expr, setting),
+        Expr::Interval(interval) => text(&interval.value, setting),
+        other => Err(SqlError::new(SqlState::SyntaxError, format!("invalid value for parameter \"{setting}\": {other}"))),
+    }
+}
+
+fn transaction(session: &mut GatewaySession, modes: &[TransactionMode], for_session: bool, snapshot: bool) -> Result<(), SqlError> {
+    if snapshot {
+        return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT"));
+    }
+    if !for_session && !session.settings.in_block() {
+        session.notice(SqlError::notice(
+            Severity::Warning,
+            SqlState::NoActiveSqlTransaction,
+            "SET TRANSACTION can only be used in transaction blocks",
+        ));
+        return Ok(());
+    }
+    apply_modes(session, modes, !for_session)
+}
+
+/// `None`: NONE, back to the session's own role.
+fn set_role(session: &mut GatewaySession, local: bool, name: Option<&str>) -> Result<Response, SqlError> {
+    if local {
+        return Err(SqlError::unsupported("SET LOCAL ROLE"));
+    }
+    let snapshot = session.shared.catalog.snapshot();
+    let role = match name {
+        None | Some("none") => session.principal.session_role,
+        Some(name) => {
+            let role = snapshot.require_role(name)?;
+            if !snapshot.is_member_of(session.principal.session_role, role.oid) {
+                return Err(SqlError::new(SqlState::InsufficientPrivilege, format!("permission denied to set role \"{name}\"")));
+            }
+            role.oid
+        }
+    };
+    session.principal.current_role = role;
+    let superuser = if snapshot.is_superuser(role) { "on" } else { "off" };
+    session.settings.change(false, |settings| {
+        settings.set_internal("is_superuser", superuser);
+        Ok(())
+    })?;
+    report(session, crate::sql::settings::find("is_superuser"));
+    done("SET")
+}

@@ -1,0 +1,171 @@
+//! `lakegate serve`: the parts of one process put together, in the order in which they may fail.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use lakegate_catalog::{Bootstrap, Catalog, CatalogError, CatalogOptions, DataDirLock, Kek};
+use lakegate_engine_api::{Engine, EngineError};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::config::Config;
+use crate::http::{self, Readiness};
+use crate::server::{self, ServerOptions};
+use crate::sql::session::{Sessions, Shared};
+use crate::sqlstate::SqlError;
+use crate::system::SystemRelations;
+use crate::tls;
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("could not make data directory \"{path}\": {error}")]
+    DataDir { path: String, error: std::io::Error },
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("warehouse root \"{root}\": {error}{}", hint_of(error))]
+    Warehouse { root: String, error: EngineError },
+    #[error("could not listen on \"{address}\": {error}{}", if error.kind() == std::io::ErrorKind::AddrInUse { "; another server runs there: choose another port with --listen or --metrics-listen" } else { "" })]
+    Listen { address: String, error: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error("could not install the metrics recorder: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    #[error("could not fill the demo database: {0}")]
+    Demo(SqlError),
+    #[error("could not wait for signals: {0}")]
+    Signals(std::io::Error),
+    #[error("could not print the ready line: {0}")]
+    Output(std::io::Error),
+}
+
+fn hint_of(error: &EngineError) -> String {
+    match error {
+        EngineError::Unsupported { hint: Some(hint), .. } => format!(" ({hint})"),
+        _ => String::new(),
+    }
+}
+
+/// Everything that must be there before an engine is: the directory, its lock, the catalog.
+pub struct Foundation {
+    pub config: Config,
+    pub catalog: Catalog,
+    /// Held as long as the process works on the directory.
+    _lock: DataDirLock,
+    generated_password: Option<Zeroizing<String>>,
+}
+
+impl Foundation {
+    /// Opens or makes the data directory and the catalog.
+    ///
+    /// # Errors
+    /// The directory is in use or cannot be made; the key does not fit; the catalog cannot be reached or is too new.
+    pub async fn lay(config: Config) -> Result<Self, ServeError> {
+        std::fs::create_dir_all(&config.data_dir)
+            .map_err(|error| ServeError::DataDir { path: config.data_dir.display().to_string(), error })?;
+        let lock = DataDirLock::acquire(&config.data_dir)?;
+        let kek = match &config.kek {
+            Some(kek) => Kek::from_base64(kek)?,
+            None => Kek::load_or_create(&config.kek_file)?,
+        };
+        let mut options = CatalogOptions::new(config.catalog_url.clone(), kek);
+        options.protected_roots = vec![config.warehouse_root.clone()];
+        let catalog = Catalog::open(options).await?;
+        let admin_password = std::env::var("LAKEGATE_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty()).map(Zeroizing::new);
+        let outcome = catalog.bootstrap(Bootstrap { admin_password }).await?;
+        Ok(Foundation { config, catalog, _lock: lock, generated_password: outcome.generated_password })
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<(), ServeError> {
+    let Foundation { config, catalog, generated_password, .. } = &foundation;
+    let stop = CancellationToken::new();
+    let readiness = Readiness::default();
+    let metrics = http::install_metrics()?;
+    engine
+        .check_store(&config.warehouse_root)
+        .await
+        .map_err(|error| ServeError::Warehouse { root: config.warehouse_root.clone(), error })?;
+    let tls = tls::Tls::load(&config.data_dir, config.tls.clone())?;
+    let listener =
+        TcpListener::bind(&config.listen).await.map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
+    let address = listener.local_addr().map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
+    if let Some(metrics_listen) = &config.metrics_listen {
+        let local = http::serve(metrics_listen, metrics, readiness.clone(), stop.clone())
+            .await
+            .map_err(|error| ServeError::Listen { address: metrics_listen.clone(), error })?;
+        tracing::info!(address = %local, "metrics, healthz and readyz");
+    }
+    let live = server::LiveSessions::default();
+    let shared = Arc::new(Shared {
+        catalog: catalog.clone(),
+        engine,
+        warehouse_root: config.warehouse_root.clone(),
+        system: SystemRelations::new(catalog.clone(), live.clone()),
+        server_start: Utc::now(),
+    });
+    if config.demo {
+        let identity = catalog.bootstrap_identity()?;
+        crate::demo::fill(&shared, identity).await.map_err(ServeError::Demo)?;
+    }
+    let options = ServerOptions {
+        tls,
+        max_connections: config.max_connections,
+        auth_method: if config.auth_password { server::AuthMethod::Password } else { server::AuthMethod::Scram },
+        allow_plain_remote: config.allow_plain_remote,
+        drain: config.drain,
+        ..ServerOptions::default()
+    };
+    announce(address, generated_password.as_ref().map(|password| password.as_str())).map_err(ServeError::Output)?;
+    readiness.set(true);
+    let draining = stop_on_signal(stop.clone(), readiness)?;
+    server::serve(listener, options, Arc::new(Sessions(Arc::clone(&shared))), catalog.clone(), live, draining).await;
+    stop.cancel();
+    catalog.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The one line that programs wait for; a generated password goes to standard error, once.
+fn announce(address: std::net::SocketAddr, generated_password: Option<&str>) -> std::io::Result<()> {
+    use std::io::Write;
+    if let Some(password) = generated_password {
+        writeln!(std::io::stderr(), "password of role admin (shown this once): {password}")?;
+    }
+    let host = Config::connect_host(address);
+    let mut out = std::io::stdout();
+    writeln!(out, "ready: postgres://admin@{host}:{}/main", address.port())?;
+    out.flush()
+}
+
+/// A token that fires at the first SIGTERM or SIGINT; a second one ends the process at once.
+fn stop_on_signal(stop: CancellationToken, readiness: Readiness) -> Result<CancellationToken, ServeError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let draining = CancellationToken::new();
+    let token = draining.clone();
+    crate::tasks::spawn("signals", async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = stop.cancelled() => return,
+        }
+        tracing::info!("draining: no new connections");
+        readiness.set(false);
+        token.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = stop.cancelled() => return,
+        }
+        tracing::warn!("second signal: stopping at once");
+        std::process::exit(1);
+    });
+    Ok(draining)
+}

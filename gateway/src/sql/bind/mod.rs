@@ -1,0 +1,186 @@
+//! A statement's relations: found, authorised, bound. Nothing else hands a relation to an engine.
+
+mod names;
+mod qualify;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lakegate_catalog::Snapshot;
+use lakegate_catalog::authorize::{self, Access, Principal};
+use lakegate_catalog::model::{Relation, RelationKind, RelationName};
+use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts};
+use sqlparser::ast::VisitMut;
+
+pub use names::{NameScope, SYSTEM_DATABASE, undefined};
+pub use qualify::{Mentions, object_name, qualify};
+
+use super::passes;
+use crate::pg_catalog;
+use crate::sqlstate::{SqlError, SqlState};
+
+/// Views within views within views.
+const VIEW_DEPTH_MAX: usize = 32;
+
+/// The property of a view that keeps the search path under which it was made.
+pub const VIEW_SEARCH_PATH: &str = "lakegate.search_path";
+
+/// What binding needs to know of the session; cheap to make for each statement.
+pub struct Binder<'a> {
+    pub snapshot: &'a Arc<Snapshot>,
+    pub principal: Principal,
+    pub scope: NameScope,
+    pub facts: &'a Arc<SessionFacts>,
+    pub system: &'a crate::system::SystemRelations,
+    /// Versions that the transaction has pinned.
+    pub versions: &'a BTreeMap<RelationName, u64>,
+}
+
+/// The relations of one statement.
+#[derive(Debug, Default)]
+pub struct Bound {
+    pub relations: Vec<BoundRelation>,
+    /// Tables read, those behind views included.
+    pub tables_read: BTreeSet<RelationName>,
+    pub tables_written: BTreeSet<RelationName>,
+}
+
+impl Bound {
+    /// Opens stored tables (rather than system relations alone).
+    #[must_use]
+    pub fn touches_tables(&self) -> bool {
+        !self.tables_read.is_empty() || !self.tables_written.is_empty()
+    }
+
+    #[must_use]
+    pub fn relation(&self, name: &RelationName) -> Option<&BoundRelation> {
+        self.relations.iter().find(|relation| relation.name == *name)
+    }
+}
+
+impl Binder<'_> {
+    /// Qualifies the names of a statement and binds what it names. `target`: the table that it changes, and how.
+    ///
+    /// # Errors
+    /// 42P01, 42501, 42809 for changing what is no table.
+    pub async fn bind(&self, node: &mut (impl VisitMut + Send), target: Option<(RelationName, Access)>) -> Result<Bound, SqlError> {
+        passes::run(node)?;
+        let mut mentions = qualify(node, &self.scope, self.snapshot)?;
+        let mut bound = Bound::default();
+        if let Some((name, access)) = target {
+            // Its own mention as the target does not read it.
+            if let Some(count) = mentions.get_mut(&name) {
+                *count -= 1;
+            }
+            let read = mentions.remove(&name).is_some_and(|count| count > 0);
+            self.bind_target(&mut bound, name, Access { select: access.select || read, ..access })?;
+        }
+        self.bind_mentions(&mut bound, &mentions, self.principal, 0).await?;
+        Ok(bound)
+    }
+
+    /// Authorises a change of a table.
+    ///
+    /// # Errors
+    /// 42P01, 42501, 42809.
+    pub fn bind_target(&self, bound: &mut Bound, name: RelationName, access: Access) -> Result<(), SqlError> {
+        let relation = self.stored(&name)?;
+        if relation.kind == RelationKind::View {
+            return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot change view \"{}\"", name.name))
+                .hint("Change the tables that the view reads."));
+        }
+        let table = authorize::open_table(self.snapshot, &self.principal, &name, access)?;
+        if access.select {
+            bound.tables_read.insert(name.clone());
+        }
+        bound.tables_written.insert(name.clone());
+        let version = self.versions.get(&name).copied();
+        bound.relations.push(BoundRelation { name, source: RelationSource::Table { table, version } });
+        Ok(())
+    }
+
+    fn stored(&self, name: &RelationName) -> Result<Arc<Relation>, SqlError> {
+        self.snapshot.relation_by_name(name).cloned().ok_or_else(|| {
+            if pg_catalog::has_relation(&name.schema, &name.name) || name.database == SYSTEM_DATABASE {
+                SqlError::new(SqlState::InsufficientPrivilege, format!("permission denied: \"{}\" is a system catalog", name.name))
+            } else {
+                undefined(std::slice::from_ref(&name.name))
+            }
+        })
+    }
+
+    async fn bind_mentions(&self, bound: &mut Bound, mentions: &Mentions, principal: Principal, depth: usize) -> Result<(), SqlError> {
+        for name in mentions.keys() {
+            if bound.relation(name).is_none() {
+                Box::pin(self.bind_one(bound, name, principal, depth)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bind_one(&self, bound: &mut Bound, name: &RelationName, principal: Principal, depth: usize) -> Result<(), SqlError> {
+        if depth > VIEW_DEPTH_MAX {
+            return Err(SqlError::new(SqlState::StatementTooComplex, format!("views are nested more than {VIEW_DEPTH_MAX} deep")));
+        }
+        if matches!(name.schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA) {
+            return self.bind_catalog(bound, name, depth).await;
+        }
+        if name.database == SYSTEM_DATABASE {
+            let source = self.system.rows(name, &self.principal).await?;
+            bound.relations.push(BoundRelation { name: name.clone(), source });
+            return Ok(());
+        }
+        let relation = self.stored(name)?;
+        if relation.kind == RelationKind::View {
+            return self.bind_view(bound, name, &relation, principal, depth).await;
+        }
+        let table = authorize::open_table(self.snapshot, &principal, name, Access { select: true, ..Access::default() })?;
+        let version = self.versions.get(name).copied();
+        bound.tables_read.insert(name.clone());
+        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::Table { table, version } });
+        Ok(())
+    }
+
+    /// A view runs with its owner's rights on the names of the search path it was made under.
+    async fn bind_view(
+        &self,
+        bound: &mut Bound,
+        name: &RelationName,
+        relation: &Arc<Relation>,
+        principal: Principal,
+        depth: usize,
+    ) -> Result<(), SqlError> {
+        let view = authorize::open_view(self.snapshot, &principal, name)?;
+        let mut query = super::parse::parse_query(relation.definition.as_deref().unwrap_or_default())?;
+        let scope = NameScope {
+            database: name.database.clone(),
+            search_path: relation.properties.get(VIEW_SEARCH_PATH).map(|path| path.split('\u{1f}').map(str::to_owned).collect()).unwrap_or_default(),
+        };
+        passes::run(&mut query)?;
+        let mentions = qualify(&mut query, &scope, self.snapshot)?;
+        let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
+        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });
+        self.bind_mentions(bound, &mentions, Principal::for_owner(view.owner()), depth + 1).await
+    }
+
+    async fn bind_catalog(&self, bound: &mut Bound, name: &RelationName, depth: usize) -> Result<(), SqlError> {
+        let context = pg_catalog::Context {
+            snapshot: self.snapshot,
+            principal: self.principal,
+            database: &name.database,
+            facts: self.facts,
+            live: self.system.live(),
+        };
+        let source = pg_catalog::system_relation(name, &context)?.ok_or_else(|| undefined(std::slice::from_ref(&name.name)))?;
+        let RelationSource::View { query, columns } = source else {
+            bound.relations.push(BoundRelation { name: name.clone(), source });
+            return Ok(());
+        };
+        let mut query = Arc::unwrap_or_clone(query);
+        passes::run(&mut query)?;
+        let scope = NameScope { database: name.database.clone(), search_path: vec![name.schema.clone()] };
+        let mentions = qualify(&mut query, &scope, self.snapshot)?;
+        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });
+        self.bind_mentions(bound, &mentions, self.principal, depth + 1).await
+    }
+}

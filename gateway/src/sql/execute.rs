@@ -1,0 +1,161 @@
+//! A prepared statement to its answer: log, run, stream, log the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::ArrayRef;
+use lakegate_engine_api::{Execution, ExecutionContext, Outcome};
+use sqlparser::ast::Statement;
+use tokio_util::sync::CancellationToken;
+
+use super::grammar::Command;
+use super::journal::Journal;
+use super::logged_rows::LoggedRows;
+use super::prepare::{Plan, PreparedStatement};
+use super::session::GatewaySession;
+use crate::frontend::{Response, TransactionStatus};
+use crate::handlers;
+use crate::sqlstate::{SqlError, SqlState};
+
+/// Runs a statement under the session's statement_timeout.
+pub async fn execute(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    parameters: Vec<ArrayRef>,
+    cancel: CancellationToken,
+) -> Result<Response, SqlError> {
+    let ends_block =
+        matches!(&*statement.command, Command::Sql(sql) if matches!(**sql, Statement::Commit { .. } | Statement::Rollback { .. }));
+    if session.transaction.status() == TransactionStatus::Failed && !ends_block {
+        return Err(super::transaction::aborted());
+    }
+    let timeout = session.settings.current.statement_timeout();
+    let deadline = Deadline::new(timeout, cancel);
+    let running = run(session, statement, parameters, &deadline);
+    match timeout {
+        None => deadline.explain(running.await),
+        Some(limit) => {
+            tokio::pin!(running);
+            tokio::select! {
+                biased;
+                result = &mut running => deadline.explain(result),
+                () = tokio::time::sleep(limit) => {
+                    deadline.expire();
+                    // The work notices the token; a commit in flight is completed or known not to have happened.
+                    deadline.explain(running.await)
+                }
+            }
+        }
+    }
+}
+
+/// A token that fires at cancel requests and at the statement's time limit, and knows which it was.
+#[derive(Debug, Clone)]
+pub struct Deadline {
+    token: CancellationToken,
+    at: Option<tokio::time::Instant>,
+    expired: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Deadline {
+    fn new(limit: Option<Duration>, parent: CancellationToken) -> Self {
+        Deadline { token: parent.child_token(), at: limit.map(|limit| tokio::time::Instant::now() + limit), expired: Arc::default() }
+    }
+
+    #[must_use]
+    pub fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    #[must_use]
+    pub fn at(&self) -> Option<tokio::time::Instant> {
+        self.at
+    }
+
+    /// The limit passed.
+    pub fn expire(&self) {
+        self.expired.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.token.cancel();
+    }
+
+    /// Names the time limit where that was the reason.
+    pub fn explain<T>(&self, result: Result<T, SqlError>) -> Result<T, SqlError> {
+        result.map_err(|error| {
+            if error.state == SqlState::QueryCanceled && self.expired.load(std::sync::atomic::Ordering::SeqCst) {
+                SqlError::new(SqlState::QueryCanceled, "canceling statement due to statement timeout")
+            } else {
+                error
+            }
+        })
+    }
+}
+
+async fn run(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    parameters: Vec<ArrayRef>,
+    deadline: &Deadline,
+) -> Result<Response, SqlError> {
+    let Command::Sql(sql) = &*statement.command else { return handlers::run(session, statement, deadline).await };
+    match sql.as_ref() {
+        Statement::Query(query) if super::prepare::has_select_into(query) => handlers::run(session, statement, deadline).await,
+        Statement::Query(_)
+        | Statement::Explain { .. }
+        | Statement::Insert(_)
+        | Statement::Update(_)
+        | Statement::Delete(_)
+        | Statement::Truncate(_)
+        | Statement::Merge(_) => run_plan(session, statement, parameters, deadline).await,
+        _ => handlers::run(session, statement, deadline).await,
+    }
+}
+
+async fn run_plan(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    parameters: Vec<ArrayRef>,
+    deadline: &Deadline,
+) -> Result<Response, SqlError> {
+    let plan = match statement.fresh_plan(session).await {
+        Ok(plan) => plan,
+        Err(error) => {
+            super::journal::refused(session, &statement.command, &statement.text, &error).await?;
+            return Err(error);
+        }
+    };
+    if !plan.bound.tables_written.is_empty() {
+        super::prepare::refuse_in_block(session)?;
+    }
+    let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.bound).await?;
+    let result = start(&plan, parameters, &journal, deadline).await;
+    match deadline.explain(result) {
+        Ok(Execution::Rows { schema, stream, metrics }) => {
+            let tag = if matches!(&*statement.command, Command::Sql(sql) if matches!(**sql, Statement::Explain { .. })) { "EXPLAIN" } else { "SELECT" };
+            Ok(Response::Rows { schema, rows: LoggedRows::boxed(stream, metrics, journal, deadline.clone()), tag })
+        }
+        Ok(Execution::Done(outcome)) => {
+            journal.done(&outcome).await?;
+            Ok(Response::Command { tag: change_tag(&statement.command, &outcome) })
+        }
+        Err(error) => {
+            journal.failed(&error).await;
+            Err(error)
+        }
+    }
+}
+
+async fn start(plan: &Plan, parameters: Vec<ArrayRef>, journal: &Journal, deadline: &Deadline) -> Result<Execution, SqlError> {
+    let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
+    Ok(plan.prepared.execute(parameters, context).await?)
+}
+
+fn change_tag(command: &Command, outcome: &Outcome) -> String {
+    let Command::Sql(sql) = command else { return String::new() };
+    match sql.as_ref() {
+        Statement::Insert(_) => format!("INSERT 0 {}", outcome.rows),
+        Statement::Update(_) => format!("UPDATE {}", outcome.rows),
+        Statement::Delete(_) => format!("DELETE {}", outcome.rows),
+        Statement::Truncate(_) => "TRUNCATE TABLE".to_owned(),
+        _ => format!("SELECT {}", outcome.rows),
+    }
+}

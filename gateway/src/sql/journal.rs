@@ -1,0 +1,250 @@
+//! One statement's entry in the sealed log: made before it runs, ended with its outcome.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use arrow_array::ArrayRef;
+use arrow_schema::Field;
+use chrono::Utc;
+use lakegate_catalog::Catalog;
+use lakegate_catalog::audit::AuditEvent;
+use lakegate_catalog::model::RelationName;
+use lakegate_catalog::statement_log::{ExecutionStatus, StatementEnd, StatementMetrics, StatementStart, StatementTicket};
+use lakegate_engine_api::{MetricsSnapshot, Outcome};
+use uuid::Uuid;
+
+use super::bind::Bound;
+use super::fingerprint::fingerprint;
+use super::grammar::Command;
+use super::redact::redact;
+use super::session::GatewaySession;
+use super::settings::Settings;
+use super::statement_type::statement_type;
+use crate::sqlstate::{SqlError, SqlState};
+use crate::wire::outgoing::Format;
+use crate::wire::rows::{Column, Manner};
+
+/// The open entry of a statement.
+pub struct Journal {
+    catalog: Catalog,
+    statement_id: Uuid,
+    statement_type: &'static str,
+    ticket: Mutex<Option<StatementTicket>>,
+    started: Instant,
+    named: Mutex<Named>,
+    denial: AuditEvent,
+}
+
+/// What became known after the start.
+#[derive(Debug, Default)]
+struct Named {
+    read: BTreeSet<RelationName>,
+    written: BTreeSet<RelationName>,
+    metrics: StatementMetrics,
+}
+
+impl Journal {
+    /// Logs a statement that an engine runs. Durable on return when it opens stored tables.
+    ///
+    /// # Errors
+    /// 58030: it must not run.
+    pub async fn begin(
+        session: &GatewaySession,
+        command: &Command,
+        text: &str,
+        parameters: &[ArrayRef],
+        bound: &Bound,
+    ) -> Result<Self, SqlError> {
+        let mut start = start(session, command, text);
+        start.tables_read = super::prepare::names(&bound.tables_read);
+        start.tables_written = super::prepare::names(&bound.tables_written);
+        start.parameters = parameters.iter().map(shown).collect();
+        Journal::open(session, command, start, bound.touches_tables()).await
+    }
+
+    /// Logs a statement of the session or the catalog. Durable on return when it changes the catalog.
+    ///
+    /// # Errors
+    /// 58030: it must not run.
+    pub async fn begin_utility(session: &GatewaySession, command: &Command, text: &str) -> Result<Self, SqlError> {
+        Journal::open(session, command, start(session, command, text), !super::statement_type::is_of_session(command)).await
+    }
+
+    async fn open(session: &GatewaySession, command: &Command, start: StatementStart, durable: bool) -> Result<Self, SqlError> {
+        let catalog = session.shared.catalog.clone();
+        let started = Instant::now();
+        let statement_id = start.statement_id;
+        tracing::info!(statement_id = %statement_id, session_id = %session.session_id, statement_type = start.statement_type, "statement");
+        let denial = crate::system::audit::denial(session, statement_id);
+        let ticket = if durable { catalog.log_begin(start).await? } else { catalog.log_behind(start).await? };
+        Ok(Journal {
+            catalog,
+            statement_id,
+            statement_type: statement_type(command),
+            ticket: Mutex::new(Some(ticket)),
+            started,
+            named: Mutex::default(),
+            denial,
+        })
+    }
+
+    #[must_use]
+    pub fn statement_id(&self) -> Uuid {
+        self.statement_id
+    }
+
+    pub fn note_read(&self, names: impl IntoIterator<Item = RelationName>) {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).read.extend(names);
+    }
+
+    pub fn note_written(&self, names: impl IntoIterator<Item = RelationName>) {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).written.extend(names);
+    }
+
+    pub fn note_outcome(&self, outcome: &Outcome) {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).metrics = written(outcome);
+    }
+
+    /// It succeeded; durable on return where it changed a table.
+    ///
+    /// # Errors
+    /// 58030: done, but the log could not be told.
+    pub async fn done(self, outcome: &Outcome) -> Result<(), SqlError> {
+        let mut end = StatementEnd::new(ExecutionStatus::Finished);
+        end.metrics = written(outcome);
+        let wait = outcome.version.is_some();
+        self.finish(end, wait).await
+    }
+
+    /// It failed.
+    pub async fn failed(self, error: &SqlError) {
+        let end = failure(error);
+        let denial = (error.state == SqlState::InsufficientPrivilege).then(|| self.denial.clone());
+        if let Some(mut denial) = denial {
+            crate::system::audit::explain(&mut denial, error);
+            crate::system::audit::record(&self.catalog, denial).await;
+        }
+        if let Err(error) = self.finish(end, false).await {
+            tracing::error!(%error, "the end of a statement could not be logged");
+        }
+    }
+
+    /// A result stream ended, failed or was dropped: told to the log without keeping the caller.
+    pub fn ended_behind(self, error: Option<SqlError>, rows: u64, read: MetricsSnapshot) {
+        let mut end = error.as_ref().map_or_else(|| StatementEnd::new(ExecutionStatus::Finished), failure);
+        end.metrics = StatementMetrics { produced_rows: Some(rows), ..metrics(read) };
+        crate::tasks::spawn("statement end", async move {
+            if let Err(error) = self.finish(end, false).await {
+                tracing::error!(%error, "the end of a statement could not be logged");
+            }
+        });
+    }
+
+    async fn finish(self, mut end: StatementEnd, wait: bool) -> Result<(), SqlError> {
+        let elapsed = self.started.elapsed();
+        end.end_time = Utc::now();
+        let named = self.named.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if end.metrics == StatementMetrics::default() {
+            end.metrics = named.metrics;
+        }
+        if !named.read.is_empty() {
+            end.tables_read = Some(super::prepare::names(&named.read));
+        }
+        if !named.written.is_empty() {
+            end.tables_written = Some(super::prepare::names(&named.written));
+        }
+        end.metrics.execution_duration_ms = Some(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        metrics::counter!("lakegate_statements_total", "type" => self.statement_type, "status" => end.status.word()).increment(1);
+        metrics::histogram!("lakegate_statement_seconds", "type" => self.statement_type).record(elapsed.as_secs_f64());
+        tracing::info!(
+            statement_id = %self.statement_id,
+            status = end.status.word(),
+            sqlstate = end.sqlstate.as_deref().unwrap_or(SqlState::SuccessfulCompletion.code()),
+            elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            "statement ended"
+        );
+        let ticket = self.ticket.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match ticket {
+            Some(ticket) => Ok(self.catalog.log_finish(ticket, end, wait).await?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A statement that was refused before it could run: logged with its end at once, and audited where a privilege lacked.
+///
+/// # Errors
+/// 58030.
+pub async fn refused(session: &GatewaySession, command: &Command, text: &str, error: &SqlError) -> Result<(), SqlError> {
+    let journal = Journal::open(session, command, start(session, command, text), false).await?;
+    journal.failed(error).await;
+    Ok(())
+}
+
+fn start(session: &GatewaySession, command: &Command, text: &str) -> StatementStart {
+    let snapshot = session.shared.catalog.snapshot();
+    let settings = &session.settings.current;
+    let optional = |name: &str| settings.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+    StatementStart {
+        statement_id: Uuid::now_v7(),
+        session_id: session.session_id.to_string(),
+        statement_type: statement_type(command).to_owned(),
+        executed_by: session.principal.session_role,
+        executed_by_name: session.start.authenticated.name().to_owned(),
+        executed_as: session.role_name(&snapshot, session.principal.current_role),
+        client_application: optional("application_name"),
+        client_driver: None,
+        source_ip_address: session.start.client_address.map(|address| address.ip().to_string()),
+        database: session.database().to_owned(),
+        warehouse: optional("lakegate.warehouse"),
+        engine: Some("embedded".to_owned()),
+        fingerprint: Some(fingerprint(text)),
+        start_time: Utc::now(),
+        tables_read: Vec::new(),
+        tables_written: Vec::new(),
+        columns_read: Vec::new(),
+        tags_read: Vec::new(),
+        query_tags: optional("lakegate.query_tags").map(|tags| [("tags".to_owned(), tags)].into()).unwrap_or_default(),
+        text: redact(text).into_owned(),
+        parameters: Vec::new(),
+    }
+}
+
+fn failure(error: &SqlError) -> StatementEnd {
+    let status = if error.state == SqlState::QueryCanceled { ExecutionStatus::Canceled } else { ExecutionStatus::Failed };
+    StatementEnd::failed(status, error.state.code(), &error.message)
+}
+
+fn metrics(read: MetricsSnapshot) -> StatementMetrics {
+    StatementMetrics {
+        read_files: Some(read.read_files),
+        pruned_files: Some(read.pruned_files),
+        read_bytes: Some(read.read_bytes),
+        read_rows: Some(read.read_rows),
+        spilled_local_bytes: Some(read.spilled_bytes),
+        ..StatementMetrics::default()
+    }
+}
+
+fn written(outcome: &Outcome) -> StatementMetrics {
+    StatementMetrics {
+        written_rows: Some(outcome.rows),
+        written_bytes: Some(outcome.bytes_written),
+        written_files: Some(outcome.files_written),
+        ..metrics(outcome.metrics)
+    }
+}
+
+/// A parameter as text, for the sealed part of the entry.
+fn shown(value: &ArrayRef) -> Option<String> {
+    let field = Field::new("parameter", value.data_type().clone(), true);
+    let manner = Manner { style: Settings::new(&[]).ok()?.text_style(), names: None };
+    let column = Column::new(&field, value, Format::Text, &manner).ok()?;
+    if column.is_null(0) {
+        return None;
+    }
+    let mut text = Vec::new();
+    column.write(0, &mut text).ok()?;
+    String::from_utf8(text).ok()
+}

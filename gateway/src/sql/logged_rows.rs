@@ -1,0 +1,87 @@
+//! A result stream that writes its own end into the statement log.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow_array::RecordBatch;
+use futures::Stream;
+use lakegate_engine_api::{ExecutionMetrics, RowStream};
+
+use super::execute::Deadline;
+use super::journal::Journal;
+use crate::frontend::ClientRows;
+use crate::sqlstate::{SqlError, SqlState};
+
+/// Counts the rows; ends the log entry when the stream ends, fails or is dropped; enforces the time limit between batches.
+pub struct LoggedRows {
+    stream: Option<RowStream>,
+    metrics: Arc<ExecutionMetrics>,
+    journal: Option<Journal>,
+    deadline: Deadline,
+    timer: Option<Pin<Box<tokio::time::Sleep>>>,
+    rows: u64,
+}
+
+impl LoggedRows {
+    pub fn boxed(stream: RowStream, metrics: Arc<ExecutionMetrics>, journal: Journal, deadline: Deadline) -> ClientRows {
+        let timer = deadline.at().map(|at| Box::pin(tokio::time::sleep_until(at)));
+        Box::pin(LoggedRows { stream: Some(stream), metrics, journal: Some(journal), deadline, timer, rows: 0 })
+    }
+
+    fn end(&mut self, error: Option<&SqlError>) {
+        self.stream = None;
+        if let Some(journal) = self.journal.take() {
+            journal.ended_behind(error.cloned(), self.rows, self.metrics.snapshot());
+        }
+    }
+
+    fn fail(&mut self, error: SqlError) -> Poll<Option<Result<RecordBatch, SqlError>>> {
+        let error = self.deadline.explain::<()>(Err(error)).err();
+        self.end(error.as_ref());
+        Poll::Ready(error.map(Err))
+    }
+}
+
+impl Stream for LoggedRows {
+    type Item = Result<RecordBatch, SqlError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(timer) = &mut self.timer
+            && timer.as_mut().poll(context).is_ready()
+        {
+            self.timer = None;
+            self.deadline.expire();
+            return self.fail(canceled());
+        }
+        if self.deadline.token().is_cancelled() {
+            return self.fail(canceled());
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        match stream.as_mut().poll_next(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(batch))) => {
+                self.rows += batch.num_rows() as u64;
+                Poll::Ready(Some(Ok(batch)))
+            }
+            Poll::Ready(Some(Err(error))) => self.fail(error.into()),
+            Poll::Ready(None) => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl Drop for LoggedRows {
+    fn drop(&mut self) {
+        // A client that closes a portal early has what it wanted; one that vanished or asked for it has canceled.
+        let canceled = self.deadline.token().is_cancelled().then(canceled);
+        self.end(canceled.as_ref());
+    }
+}
+
+fn canceled() -> SqlError {
+    SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")
+}

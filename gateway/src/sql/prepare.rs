@@ -1,0 +1,258 @@
+//! A parsed statement to one that can be described and executed.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use lakegate_catalog::authorize::Access;
+use lakegate_catalog::model::{Oid, RelationName};
+use lakegate_engine_api::{BoundStatement, Prepared, Work};
+use sqlparser::ast::{self, Statement};
+use uuid::Uuid;
+
+use super::bind::Bound;
+use super::grammar::{Command, name_parts};
+use super::session::GatewaySession;
+use crate::frontend::{ParsedStatement, PreparedSql, declared};
+use crate::sqlstate::{SqlError, SqlState};
+
+/// A statement of the client, ready for Bind and Execute.
+pub struct PreparedStatement {
+    pub command: Arc<Command>,
+    pub text: Arc<str>,
+    pub declared: Vec<Oid>,
+    parameters: Vec<FieldRef>,
+    result: Option<SchemaRef>,
+    /// For what an engine runs.
+    plan: Mutex<Option<Arc<Plan>>>,
+}
+
+/// An engine's plan, with what it was made from.
+pub struct Plan {
+    pub bound: Bound,
+    pub prepared: Arc<dyn Prepared>,
+    catalog_version: u64,
+    message: u64,
+}
+
+impl PreparedSql for PreparedStatement {
+    fn parameters(&self) -> &[FieldRef] {
+        &self.parameters
+    }
+
+    fn result_schema(&self) -> Option<&SchemaRef> {
+        self.result.as_ref()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The front end's own type back from the protocol's handle.
+pub fn downcast(statement: &Arc<dyn PreparedSql>) -> Result<&PreparedStatement, SqlError> {
+    statement
+        .as_any()
+        .downcast_ref()
+        .ok_or_else(|| SqlError::new(SqlState::InternalError, "a statement of another session was executed"))
+}
+
+/// Plans what an engine runs; takes everything else as it is.
+pub async fn prepare(session: &mut GatewaySession, statement: ParsedStatement, types: &[Oid]) -> Result<Arc<PreparedStatement>, SqlError> {
+    let Some(command) = statement.command else {
+        return Err(SqlError::new(SqlState::InternalError, "an empty statement was prepared"));
+    };
+    let mut prepared = PreparedStatement {
+        text: statement.text,
+        declared: types.to_vec(),
+        parameters: Vec::new(),
+        result: None,
+        plan: Mutex::new(None),
+        command,
+    };
+    if session.transaction.status() == crate::frontend::TransactionStatus::Failed && !ends_block(&prepared.command) {
+        return Err(super::transaction::aborted());
+    }
+    if is_planned(&prepared.command) {
+        let plan = match plan(session, &prepared.command, types).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                super::journal::refused(session, &prepared.command, &prepared.text, &error).await?;
+                return Err(error);
+            }
+        };
+        prepared.parameters = plan.prepared.parameters().to_vec();
+        prepared.result = plan.prepared.result_schema().cloned();
+        prepared.plan = Mutex::new(Some(Arc::new(plan)));
+    } else {
+        prepared.result = utility_schema(session, &prepared.command).await?;
+    }
+    Ok(Arc::new(prepared))
+}
+
+impl PreparedStatement {
+    /// The plan if it still holds: made in this message, or naming no stored table; under the catalog of now.
+    pub async fn fresh_plan(&self, session: &mut GatewaySession) -> Result<Arc<Plan>, SqlError> {
+        let version = session.shared.catalog.refresh().await?.version();
+        let kept = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(plan) = kept
+            && plan.catalog_version == version
+            && (plan.message == session.message || plan.bound.relations.is_empty())
+            && !self.depends_on_time()
+        {
+            return Ok(plan);
+        }
+        let plan = Arc::new(plan(session, &self.command, &self.declared_or_inferred()).await?);
+        if plan.prepared.result_schema() != self.result.as_ref() {
+            return Err(SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type"));
+        }
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// Functions of the session (`now()`, `current_setting()`) are answered from the facts that the plan was made with.
+    fn depends_on_time(&self) -> bool {
+        let mut found = false;
+        if let Command::Sql(statement) = &*self.command {
+            let _ = ast::visit_expressions(statement.as_ref(), |expr| {
+                found |= matches!(expr, ast::Expr::Function(_));
+                std::ops::ControlFlow::<()>::Continue(())
+            });
+        }
+        found
+    }
+
+    /// A second plan keeps the parameter types that the client was told.
+    fn declared_or_inferred(&self) -> Vec<Oid> {
+        self.parameters.iter().map(|field| lakegate_engine_api::pg_type(field).oid).collect()
+    }
+}
+
+async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
+    let snapshot = session.shared.catalog.refresh().await?;
+    let facts = session.facts(&snapshot);
+    let Command::Sql(statement) = command else {
+        return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
+    };
+    let mut statement = statement.clone();
+    let target = target_of(&statement)?
+        .map(|(parts, access)| Ok::<_, SqlError>((session.scope(&snapshot).resolve(&snapshot, &parts)?, access)))
+        .transpose()?;
+    if target.is_some() {
+        refuse_in_block(session)?;
+    }
+    let bound = session.binder(&snapshot, &facts).bind(statement.as_mut(), target.clone()).await?;
+    let work = match target {
+        Some((target, _)) => Work::Change { statement, target },
+        None => Work::Query(statement),
+    };
+    let prepared = session
+        .shared
+        .engine
+        .prepare(BoundStatement {
+            statement_id: Uuid::now_v7(),
+            work,
+            relations: bound.relations.clone(),
+            session: facts,
+            parameter_types: types.iter().map(|oid| declared(*oid)).collect(),
+        })
+        .await?;
+    session.transaction.pin(prepared.table_versions());
+    Ok(Plan { bound, prepared, catalog_version: snapshot.version(), message: session.message })
+}
+
+/// A change within BEGIN … COMMIT would be durable before COMMIT.
+pub fn refuse_in_block(session: &GatewaySession) -> Result<(), SqlError> {
+    if session.settings.current.get("transaction_read_only") == Some("on") {
+        return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, "cannot change data in a read-only transaction"));
+    }
+    if session.transaction.is_open() {
+        return Err(SqlError::unsupported("a change inside a transaction block")
+            .hint("Run it outside BEGIN … COMMIT (autocommit): each statement is atomic and durable by itself."));
+    }
+    Ok(())
+}
+
+fn ends_block(command: &Command) -> bool {
+    matches!(command, Command::Sql(statement) if matches!(**statement, Statement::Commit { .. } | Statement::Rollback { .. }))
+}
+
+/// Whether an engine plans and runs the statement.
+fn is_planned(command: &Command) -> bool {
+    let Command::Sql(statement) = command else { return false };
+    match statement.as_ref() {
+        Statement::Query(query) => !has_select_into(query),
+        Statement::Explain { .. } | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_) | Statement::Merge(_) => true,
+        _ => false,
+    }
+}
+
+/// `SELECT … INTO t`.
+pub fn has_select_into(query: &ast::Query) -> bool {
+    matches!(query.body.as_ref(), ast::SetExpr::Select(select) if select.into.is_some())
+}
+
+/// The table that a statement changes, and the privileges that takes: a WHERE or RETURNING reads it too.
+fn target_of(statement: &Statement) -> Result<Option<(Vec<String>, Access)>, SqlError> {
+    let (name, access) = match statement {
+        Statement::Insert(insert) => match &insert.table {
+            ast::TableObject::TableName(name) => (name, Access { insert: true, select: insert.returning.is_some(), ..Access::default() }),
+            _ => return Err(SqlError::unsupported("INSERT INTO what is no table")),
+        },
+        Statement::Update(update) => {
+            let reads = update.selection.is_some() || update.from.is_some() || update.returning.is_some();
+            (table_name(&update.table.relation)?, Access { update: true, select: reads, ..Access::default() })
+        }
+        Statement::Delete(delete) => {
+            let from = match &delete.from {
+                ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables) => tables,
+            };
+            let [table] = from.as_slice() else { return Err(SqlError::unsupported("DELETE from more than one table")) };
+            let reads = delete.selection.is_some() || delete.using.is_some() || delete.returning.is_some();
+            (table_name(&table.relation)?, Access { delete: true, select: reads, ..Access::default() })
+        }
+        Statement::Truncate(truncate) => {
+            let [table] = truncate.table_names.as_slice() else { return Err(SqlError::unsupported("TRUNCATE of more than one table")) };
+            (&table.name, Access { truncate: true, ..Access::default() })
+        }
+        Statement::Merge(_) => return Err(SqlError::unsupported("MERGE").hint("Use INSERT, UPDATE and DELETE.")),
+        Statement::Explain { statement, .. } => match statement.as_ref() {
+            Statement::Query(_) => return Ok(None),
+            _ => return Err(SqlError::unsupported("EXPLAIN of what is no query")),
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some((name_parts(name)?, access)))
+}
+
+fn table_name(factor: &ast::TableFactor) -> Result<&ast::ObjectName, SqlError> {
+    match factor {
+        ast::TableFactor::Table { name, args: None, .. } => Ok(name),
+        _ => Err(SqlError::unsupported("changing what is no table")),
+    }
+}
+
+/// Columns of the utility statements that answer rows.
+async fn utility_schema(session: &mut GatewaySession, command: &Command) -> Result<Option<SchemaRef>, SqlError> {
+    let Command::Sql(statement) = command else { return Ok(None) };
+    match statement.as_ref() {
+        Statement::ShowVariable { variable } => crate::handlers::show::schema(variable).map(Some),
+        Statement::Execute { name: Some(name), .. } => {
+            let prepared = crate::handlers::prepare::find(session, name)?;
+            let prepared = Box::pin(prepare(session, prepared, &[])).await?;
+            Ok(prepared.result.clone())
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A schema of text columns.
+pub fn text_schema<'a>(names: impl IntoIterator<Item = &'a str>) -> SchemaRef {
+    Arc::new(Schema::new(names.into_iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()))
+}
+
+/// Tables a plan reads and writes, for the log.
+pub fn names(set: &std::collections::BTreeSet<RelationName>) -> Vec<String> {
+    set.iter().map(ToString::to_string).collect()
+}
+

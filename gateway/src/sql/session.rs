@@ -1,0 +1,274 @@
+//! One client's SQL session: the front end's side of [`crate::frontend::SqlSession`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use lakegate_catalog::authorize::{self, Principal};
+use lakegate_catalog::model::{ObjectRef, Oid, Privilege};
+use lakegate_catalog::{Catalog, Snapshot};
+use lakegate_engine_api::{Engine, SessionFacts};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
+use super::settings::{Setting, Settings};
+use super::transaction::{Event, Transaction};
+use super::{execute, parse, prepare};
+use crate::frontend::{
+    ParsedStatement, PreparedSql, Response, SessionEvent, SessionStart, SqlSession, SqlSessions, TextStyle, TransactionStatus,
+};
+use crate::pg_catalog::lookup::SessionLookup;
+use crate::sqlstate::{SqlError, SqlState};
+use crate::system::SystemRelations;
+use crate::wire::text_input::InputManner;
+
+/// What all sessions of a gateway share.
+pub struct Shared {
+    pub catalog: Catalog,
+    pub engine: Arc<dyn Engine>,
+    /// `file:///…/` or `s3://…/`, with a slash at its end.
+    pub warehouse_root: String,
+    pub system: SystemRelations,
+    pub server_start: DateTime<Utc>,
+}
+
+/// Makes the sessions.
+pub struct Sessions(pub Arc<Shared>);
+
+#[async_trait]
+impl SqlSessions for Sessions {
+    async fn open(&self, start: SessionStart) -> Result<Box<dyn SqlSession>, SqlError> {
+        Ok(Box::new(GatewaySession::open(Arc::clone(&self.0), start).await?))
+    }
+}
+
+/// State of one client's session.
+pub struct GatewaySession {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) session_id: Uuid,
+    pub(crate) start: SessionStart,
+    pub(crate) principal: Principal,
+    pub(crate) settings: SessionSettings,
+    pub(crate) transaction: Transaction,
+    pub(crate) events: Vec<SessionEvent>,
+    /// Statements of SQL-level PREPARE.
+    pub(crate) prepared: BTreeMap<String, ParsedStatement>,
+    /// Counts client messages: a plan is fresh within the message that made it.
+    pub(crate) message: u64,
+}
+
+/// Settings with what a transaction may take back.
+#[derive(Debug)]
+pub(crate) struct SessionSettings {
+    pub(crate) current: Settings,
+    block: Option<BlockSettings>,
+}
+
+#[derive(Debug)]
+struct BlockSettings {
+    /// ROLLBACK goes back to these.
+    at_begin: Settings,
+    /// COMMIT goes on with these: without SET LOCAL.
+    after_commit: Settings,
+}
+
+impl GatewaySession {
+    async fn open(shared: Arc<Shared>, start: SessionStart) -> Result<Self, SqlError> {
+        let snapshot = shared.catalog.refresh().await?;
+        let role = start.authenticated.role();
+        let principal = Principal::new(role);
+        if start.database != SYSTEM_DATABASE {
+            let database = snapshot.database_by_name(&start.database).ok_or_else(|| {
+                SqlError::fatal(SqlState::InvalidCatalogName, format!("database \"{}\" does not exist", start.database))
+            })?;
+            if !authorize::has_privilege(&snapshot, role, ObjectRef::Database(database.oid), Privilege::Connect) {
+                return Err(SqlError::fatal(SqlState::InsufficientPrivilege, format!("permission denied for database \"{}\"", start.database))
+                    .detail("User does not have CONNECT privilege."));
+            }
+        }
+        let mut current = Settings::new(&start.settings)?;
+        current.set_internal("session_authorization", start.authenticated.name());
+        current.set_internal("is_superuser", if snapshot.is_superuser(role) { "on" } else { "off" });
+        let mut session = GatewaySession {
+            shared,
+            session_id: Uuid::now_v7(),
+            start,
+            principal,
+            settings: SessionSettings { current, block: None },
+            transaction: Transaction::default(),
+            events: Vec::new(),
+            prepared: BTreeMap::new(),
+            message: 0,
+        };
+        super::settings::REGISTRY.iter().filter(|setting| setting.reported).for_each(|setting| session.report(setting));
+        Ok(session)
+    }
+
+    /// Tells the client a setting's value.
+    pub(crate) fn report(&mut self, setting: &'static Setting) {
+        let value = self.settings.current.get(setting.name).unwrap_or_default().to_owned();
+        self.events.push(SessionEvent::ParameterStatus { name: setting.name, value });
+    }
+
+    pub(crate) fn notice(&mut self, notice: SqlError) {
+        self.events.push(SessionEvent::Notice(notice));
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        &self.start.database
+    }
+
+    pub(crate) fn role_name(&self, snapshot: &Snapshot, role: Oid) -> String {
+        snapshot.role(role).map_or_else(|| self.start.authenticated.name().to_owned(), |role| role.name.clone())
+    }
+
+    pub(crate) fn scope(&self, snapshot: &Snapshot) -> NameScope {
+        let user = self.role_name(snapshot, self.principal.current_role);
+        NameScope { database: self.start.database.clone(), search_path: self.settings.current.search_path(&user) }
+    }
+
+    pub(crate) fn facts(&self, snapshot: &Arc<Snapshot>) -> Arc<SessionFacts> {
+        let scope = self.scope(snapshot);
+        let now = Utc::now();
+        let search_path = scope.existing_schemas(snapshot);
+        Arc::new(SessionFacts {
+            session_user: self.start.authenticated.name().to_owned(),
+            current_user: self.role_name(snapshot, self.principal.current_role),
+            database: self.start.database.clone(),
+            time_zone: self.settings.current.get("timezone").unwrap_or("UTC").to_owned(),
+            backend_pid: self.start.backend_pid,
+            client_address: self.start.client_address,
+            server_address: self.start.server_address,
+            statement_time: now,
+            transaction_time: self.transaction.started().unwrap_or(now),
+            server_start_time: self.shared.server_start,
+            settings: self.settings.current.all(),
+            lookup: Arc::new(SessionLookup::new(Arc::clone(snapshot), self.principal, &self.start.database, search_path.clone())),
+            search_path,
+        })
+    }
+
+    /// How text of this session's COPY and EXECUTE is read.
+    pub(crate) fn input_manner(&self, facts: &SessionFacts) -> InputManner {
+        InputManner { style: self.settings.current.text_style(), names: Some(Arc::clone(&facts.lookup)), now: facts.transaction_time }
+    }
+
+    pub(crate) fn binder<'a>(&'a self, snapshot: &'a Arc<Snapshot>, facts: &'a Arc<SessionFacts>) -> Binder<'a> {
+        Binder {
+            snapshot,
+            principal: self.principal,
+            scope: self.scope(snapshot),
+            facts,
+            system: &self.shared.system,
+            versions: self.transaction.pinned(),
+        }
+    }
+
+    /// Moves the transaction; settings follow it.
+    pub(crate) fn step(&mut self, event: Event) -> super::transaction::Step {
+        let step = self.transaction.step(event);
+        if event == Event::Begin && self.settings.block.is_none() {
+            let at_begin = self.settings.current.clone();
+            self.settings.block = Some(BlockSettings { after_commit: at_begin.clone(), at_begin });
+        }
+        if step.ended && let Some(block) = self.settings.block.take() {
+            let rolled_back = step.rolled_back || event == Event::Rollback;
+            let next = if rolled_back { block.at_begin } else { block.after_commit };
+            let before = std::mem::replace(&mut self.settings.current, next);
+            for setting in super::settings::REGISTRY.iter().filter(|setting| setting.reported) {
+                if before.get(setting.name) != self.settings.current.get(setting.name) {
+                    self.report(setting);
+                }
+            }
+        }
+        step
+    }
+}
+
+impl SessionSettings {
+    /// SET and RESET, `change` being what they do; LOCAL ends with the transaction.
+    pub(crate) fn change<T>(&mut self, local: bool, change: impl Fn(&mut Settings) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        let result = change(&mut self.current)?;
+        if let Some(block) = &mut self.block
+            && !local
+        {
+            change(&mut block.after_commit)?;
+        }
+        Ok(result)
+    }
+
+    pub(crate) fn in_block(&self) -> bool {
+        self.block.is_some()
+    }
+}
+
+#[async_trait]
+impl SqlSession for GatewaySession {
+    fn parse(&mut self, text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
+        parse::parse(text)
+    }
+
+    async fn prepare(&mut self, statement: ParsedStatement, declared: &[Oid]) -> Result<Arc<dyn PreparedSql>, SqlError> {
+        Ok(prepare::prepare(self, statement, declared).await?)
+    }
+
+    async fn execute(
+        &mut self,
+        statement: &Arc<dyn PreparedSql>,
+        parameters: Vec<ArrayRef>,
+        cancel: CancellationToken,
+    ) -> Result<Response, SqlError> {
+        let prepared = prepare::downcast(statement)?;
+        let result = execute::execute(self, prepared, parameters, cancel).await;
+        if result.is_err() {
+            self.note_error();
+        }
+        result
+    }
+
+    async fn end_of_message(&mut self, _failed: bool) -> Result<(), SqlError> {
+        self.message += 1;
+        Ok(())
+    }
+
+    fn note_error(&mut self) {
+        self.step(Event::Error);
+    }
+
+    fn transaction_status(&self) -> TransactionStatus {
+        self.transaction.status()
+    }
+
+    fn text_style(&self) -> Arc<TextStyle> {
+        self.settings.current.text_style()
+    }
+
+    fn take_events(&mut self) -> Vec<SessionEvent> {
+        let minimum = self.settings.current.get("client_min_messages").unwrap_or("notice").to_owned();
+        let mut events = std::mem::take(&mut self.events);
+        events.retain(|event| match event {
+            SessionEvent::Notice(notice) => is_shown(notice, &minimum),
+            _ => true,
+        });
+        events
+    }
+
+    async fn close(&mut self) {
+        self.step(Event::Rollback);
+        crate::system::audit::session_end(self).await;
+    }
+}
+
+fn is_shown(notice: &SqlError, minimum: &str) -> bool {
+    use crate::sqlstate::Severity;
+    let rank = |severity: &str| {
+        ["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]
+            .iter()
+            .position(|level| *level == severity)
+            .unwrap_or(7)
+    };
+    notice.severity == Severity::Info || rank(&notice.severity.word().to_ascii_lowercase()) >= rank(minimum)
+}

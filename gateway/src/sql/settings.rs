@@ -1,0 +1,525 @@
+//! The one registry of settings: it serves SET, SHOW, RESET, `pg_settings`, start-up options and ParameterStatus.
+//! Values are kept and shown as PostgreSQL shows them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::frontend::{DateOrder, DateStyle, IntervalStyle, TextStyle};
+use crate::sqlstate::{SqlError, SqlState};
+
+/// What a setting accepts.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    Bool,
+    /// Whole number between bounds, no unit.
+    Integer { min: i64, max: i64 },
+    /// Milliseconds; input may carry us, ms, s, min, h, d.
+    Milliseconds { max: i64 },
+    /// kB; input may carry B, kB, MB, GB, TB.
+    Kilobytes { max: i64 },
+    Float { min: f64, max: f64 },
+    Text,
+    Enum(&'static [&'static str]),
+    DateStyle,
+    TimeZone,
+    ClientEncoding,
+}
+
+/// Who may change it, as `pg_settings.context`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Context {
+    /// Read only.
+    Internal,
+    User,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// As SHOW ALL spells it.
+    pub name: &'static str,
+    pub default: &'static str,
+    pub kind: Kind,
+    pub context: Context,
+    /// Sent to the client when it changes (GUC_REPORT).
+    pub reported: bool,
+    pub category: &'static str,
+    pub description: &'static str,
+}
+
+const fn user(name: &'static str, default: &'static str, kind: Kind, category: &'static str, description: &'static str) -> Setting {
+    Setting { name, default, kind, context: Context::User, reported: false, category, description }
+}
+
+const fn reported(name: &'static str, default: &'static str, kind: Kind, category: &'static str, description: &'static str) -> Setting {
+    Setting { name, default, kind, context: Context::User, reported: true, category, description }
+}
+
+const fn internal(name: &'static str, value: &'static str, reported: bool, description: &'static str) -> Setting {
+    Setting { name, default: value, kind: Kind::Text, context: Context::Internal, reported, category: "Preset Options", description }
+}
+
+/// PostgreSQL's version that clients are told; drivers switch features on its number.
+pub const SERVER_VERSION: &str = "15.18";
+
+const FORMAT: &str = "Client Connection Defaults / Locale and Formatting";
+const BEHAVIOR: &str = "Client Connection Defaults / Statement Behavior";
+const COMPATIBILITY: &str = "Version and Platform Compatibility / Previous PostgreSQL Versions";
+const LAKEGATE: &str = "Lakegate";
+const DAY_MS_MAX: i64 = 2_147_483_647;
+const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
+const MESSAGE_LEVELS: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning", "error"];
+
+/// Sorted by name, case-insensitively.
+pub static REGISTRY: &[Setting] = &[
+    reported("application_name", "", Kind::Text, "Reporting and Logging / What to Log", "Name of the application, for the statement log and pg_stat_activity."),
+    user("bytea_output", "hex", Kind::Enum(&["escape", "hex"]), BEHAVIOR, "Output format of bytea."),
+    user("client_connection_check_interval", "0", Kind::Milliseconds { max: DAY_MS_MAX }, "Connections and Authentication / TCP Settings", "A lost client is always noticed at once; the value has no further effect."),
+    reported("client_encoding", "UTF8", Kind::ClientEncoding, FORMAT, "Character set of the client; UTF8 alone."),
+    user("client_min_messages", "notice", Kind::Enum(MESSAGE_LEVELS), BEHAVIOR, "Least severe message that is sent to the client."),
+    reported("DateStyle", "ISO, MDY", Kind::DateStyle, FORMAT, "Output format of dates and times, and the order of day, month and year in input."),
+    user("default_transaction_deferrable", "off", Kind::Bool, BEHAVIOR, "Deferrable status of new transactions."),
+    user("default_transaction_isolation", "repeatable read", Kind::Enum(ISOLATION), BEHAVIOR, "Isolation level of new transactions; every level reads repeatably."),
+    reported("default_transaction_read_only", "off", Kind::Bool, BEHAVIOR, "New transactions may not change data."),
+    user("extra_float_digits", "1", Kind::Integer { min: -15, max: 3 }, FORMAT, "Digits of floating-point output; above 0 the shortest exact form."),
+    user("idle_in_transaction_session_timeout", "0", Kind::Milliseconds { max: DAY_MS_MAX }, BEHAVIOR, "Longest idle time within a transaction; 0 for none."),
+    internal("in_hot_standby", "off", true, "The server is not a standby."),
+    internal("integer_datetimes", "on", true, "Times are 64-bit integers of microseconds."),
+    reported("IntervalStyle", "postgres", Kind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), FORMAT, "Output format of intervals."),
+    internal("is_superuser", "off", true, "The current role is a superuser."),
+    user("lakegate.query_tags", "", Kind::Text, LAKEGATE, "Tags written beside each statement in system.query.history."),
+    user("lakegate.warehouse", "default", Kind::Text, LAKEGATE, "Warehouse that runs the statements."),
+    internal("lc_collate", "C", false, "Collation order of text."),
+    internal("lc_ctype", "C", false, "Character classes of text."),
+    user("lc_messages", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Language of messages."),
+    user("lc_monetary", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Locale of money."),
+    user("lc_numeric", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Locale of numbers."),
+    user("lc_time", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Locale of dates."),
+    user("lock_timeout", "0", Kind::Milliseconds { max: DAY_MS_MAX }, BEHAVIOR, "Longest wait for a lock; 0 for none."),
+    internal("max_identifier_length", "63", false, "Longest identifier in bytes."),
+    internal("max_index_keys", "32", false, "Most columns of an index."),
+    user("row_security", "on", Kind::Bool, BEHAVIOR, "Row security applies."),
+    user("search_path", "\"$user\", public", Kind::Text, BEHAVIOR, "Schemas searched for names without one."),
+    internal("server_encoding", "UTF8", true, "Character set of the database."),
+    internal("server_version", SERVER_VERSION, true, "PostgreSQL version whose behaviour is offered."),
+    internal("server_version_num", "150018", false, "The same as a number."),
+    reported("session_authorization", "", Kind::Text, "Preset Options", "The session's role."),
+    reported("standard_conforming_strings", "on", Kind::Enum(&["on"]), COMPATIBILITY, "Backslashes in plain strings are literal."),
+    user("statement_timeout", "0", Kind::Milliseconds { max: DAY_MS_MAX }, BEHAVIOR, "Longest run of a statement; 0 for none."),
+    user("synchronize_seqscans", "on", Kind::Bool, COMPATIBILITY, "Scans have no shared position here; accepted for pg_dump."),
+    reported("TimeZone", "UTC", Kind::TimeZone, FORMAT, "Zone in which times are shown and read."),
+    user("transaction_deferrable", "off", Kind::Bool, BEHAVIOR, "The current transaction is deferrable."),
+    user("transaction_isolation", "repeatable read", Kind::Enum(ISOLATION), BEHAVIOR, "The current transaction's isolation level."),
+    user("transaction_read_only", "off", Kind::Bool, BEHAVIOR, "The current transaction may not change data."),
+    user("work_mem", "4096", Kind::Kilobytes { max: 2_147_483_647 }, "Resource Usage / Memory", "Memory is shared out by the engine; the value has no effect."),
+    user("xmloption", "content", Kind::Enum(&["content", "document"]), BEHAVIOR, "There is no xml type; accepted for pg_dump."),
+];
+
+/// Finds a setting by its name in any case.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Setting> {
+    REGISTRY.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
+
+/// One session's values.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    values: BTreeMap<String, String>,
+    /// What RESET goes back to: defaults overlaid by start-up options.
+    resets: BTreeMap<String, String>,
+    style: Arc<TextStyle>,
+    shown: Arc<BTreeMap<String, String>>,
+}
+
+impl Settings {
+    /// Defaults, then the start-up options.
+    ///
+    /// # Errors
+    /// 42704 unknown setting, 22023 bad value, 55P02 read-only.
+    pub fn new(start: &[(String, String)]) -> Result<Self, SqlError> {
+        let values: BTreeMap<String, String> =
+            REGISTRY.iter().map(|setting| (setting.name.to_ascii_lowercase(), shown_default(setting))).collect();
+        let mut settings = Settings { resets: values.clone(), style: Arc::new(default_style()), shown: Arc::default(), values };
+        for (name, value) in start {
+            settings.set(name, value)?;
+        }
+        settings.refresh();
+        settings.resets = settings.values.clone();
+        Ok(settings)
+    }
+
+    /// Value as SHOW prints it; the name in any case.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(&name.to_ascii_lowercase()).map(String::as_str)
+    }
+
+    /// All by lower-case name.
+    #[must_use]
+    pub fn all(&self) -> Arc<BTreeMap<String, String>> {
+        Arc::clone(&self.shown)
+    }
+
+    #[must_use]
+    pub fn text_style(&self) -> Arc<TextStyle> {
+        Arc::clone(&self.style)
+    }
+
+    /// Sets a value as a client may; gives the setting where the client must be told (ParameterStatus).
+    ///
+    /// # Errors
+    /// As [`Settings::new`].
+    pub fn set(&mut self, name: &str, value: &str) -> Result<Option<&'static Setting>, SqlError> {
+        let Some(setting) = find(name) else { return self.set_custom(name, value) };
+        if setting.context == Context::Internal {
+            return Err(SqlError::new(SqlState::CantChangeRuntimeParam, format!("parameter \"{}\" cannot be changed", setting.name)));
+        }
+        let shown = parse_value(setting, value)?;
+        self.put(setting, shown)
+    }
+
+    /// Sets what clients may not set themselves (`is_superuser`, `session_authorization`).
+    pub fn set_internal(&mut self, name: &'static str, value: &str) {
+        self.values.insert(name.to_ascii_lowercase(), value.to_owned());
+        self.refresh();
+    }
+
+    /// Names with a dot that are not ours hold anything, as in PostgreSQL.
+    fn set_custom(&mut self, name: &str, value: &str) -> Result<Option<&'static Setting>, SqlError> {
+        let Some((class, _)) = name.split_once('.') else { return Err(unknown(name)) };
+        if class.eq_ignore_ascii_case("lakegate") {
+            return Err(unknown(name));
+        }
+        self.values.insert(name.to_ascii_lowercase(), value.to_owned());
+        self.refresh();
+        Ok(None)
+    }
+
+    /// Back to the session's start.
+    ///
+    /// # Errors
+    /// 42704 unknown setting, 55P02 read-only.
+    pub fn reset(&mut self, name: &str) -> Result<Option<&'static Setting>, SqlError> {
+        let Some(setting) = find(name) else {
+            self.values.remove(&name.to_ascii_lowercase()).ok_or_else(|| unknown(name))?;
+            self.refresh();
+            return Ok(None);
+        };
+        let value = self.resets.get(&setting.name.to_ascii_lowercase()).cloned().unwrap_or_else(|| shown_default(setting));
+        if setting.context == Context::Internal {
+            return Err(SqlError::new(SqlState::CantChangeRuntimeParam, format!("parameter \"{}\" cannot be changed", setting.name)));
+        }
+        self.put(setting, value)
+    }
+
+    /// RESET ALL; gives the settings that the client must be told of.
+    pub fn reset_all(&mut self) -> Vec<&'static Setting> {
+        let before = std::mem::replace(&mut self.values, self.resets.clone());
+        for kept in ["is_superuser", "session_authorization"] {
+            if let Some(value) = before.get(kept) {
+                self.values.insert(kept.to_owned(), value.clone());
+            }
+        }
+        self.refresh();
+        REGISTRY
+            .iter()
+            .filter(|setting| setting.reported && before.get(&setting.name.to_ascii_lowercase()).map(String::as_str) != self.get(setting.name))
+            .collect()
+    }
+
+    /// The search path's elements, `"$user"` replaced.
+    #[must_use]
+    pub fn search_path(&self, user: &str) -> Vec<String> {
+        split_identifiers(self.get("search_path").unwrap_or_default())
+            .into_iter()
+            .map(|schema| if schema == "$user" { user.to_owned() } else { schema })
+            .collect()
+    }
+
+    /// `None` for 0, which means no limit.
+    #[must_use]
+    pub fn statement_timeout(&self) -> Option<std::time::Duration> {
+        let (_, ms) = parse_quantity(self.get("statement_timeout")?, &TIME_UNITS)?;
+        (ms > 0).then(|| std::time::Duration::from_millis(ms.unsigned_abs()))
+    }
+
+    fn put(&mut self, setting: &'static Setting, shown: String) -> Result<Option<&'static Setting>, SqlError> {
+        let previous = self.values.insert(setting.name.to_ascii_lowercase(), shown.clone());
+        self.refresh();
+        Ok((setting.reported && previous.as_deref() != Some(&shown)).then_some(setting))
+    }
+
+    fn refresh(&mut self) {
+        self.shown = Arc::new(self.values.clone());
+        self.style = Arc::new(style_of(&self.values));
+    }
+}
+
+fn shown_default(setting: &Setting) -> String {
+    parse_value(setting, setting.default).unwrap_or_else(|_| setting.default.to_owned())
+}
+
+fn unknown(name: &str) -> SqlError {
+    let nearest = REGISTRY
+        .iter()
+        .map(|setting| (strsim::damerau_levenshtein(&setting.name.to_ascii_lowercase(), &name.to_ascii_lowercase()), setting.name))
+        .min()
+        .filter(|(distance, _)| *distance <= 3);
+    let error = SqlError::new(SqlState::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""));
+    match nearest {
+        Some((_, nearest)) => error.hint(format!("Perhaps you meant \"{nearest}\".")),
+        None => error,
+    }
+}
+
+fn invalid(setting: &Setting, value: &str) -> SqlError {
+    SqlError::new(SqlState::InvalidParameterValue, format!("invalid value for parameter \"{}\": \"{value}\"", setting.name))
+}
+
+/// Checks a value and gives it as SHOW prints it.
+fn parse_value(setting: &Setting, value: &str) -> Result<String, SqlError> {
+    match setting.kind {
+        Kind::Bool => parse_bool(value).map(|on| if on { "on" } else { "off" }.to_owned()).ok_or_else(|| {
+            SqlError::new(SqlState::InvalidParameterValue, format!("parameter \"{}\" requires a Boolean value", setting.name))
+        }),
+        Kind::Integer { min, max } => {
+            let number = value.trim().parse::<i64>().map_err(|_| invalid(setting, value))?;
+            in_range(setting, number, min, max).map(|()| number.to_string())
+        }
+        Kind::Milliseconds { max } => quantity(setting, value, &TIME_UNITS, max),
+        Kind::Kilobytes { max } => quantity(setting, value, &MEMORY_UNITS, max),
+        Kind::Float { min, max } => {
+            let number = value.trim().parse::<f64>().map_err(|_| invalid(setting, value))?;
+            if number < min || number > max { Err(invalid(setting, value)) } else { Ok(number.to_string()) }
+        }
+        Kind::Text => Ok(value.to_owned()),
+        Kind::Enum(choices) => {
+            let wanted = match (setting.name, parse_bool(value)) {
+                ("standard_conforming_strings", Some(true)) => "on",
+                _ => value,
+            };
+            choices.iter().find(|choice| choice.eq_ignore_ascii_case(wanted)).map(|choice| (*choice).to_owned()).ok_or_else(|| {
+                invalid(setting, value).hint(format!("Available values: {}.", choices.join(", ")))
+            })
+        }
+        Kind::DateStyle => parse_date_style(value).ok_or_else(|| invalid(setting, value)),
+        Kind::TimeZone => parse_time_zone(value).ok_or_else(|| invalid(setting, value)),
+        Kind::ClientEncoding => match value.to_ascii_lowercase().replace(['-', '_', '\''], "").as_str() {
+            "utf8" | "unicode" | "" | "auto" => Ok("UTF8".to_owned()),
+            _ => Err(SqlError::new(SqlState::FeatureNotSupported, format!("client encoding \"{value}\" is not supported")).hint("Use UTF8.")),
+        },
+    }
+}
+
+fn parse_bool(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "on" | "true" | "t" | "yes" | "y" | "1" | "tr" | "tru" | "ye" => Some(true),
+        "off" | "false" | "f" | "no" | "n" | "0" | "of" | "fa" | "fal" | "fals" => Some(false),
+        _ => None,
+    }
+}
+
+fn in_range(setting: &Setting, number: i64, min: i64, max: i64) -> Result<(), SqlError> {
+    if (min..=max).contains(&number) {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        SqlState::InvalidParameterValue,
+        format!("{number} is outside the valid range for parameter \"{}\" ({min} .. {max})", setting.name),
+    ))
+}
+
+/// (unit, how many base units it has, in thousandths); largest first.
+type Units = [(&'static str, i64)];
+const TIME_UNITS: [(&str, i64); 6] =
+    [("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+const MEMORY_UNITS: [(&str, i64); 4] = [("TB", 1_073_741_824_000), ("GB", 1_048_576_000), ("MB", 1_024_000), ("kB", 1_000)];
+
+/// The number in base units.
+fn parse_quantity(value: &str, units: &Units) -> Option<((), i64)> {
+    let value = value.trim();
+    let split = value.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(value.len());
+    let (number, unit) = value.split_at(split);
+    let number = number.trim().parse::<f64>().ok()?;
+    let thousandths = if unit.is_empty() { 1_000 } else { units.iter().find(|(name, _)| *name == unit.trim())?.1 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "range-checked by the caller; settings are far below 2^53")]
+    let base = (number * thousandths as f64 / 1_000.0).round() as i64;
+    Some(((), base))
+}
+
+/// Shown with the largest unit that divides it, as PostgreSQL does.
+fn quantity(setting: &Setting, value: &str, units: &Units, max: i64) -> Result<String, SqlError> {
+    let ((), base) = parse_quantity(value, units).ok_or_else(|| invalid(setting, value))?;
+    in_range(setting, base, 0, max)?;
+    if base == 0 {
+        return Ok("0".to_owned());
+    }
+    let fits = units.iter().find(|(_, thousandths)| *thousandths >= 1_000 && (base * 1_000) % thousandths == 0);
+    Ok(fits.map_or_else(|| base.to_string(), |(unit, thousandths)| format!("{}{unit}", base * 1_000 / thousandths)))
+}
+
+fn parse_date_style(value: &str) -> Option<String> {
+    let (mut style, mut order) = ("ISO", "MDY");
+    for word in value.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word.to_ascii_uppercase().as_str() {
+            "ISO" => style = "ISO",
+            "SQL" => style = "SQL",
+            "POSTGRES" => style = "Postgres",
+            "GERMAN" => (style, order) = ("German", "DMY"),
+            "MDY" | "US" | "NONEURO" | "NONEUROPEAN" => order = "MDY",
+            "DMY" | "EURO" | "EUROPEAN" => order = "DMY",
+            "YMD" => order = "YMD",
+            "DEFAULT" => {}
+            _ => return None,
+        }
+    }
+    Some(format!("{style}, {order}"))
+}
+
+fn parse_time_zone(value: &str) -> Option<String> {
+    let value = value.trim();
+    if value.eq_ignore_ascii_case("default") || value.eq_ignore_ascii_case("local") {
+        return Some("UTC".to_owned());
+    }
+    if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(value)) {
+        return Some(zone.name().to_owned());
+    }
+    fixed_offset(value).map(|_| value.to_owned())
+}
+
+/// Seconds east of UTC of `+05:30`, `-3`, `5.5`, and of `<+05:30>-05:30` as SHOW prints such a zone. Hours count east, as SET TIME ZONE
+/// with a number does.
+fn fixed_offset(value: &str) -> Option<i32> {
+    let value = value.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(value, |(inner, _)| inner);
+    let (sign, digits) = match value.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, value.strip_prefix('+').unwrap_or(value)),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = if let Some((hours, minutes)) = digits.split_once(':') {
+        hours.parse::<i32>().ok()? * 3_600 + minutes.parse::<i32>().ok().filter(|minutes| *minutes < 60)? * 60
+    } else {
+        #[expect(clippy::cast_possible_truncation, reason = "bounded below by the range check")]
+        let seconds = (digits.parse::<f64>().ok().filter(|hours| *hours <= 168.0)? * 3_600.0) as i32;
+        seconds
+    };
+    (seconds <= 168 * 3_600).then_some(sign * seconds)
+}
+
+fn default_style() -> TextStyle {
+    style_of(&BTreeMap::new())
+}
+
+fn style_of(values: &BTreeMap<String, String>) -> TextStyle {
+    let get = |name: &str| values.get(name).map_or("", String::as_str);
+    let date_style = get("datestyle");
+    let zone = get("timezone");
+    let named = zone.parse::<chrono_tz::Tz>();
+    TextStyle {
+        fixed_offset_seconds: if named.is_ok() { None } else { fixed_offset(zone) },
+        time_zone: named.unwrap_or(chrono_tz::UTC),
+        date_style: match date_style.split(',').next().unwrap_or_default() {
+            "SQL" => DateStyle::Sql,
+            "Postgres" => DateStyle::Postgres,
+            "German" => DateStyle::German,
+            _ => DateStyle::Iso,
+        },
+        date_order: if date_style.ends_with("DMY") {
+            DateOrder::Dmy
+        } else if date_style.ends_with("YMD") {
+            DateOrder::Ymd
+        } else {
+            DateOrder::Mdy
+        },
+        interval_style: match get("intervalstyle") {
+            "postgres_verbose" => IntervalStyle::PostgresVerbose,
+            "sql_standard" => IntervalStyle::SqlStandard,
+            "iso_8601" => IntervalStyle::Iso8601,
+            _ => IntervalStyle::Postgres,
+        },
+        bytea_hex: get("bytea_output") != "escape",
+        extra_float_digits: get("extra_float_digits").parse().unwrap_or(1),
+    }
+}
+
+/// `a, "B c"` into folded names, as PostgreSQL's `SplitIdentifierString`.
+fn split_identifiers(list: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut current = String::new();
+    let mut quoted = false;
+    let mut characters = list.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if quoted && characters.peek() == Some(&'"') => {
+                characters.next();
+                current.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => names.push(std::mem::take(&mut current)),
+            c if c.is_whitespace() && !quoted => {}
+            c if quoted => current.push(c),
+            c => current.extend(c.to_lowercase()),
+        }
+    }
+    names.push(current);
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, value: &str) -> Result<String, SqlState> {
+        let mut settings = Settings::new(&[]).unwrap();
+        settings.set(name, value).map_err(|error| error.state)?;
+        Ok(settings.get(name).unwrap().to_owned())
+    }
+
+    #[test]
+    fn values_are_shown_as_postgresql_shows_them() {
+        assert_eq!(set("statement_timeout", "60000"), Ok("1min".to_owned()));
+        assert_eq!(set("statement_timeout", "1500 ms"), Ok("1500ms".to_owned()));
+        assert_eq!(set("work_mem", "64MB"), Ok("64MB".to_owned()));
+        assert_eq!(set("datestyle", "german"), Ok("German, DMY".to_owned()));
+        assert_eq!(set("TimeZone", "europe/berlin"), Ok("Europe/Berlin".to_owned()));
+        assert_eq!(set("row_security", "no"), Ok("off".to_owned()));
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        assert_eq!(set("statement_timeout", "-1"), Err(SqlState::InvalidParameterValue));
+        assert_eq!(set("TimeZone", "Mars/Phobos"), Err(SqlState::InvalidParameterValue));
+        assert_eq!(set("server_version", "16"), Err(SqlState::CantChangeRuntimeParam));
+        assert_eq!(set("nonsense", "1"), Err(SqlState::UndefinedObject));
+        assert_eq!(set("lakegate.nonsense", "1"), Err(SqlState::UndefinedObject));
+        assert_eq!(set("my.own", "1"), Ok("1".to_owned()));
+        assert_eq!(set("client_encoding", "LATIN1"), Err(SqlState::FeatureNotSupported));
+    }
+
+    #[test]
+    fn the_registry_has_no_bad_default() {
+        for setting in REGISTRY {
+            assert!(parse_value(setting, setting.default).is_ok(), "{}", setting.name);
+        }
+        assert!(REGISTRY.is_sorted_by_key(|setting| setting.name.to_ascii_lowercase()));
+    }
+
+    #[test]
+    fn search_path_is_a_list_of_identifiers() {
+        let mut settings = Settings::new(&[]).unwrap();
+        assert_eq!(settings.search_path("ann"), ["ann", "public"]);
+        settings.set("search_path", "\"A b\", C").unwrap();
+        assert_eq!(settings.search_path("ann"), ["A b", "c"]);
+    }
+
+    #[test]
+    fn statement_timeout_in_any_unit() {
+        let mut settings = Settings::new(&[]).unwrap();
+        assert_eq!(settings.statement_timeout(), None);
+        settings.set("statement_timeout", "2s").unwrap();
+        assert_eq!(settings.statement_timeout(), Some(std::time::Duration::from_secs(2)));
+    }
+}

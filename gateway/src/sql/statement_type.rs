@@ -1,0 +1,63 @@
+//! The kind of a statement in one or two words, for the log and the metrics. Never its text.
+
+use sqlparser::ast::{ObjectType, Statement};
+
+use super::grammar::Command;
+
+/// As `system.query.history.statement_type` shows it.
+#[must_use]
+pub fn statement_type(command: &Command) -> &'static str {
+    match command {
+        Command::Sql(statement) => of_sql(statement),
+        Command::CreateTable(table) if table.query.is_some() => "CREATE TABLE AS",
+        Command::CreateTable(_) => "CREATE TABLE",
+        Command::CreateRole(_) => "CREATE ROLE",
+        Command::AlterRole(_) => "ALTER ROLE",
+        Command::DropRole(_) => "DROP ROLE",
+        Command::Grant(_) | Command::GrantMembership(_) => "GRANT",
+        Command::Revoke(_) | Command::RevokeMembership(_) => "REVOKE",
+        Command::CreateExternalLocation(_) => "CREATE EXTERNAL LOCATION",
+        Command::DropExternalLocation(_) => "DROP EXTERNAL LOCATION",
+    }
+}
+
+/// It touches the session alone: no relation, no catalog object.
+#[must_use]
+pub fn is_of_session(command: &Command) -> bool {
+    matches!(statement_type(command), "SET" | "SHOW" | "RESET" | "DISCARD" | "BEGIN" | "COMMIT" | "ROLLBACK" | "PREPARE" | "DEALLOCATE")
+}
+
+fn of_sql(statement: &Statement) -> &'static str {
+    match statement {
+        Statement::Query(_) => "SELECT",
+        Statement::Insert(_) => "INSERT",
+        Statement::Update(_) => "UPDATE",
+        Statement::Delete(_) => "DELETE",
+        Statement::Truncate(_) => "TRUNCATE",
+        Statement::Merge(_) => "MERGE",
+        Statement::Copy { .. } => "COPY",
+        Statement::Explain { .. } | Statement::ExplainTable { .. } => "EXPLAIN",
+        Statement::Set(_) => "SET",
+        Statement::ShowVariable { .. } => "SHOW",
+        Statement::Reset(_) => "RESET",
+        Statement::Discard { .. } => "DISCARD",
+        Statement::StartTransaction { .. } => "BEGIN",
+        Statement::Commit { .. } => "COMMIT",
+        Statement::Rollback { .. } => "ROLLBACK",
+        Statement::Prepare { .. } => "PREPARE",
+        Statement::Execute { .. } => "EXECUTE",
+        Statement::Deallocate { .. } => "DEALLOCATE",
+        Statement::CreateSchema { .. } => "CREATE SCHEMA",
+        Statement::CreateDatabase { .. } => "CREATE DATABASE",
+        Statement::CreateView(_) => "CREATE VIEW",
+        Statement::AlterTable(_) => "ALTER TABLE",
+        Statement::AlterSchema(_) => "ALTER SCHEMA",
+        Statement::Comment { .. } => "COMMENT",
+        Statement::Drop { object_type: ObjectType::Table, .. } => "DROP TABLE",
+        Statement::Drop { object_type: ObjectType::View, .. } => "DROP VIEW",
+        Statement::Drop { object_type: ObjectType::Schema, .. } => "DROP SCHEMA",
+        Statement::Drop { object_type: ObjectType::Database, .. } => "DROP DATABASE",
+        Statement::Drop { .. } => "DROP",
+        _ => "OTHER",
+    }
+}

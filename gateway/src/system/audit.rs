@@ -1,0 +1,165 @@
+//! `system.access.audit`: logins, denials, grants and changes of objects.
+
+use chrono::Utc;
+use lakegate_catalog::Catalog;
+use lakegate_catalog::audit::{AuditEvent, AuditFilter, AuditRow, AuditStatus};
+use lakegate_catalog::authorize::Principal;
+use lakegate_engine_api::RelationSource;
+use sqlparser::ast::{ObjectName, Statement};
+use uuid::Uuid;
+
+use super::columns::Columns;
+use crate::sql::grammar::{Command, GrantTarget, PrivilegeWord};
+use crate::sql::journal::Journal;
+use crate::sql::session::GatewaySession;
+use crate::sql::statement_type::statement_type;
+use crate::sqlstate::SqlError;
+
+pub async fn rows(catalog: &Catalog, principal: &Principal) -> Result<RelationSource, SqlError> {
+    let filter = AuditFilter { limit: Some(u32::MAX), ..AuditFilter::default() };
+    let rows = catalog.audit_rows(principal, filter).await?;
+    Columns::over(rows.as_slice())
+        .uuid("event_id", |row| Some(row.event_id.to_string()))
+        .time("event_time", |row| Some(row.event.event_time))
+        .date("event_date", |row| Some(row.event_date))
+        .text("actor", |row| Some(row.event.actor.clone()))
+        .text("run_as", |row| Some(row.event.run_as.clone()))
+        .text("source_ip_address", |row| row.event.source_ip_address.clone())
+        .text("session_id", |row| row.event.session_id.clone())
+        .text("client_application", |row| row.event.client_application.clone())
+        .text("auth_method", |row| row.event.auth_method.clone())
+        .text("service_name", |row| Some(row.event.service_name.clone()))
+        .text("action_name", |row| Some(row.event.action_name.clone()))
+        .text("object_type", |row| row.event.object_type.clone())
+        .text("object_name", |row| row.event.object_name.clone())
+        .json("request_params", |row| request_params(row))
+        .text("status", |row| Some(row.event.status.word().to_owned()))
+        .text("sqlstate", |row| row.event.sqlstate.clone())
+        .text("error_message", |row| row.event.error_message.clone())
+        .count("rows_affected", |row| row.event.rows_affected)
+        .uuid("statement_id", |row| row.event.statement_id.map(|id| id.to_string()))
+        .finish()
+}
+
+fn request_params(row: &AuditRow) -> Option<String> {
+    (!row.event.request_params.is_null()).then(|| row.event.request_params.to_string())
+}
+
+/// The event of a statement that lacked a privilege, before it is known whether it does.
+#[must_use]
+pub fn denial(session: &GatewaySession, statement_id: Uuid) -> AuditEvent {
+    AuditEvent {
+        service_name: "warehouse".to_owned(),
+        action_name: "statement".to_owned(),
+        status: AuditStatus::Denied,
+        statement_id: Some(statement_id),
+        ..event(session)
+    }
+}
+
+/// Fills in why it was denied.
+pub fn explain(event: &mut AuditEvent, error: &SqlError) {
+    event.sqlstate = Some(error.state.code().to_owned());
+    event.error_message = Some(error.message.clone());
+}
+
+/// A change of the catalog: durable on return.
+///
+/// # Errors
+/// 58030.
+pub async fn change(session: &GatewaySession, command: &Command, journal: &Journal) -> Result<(), SqlError> {
+    let (object_type, object_name, request_params) = subject(command);
+    let event = AuditEvent {
+        service_name: "catalog".to_owned(),
+        action_name: statement_type(command).to_lowercase().replace(' ', "_"),
+        object_type: object_type.map(str::to_owned),
+        object_name,
+        request_params,
+        statement_id: Some(journal.statement_id()),
+        ..event(session)
+    };
+    Ok(session.shared.catalog.audit(event, true).await?)
+}
+
+/// What a command is about, as far as it holds no secret.
+fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_json::Value) {
+    let nothing = serde_json::Value::Null;
+    match command {
+        Command::CreateRole(role) => (Some("role"), Some(role.name.clone()), nothing),
+        Command::AlterRole(role) => (Some("role"), Some(role.name.clone()), nothing),
+        Command::DropRole(drop) => (Some("role"), Some(drop.names.join(", ")), nothing),
+        Command::CreateTable(table) => (Some("table"), Some(table.sql.name.to_string()), nothing),
+        Command::CreateExternalLocation(create) => {
+            (Some("external location"), Some(create.name.clone()), serde_json::json!({ "url": create.url }))
+        }
+        Command::DropExternalLocation(drop) => (Some("external location"), Some(drop.name.clone()), nothing),
+        Command::Grant(grant) => granted(&grant.privileges, &grant.target, &grant.grantees),
+        Command::Revoke(revoke) => granted(&revoke.privileges, &revoke.target, &revoke.grantees),
+        Command::GrantMembership(grant) => {
+            (Some("role"), Some(grant.roles.join(", ")), serde_json::json!({ "members": grant.members, "admin_option": grant.admin_option }))
+        }
+        Command::RevokeMembership(revoke) => (Some("role"), Some(revoke.roles.join(", ")), serde_json::json!({ "members": revoke.members })),
+        Command::Sql(statement) => match statement.as_ref() {
+            Statement::CreateView(view) => (Some("view"), Some(view.name.to_string()), nothing),
+            Statement::CreateSchema { schema_name, .. } => (Some("schema"), Some(schema_name.to_string()), nothing),
+            Statement::CreateDatabase { db_name, .. } => (Some("database"), Some(db_name.to_string()), nothing),
+            Statement::AlterTable(alter) => (Some("table"), Some(alter.name.to_string()), nothing),
+            Statement::AlterSchema(alter) => (Some("schema"), Some(alter.name.to_string()), nothing),
+            Statement::Comment { object_name, .. } => (None, Some(object_name.to_string()), nothing),
+            Statement::Drop { names, .. } => {
+                (None, Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")), nothing)
+            }
+            _ => (None, None, nothing),
+        },
+    }
+}
+
+fn granted(privileges: &[PrivilegeWord], target: &GrantTarget, grantees: &[String]) -> (Option<&'static str>, Option<String>, serde_json::Value) {
+    let objects = |names: &[ObjectName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let (kind, name) = match target {
+        GrantTarget::Tables(names) => ("table", objects(names)),
+        GrantTarget::AllTablesInSchemas(names) => ("all tables in schema", objects(names)),
+        GrantTarget::Schemas(names) => ("schema", objects(names)),
+        GrantTarget::Databases(names) => ("database", names.join(", ")),
+        GrantTarget::ExternalLocations(names) => ("external location", names.join(", ")),
+    };
+    let words: Vec<&str> = privileges.iter().map(|privilege| privilege.word.as_str()).collect();
+    (Some(kind), Some(name), serde_json::json!({ "privileges": words, "grantees": grantees }))
+}
+
+/// The end of a session.
+pub async fn session_end(session: &GatewaySession) {
+    let logout = AuditEvent { action_name: "logout".to_owned(), ..event(session) };
+    record(&session.shared.catalog, logout).await;
+}
+
+/// Records an event; a log that cannot be written is an error in the server's own log, for the client has its answer already.
+pub async fn record(catalog: &Catalog, event: AuditEvent) {
+    if let Err(error) = catalog.audit(event, false).await {
+        tracing::error!(%error, "an audit event could not be recorded");
+    }
+}
+
+fn event(session: &GatewaySession) -> AuditEvent {
+    let snapshot = session.shared.catalog.snapshot();
+    AuditEvent {
+        event_time: Utc::now(),
+        actor_oid: session.principal.session_role,
+        actor: session.start.authenticated.name().to_owned(),
+        run_as: session.role_name(&snapshot, session.principal.current_role),
+        source_ip_address: session.start.client_address.map(|address| address.ip().to_string()),
+        session_id: Some(session.session_id.to_string()),
+        client_application: session.settings.current.get("application_name").filter(|name| !name.is_empty()).map(str::to_owned),
+        auth_method: Some(session.start.auth_method.to_owned()),
+        service_name: "accounts".to_owned(),
+        action_name: String::new(),
+        object_type: None,
+        object_name: None,
+        request_params: serde_json::Value::Null,
+        status: AuditStatus::Success,
+        sqlstate: None,
+        error_message: None,
+        rows_affected: None,
+        statement_id: None,
+    }
+}

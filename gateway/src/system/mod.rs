@@ -1,0 +1,54 @@
+//! Database `system`: Lakegate's own state as tables, names and columns as DESIGN.md section 3.7 fixes them.
+
+pub mod audit;
+mod columns;
+mod query_history;
+
+use lakegate_catalog::Catalog;
+use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::model::RelationName;
+use lakegate_engine_api::RelationSource;
+
+use crate::server::LiveSessions;
+use crate::sql::bind::undefined;
+use crate::sqlstate::SqlError;
+
+/// (schema, table) of every relation.
+pub const RELATIONS: &[(&str, &str)] = &[("access", "audit"), ("query", "history")];
+
+/// Whether database `system` has the relation.
+#[must_use]
+pub fn has_relation(name: &RelationName) -> bool {
+    RELATIONS.iter().any(|(schema, table)| *schema == name.schema && *table == name.name)
+}
+
+/// Makes the relations' rows from the catalog, each time they are asked for.
+pub struct SystemRelations {
+    catalog: Catalog,
+    live: LiveSessions,
+}
+
+impl SystemRelations {
+    #[must_use]
+    pub fn new(catalog: Catalog, live: LiveSessions) -> Self {
+        SystemRelations { catalog, live }
+    }
+
+    /// Sessions of this gateway, for `pg_stat_activity`.
+    #[must_use]
+    pub fn live(&self) -> &LiveSessions {
+        &self.live
+    }
+
+    /// The rows that the role may see.
+    ///
+    /// # Errors
+    /// 42P01; 57P03 where the catalog cannot be reached.
+    pub async fn rows(&self, name: &RelationName, principal: &Principal) -> Result<RelationSource, SqlError> {
+        match (name.schema.as_str(), name.name.as_str()) {
+            ("query", "history") => query_history::rows(&self.catalog, principal).await,
+            ("access", "audit") => audit::rows(&self.catalog, principal).await,
+            _ => Err(undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),
+        }
+    }
+}
