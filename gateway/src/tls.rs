@@ -1,0 +1,250 @@
+//! The server's certificate: made at first start, or the operator's, read again when the files change.
+
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::digest;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ServerConfig;
+use tokio_util::sync::CancellationToken;
+
+/// The protocol name that direct TLS must offer (PostgreSQL 17's `sslnegotiation=direct`).
+pub const ALPN: &[u8] = b"postgresql";
+
+const CA_CERTIFICATE: &str = "ca.crt";
+const CERTIFICATE: &str = "server.crt";
+const KEY: &str = "server.key";
+const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
+/// Days that a generated certificate is valid.
+const VALID_DAYS: i64 = 825;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("could not read \"{}\": {error}", path.display())]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("could not write \"{}\": {error}", path.display())]
+    Write { path: PathBuf, error: std::io::Error },
+    #[error("\"{}\" is not PEM: {problem}", path.display())]
+    Pem { path: PathBuf, problem: String },
+    #[error("the certificate and its key do not fit: {0}")]
+    Pair(rustls::Error),
+    #[error("could not make a certificate: {0}")]
+    Generate(#[from] rcgen::Error),
+}
+
+/// What a handshake is made with, and what SCRAM binds to.
+#[derive(Debug)]
+pub struct Identity {
+    pub config: Arc<ServerConfig>,
+    /// `tls-server-end-point` (RFC 5929): the hash of the server's certificate.
+    pub end_point: Vec<u8>,
+}
+
+/// The current identity; a changed pair takes its place, a bad one does not.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    files: Arc<Files>,
+    current: Arc<RwLock<Arc<Identity>>>,
+}
+
+#[derive(Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Tls {
+    /// Reads the pair; makes a CA and a pair in the data directory where none is named and none is there.
+    ///
+    /// # Errors
+    /// Files that cannot be read, written or used.
+    pub fn load(data_dir: &Path, named: Option<(PathBuf, PathBuf)>) -> Result<Self, TlsError> {
+        let (certificate, key) = match named {
+            Some(named) => named,
+            None => {
+                let own = (data_dir.join(CERTIFICATE), data_dir.join(KEY));
+                if !own.0.exists() || !own.1.exists() {
+                    generate(data_dir)?;
+                }
+                own
+            }
+        };
+        let files = Files { certificate, key };
+        let identity = Arc::new(files.read()?);
+        Ok(Tls { files: Arc::new(files), current: Arc::new(RwLock::new(identity)) })
+    }
+
+    /// For the next handshake.
+    #[must_use]
+    pub fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at the files every few seconds until the token fires; sessions that stand keep their certificate.
+    pub async fn watch(self, stop: CancellationToken) {
+        let mut seen = self.files.modified();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(RELOAD_INTERVAL) => {}
+            }
+            let now = self.files.modified();
+            if now == seen {
+                continue;
+            }
+            seen = now;
+            match self.files.read() {
+                Ok(identity) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
+                    tracing::info!("the TLS certificate was read anew");
+                }
+                Err(error) => tracing::warn!(%error, "the changed TLS certificate cannot be used; the old one stays"),
+            }
+        }
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Identity, TlsError> {
+        let chain = CertificateDer::pem_slice_iter(&bytes(&self.certificate)?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| TlsError::Pem { path: self.certificate.clone(), problem: error.to_string() })?;
+        let key = PrivateKeyDer::from_pem_slice(&bytes(&self.key)?)
+            .map_err(|error| TlsError::Pem { path: self.key.clone(), problem: error.to_string() })?;
+        let Some(leaf) = chain.first() else {
+            return Err(TlsError::Pem { path: self.certificate.clone(), problem: "it holds no certificate".to_owned() });
+        };
+        let end_point = digest::digest(end_point_hash(leaf), leaf).as_ref().to_vec();
+        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Pair)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(TlsError::Pair)?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Identity { config: Arc::new(config), end_point })
+    }
+
+    fn modified(&self) -> [Option<SystemTime>; 2] {
+        [&self.certificate, &self.key].map(|path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
+    }
+}
+
+/// RFC 5929 section 4.1: the hash of the certificate's signature algorithm, SHA-256 in place of MD5 and SHA-1. Known by the
+/// algorithm's object identifier in DER; what is not known is taken for SHA-256, as Ed25519 is by libpq's OpenSSL.
+fn end_point_hash(certificate: &[u8]) -> &'static digest::Algorithm {
+    const SHA384: [&[u8]; 2] = [
+        // ecdsa-with-SHA384, sha384WithRSAEncryption
+        &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03],
+        &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0c],
+    ];
+    const SHA512: [&[u8]; 2] = [
+        // ecdsa-with-SHA512, sha512WithRSAEncryption
+        &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04],
+        &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0d],
+    ];
+    let holds = |oid: &&[u8]| certificate.windows(oid.len()).any(|window| window == *oid);
+    if SHA384.iter().any(holds) {
+        &digest::SHA384
+    } else if SHA512.iter().any(holds) {
+        &digest::SHA512
+    } else {
+        &digest::SHA256
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|error| TlsError::Read { path: path.into(), error })
+}
+
+/// A CA whose key is thrown away, and a pair that it signed: clients trust `ca.crt`, nobody can sign more.
+fn generate(data_dir: &Path) -> Result<(), TlsError> {
+    let ca_key = KeyPair::generate()?;
+    let mut ca = CertificateParams::default();
+    ca.distinguished_name.push(DnType::CommonName, "Lakegate local CA");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    validity(&mut ca);
+    let ca_certificate = ca.self_signed(&ca_key)?;
+    let issuer = Issuer::new(ca, ca_key);
+
+    let key = KeyPair::generate()?;
+    let mut server = CertificateParams::default();
+    server.distinguished_name.push(DnType::CommonName, "localhost");
+    server.subject_alt_names = subject_alt_names()?;
+    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    validity(&mut server);
+    let certificate = server.signed_by(&key, &issuer)?;
+
+    write(&data_dir.join(CA_CERTIFICATE), 0o644, &ca_certificate.pem())?;
+    write(&data_dir.join(KEY), 0o600, &key.serialize_pem())?;
+    write(&data_dir.join(CERTIFICATE), 0o644, &certificate.pem())
+}
+
+fn validity(params: &mut CertificateParams) {
+    let now = SystemTime::now();
+    // A client's clock may be a little behind.
+    params.not_before = (now - Duration::from_secs(24 * 3_600)).into();
+    params.not_after = (now + Duration::from_secs(u64::try_from(VALID_DAYS).unwrap_or_default() * 24 * 3_600)).into();
+}
+
+fn subject_alt_names() -> Result<Vec<SanType>, TlsError> {
+    let mut names = vec![
+        SanType::DnsName("localhost".try_into()?),
+        SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+    ];
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if let Ok(host) = host.trim().to_owned().try_into()
+        && !host_is_plain(&names, &host)
+    {
+        names.push(SanType::DnsName(host));
+    }
+    Ok(names)
+}
+
+fn host_is_plain(names: &[SanType], host: &rcgen::string::Ia5String) -> bool {
+    host.as_str().is_empty() || names.iter().any(|name| matches!(name, SanType::DnsName(known) if known == host))
+}
+
+fn write(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {
+    let failed = |error| TlsError::Write { path: path.into(), error };
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_is_made_once_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Tls::load(dir.path(), None).unwrap().identity();
+        let again = Tls::load(dir.path(), None).unwrap().identity();
+        assert_eq!(first.end_point, again.end_point);
+        assert_eq!(first.end_point.len(), 32);
+        let mode = fs::metadata(dir.path().join(KEY)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_pair_that_does_not_fit_is_refused() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        Tls::load(one.path(), None).unwrap();
+        Tls::load(other.path(), None).unwrap();
+        let mixed = (one.path().join(CERTIFICATE), other.path().join(KEY));
+        assert!(matches!(Tls::load(one.path(), Some(mixed)), Err(TlsError::Pair(_))));
+    }
+}
