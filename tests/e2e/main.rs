@@ -19,6 +19,8 @@ mod sealed_log;
 #[cfg(test)]
 mod source_rules;
 #[cfg(test)]
+mod sql_logic;
+#[cfg(test)]
 mod sqlstates;
 #[cfg(test)]
 mod startup;
