@@ -22,6 +22,8 @@ mod seal;
 pub mod snapshot;
 pub mod statement_log;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use bootstrap::{Bootstrap, BootstrapOutcome};
 pub use catalog::{Catalog, CatalogOptions};

@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 pub use password::PasswordCost;
+#[cfg(test)]
+pub(crate) use scram::client_proof;
 pub use scram::{SCRAM_ITERATIONS, ScramExchange, ScramProven};
 
 use crate::catalog::Catalog;
@@ -131,19 +133,22 @@ impl Catalog {
 
     /// Reads and opens what is stored for a name. The same queries run for every name.
     async fn candidate(&self, role_name: &str) -> Result<Candidate, CatalogError> {
-        let row: Option<(i64, String, i64, Option<i64>, Option<Vec<u8>>)> =
-            sqlx::query_as("SELECT oid, name, login, valid_until, password FROM roles WHERE name = $1")
-                .bind(role_name.replace('\0', "\u{fffd}"))
-                .fetch_optional(self.store().reads())
-                .await?;
+        let row: Option<StoredRole> = sqlx::query_as("SELECT oid, name, login, valid_until, password FROM roles WHERE name = $1")
+            .bind(role_name.replace('\0', "\u{fffd}"))
+            .fetch_optional(self.store().reads())
+            .await?;
         let Some((oid, name, login, valid_until, sealed)) = row else { return Ok(Candidate::default()) };
         let oid: Oid = crate::store::number(oid)?;
         let expired = valid_until.is_some_and(|until| until <= Utc::now().timestamp());
         let verifiers = sealed.map(|sealed| password::open(self.keyring().auth(), oid, &sealed)).transpose()?;
-        let role = (login != 0 && !expired && verifiers.is_some()).then_some((oid, name));
+        let may_log_in = login != 0 && !expired && verifiers.is_some() && name == role_name;
+        let role = may_log_in.then_some((oid, name));
         Ok(Candidate { role, verifiers: verifiers.map(Arc::new) })
     }
 }
+
+/// OID, name, login, valid until, sealed verifiers.
+type StoredRole = (i64, String, i64, Option<i64>, Option<Vec<u8>>);
 
 /// `role` only where it may log in with the right password.
 #[derive(Default)]

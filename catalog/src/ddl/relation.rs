@@ -167,7 +167,7 @@ impl Catalog {
             }
             check(&edit.snapshot, &principal, ObjectRef::Schema(schema), Privilege::Create)?;
             if moved.schema == schema {
-                return Ok(edit.relation(relation)?);
+                return edit.relation(relation);
             }
             check_relation_name(edit, schema, &moved.name)?;
             moved.schema = schema;

@@ -122,7 +122,8 @@ impl Catalog {
                     return Err(CatalogError::forbidden("must be superuser to alter superuser roles or change superuser attribute"));
                 }
                 let only_own_password = role == principal.current_role && options == RoleOptions::default() && verifiers.is_some();
-                if !(me.create_role && role >= FIRST_NORMAL_OID) && !only_own_password {
+                let by_attribute = me.create_role && role >= FIRST_NORMAL_OID;
+                if !by_attribute && !only_own_password {
                     return Err(CatalogError::forbidden("permission denied"));
                 }
             }
