@@ -1,0 +1,170 @@
+//! Deletion vectors: which rows of a data file are gone (Delta protocol, sections "Deletion Vectors" and "Deletion
+//! Vector Format").
+
+use lakegate_engine_api::EngineError;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use roaring::RoaringTreemap;
+
+use crate::error;
+
+/// First four bytes of a serialized vector, little endian.
+const MAGIC: u32 = 1_681_511_377;
+
+/// Where a vector is kept, as an add action names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DeletionVector {
+    pub place: Place,
+    pub size_bytes: u64,
+    /// Rows it deletes.
+    pub cardinality: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    Inline(String),
+    /// Object path in the table's store, and where in the object the vector starts.
+    File { path: Path, offset: u64 },
+}
+
+impl DeletionVector {
+    /// From `storageType` and `pathOrInlineDv`; `root` is the table's folder.
+    ///
+    /// # Errors
+    /// `Corrupted` where they make no sense, `Unsupported` for absolute paths.
+    pub fn new(storage: &str, text: &str, offset: Option<i32>, size_bytes: i32, cardinality: i64, root: &Path) -> Result<Self, EngineError> {
+        let damaged = || error::corrupted("a deletion vector in the table's log is damaged");
+        let place = match storage {
+            "i" => Place::Inline(text.to_owned()),
+            "u" => {
+                let at = text.len().checked_sub(20).filter(|at| text.is_char_boundary(*at)).ok_or_else(damaged)?;
+                let (prefix, id) = text.split_at(at);
+                let id: [u8; 16] = z85(id).and_then(|bytes| bytes.try_into().ok()).ok_or_else(damaged)?;
+                let name = format!("deletion_vector_{}.bin", uuid::Uuid::from_bytes(id));
+                let folder = if prefix.is_empty() { root.clone() } else { root.clone().join(prefix) };
+                Place::File { path: folder.join(name), offset: offset.and_then(|offset| offset.try_into().ok()).unwrap_or(1) }
+            }
+            "p" => return Err(error::unsupported("deletion vectors outside the table's folder")),
+            _ => return Err(damaged()),
+        };
+        let size_bytes = u64::try_from(size_bytes).map_err(|_| damaged())?;
+        let cardinality = u64::try_from(cardinality).map_err(|_| damaged())?;
+        Ok(Self { place, size_bytes, cardinality })
+    }
+
+    /// Positions of the deleted rows.
+    ///
+    /// # Errors
+    /// `Storage`; `Corrupted` where size, checksum or cardinality are not as they should be.
+    pub async fn load(&self, store: &dyn ObjectStore, table: &str) -> Result<RoaringTreemap, EngineError> {
+        let damaged = || error::corrupted("a deletion vector is damaged");
+        let bytes = match &self.place {
+            Place::Inline(text) => {
+                let mut bytes = z85(text).ok_or_else(damaged)?;
+                bytes.truncate(usize::try_from(self.size_bytes).map_err(|_| damaged())?);
+                bytes
+            }
+            Place::File { path, offset } => {
+                // Four bytes of size before the vector, four of checksum after it, both big endian.
+                let range = *offset..offset + self.size_bytes + 8;
+                let bytes = store.get_range(path, range).await.map_err(|error| error::from_object_store(&error, Some(table)))?;
+                let size = usize::try_from(self.size_bytes).map_err(|_| damaged())?;
+                let (Some(head), Some(vector), Some(tail)) = (bytes.get(..4), bytes.get(4..4 + size), bytes.get(4 + size..8 + size)) else {
+                    return Err(damaged());
+                };
+                if head != u32::try_from(size).map_err(|_| damaged())?.to_be_bytes() || tail != crc32fast::hash(vector).to_be_bytes() {
+                    return Err(damaged());
+                }
+                vector.to_vec()
+            }
+        };
+        let rows = parse(&bytes).ok_or_else(damaged)?;
+        if rows.len() != self.cardinality {
+            return Err(damaged());
+        }
+        Ok(rows)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<RoaringTreemap> {
+    let (magic, rest) = bytes.split_first_chunk::<4>()?;
+    (u32::from_le_bytes(*magic) == MAGIC).then_some(())?;
+    RoaringTreemap::deserialize_from(rest).ok()
+}
+
+/// All rows of a file but the deleted ones.
+///
+/// # Errors
+/// `Corrupted` where a deleted row lies behind the file's last.
+pub fn selection(deleted: &RoaringTreemap, rows: u64) -> Result<RowSelection, EngineError> {
+    if deleted.max().is_some_and(|last| last >= rows) {
+        return Err(error::corrupted("a deletion vector names rows that its file does not have"));
+    }
+    let mut selectors: Vec<RowSelector> = Vec::new();
+    let mut push = |count: u64, skip: bool| {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        match selectors.last_mut() {
+            _ if count == 0 => {}
+            Some(last) if last.skip == skip => last.row_count += count,
+            _ => selectors.push(if skip { RowSelector::skip(count) } else { RowSelector::select(count) }),
+        }
+    };
+    let mut next = 0;
+    for row in deleted {
+        push(row - next, false);
+        push(1, true);
+        next = row + 1;
+    }
+    push(rows - next, false);
+    Ok(selectors.into())
+}
+
+/// ZeroMQ's base 85 (RFC 32/Z85), four bytes from five characters.
+fn z85(text: &str) -> Option<Vec<u8>> {
+    const ALPHABET: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    if !text.len().is_multiple_of(5) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len() / 5 * 4);
+    for chunk in text.as_bytes().chunks(5) {
+        let mut value: u32 = 0;
+        for byte in chunk {
+            let digit = u32::try_from(ALPHABET.iter().position(|letter| letter == byte)?).ok()?;
+            value = value.checked_mul(85)?.checked_add(digit)?;
+        }
+        bytes.extend_from_slice(&value.to_be_bytes());
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn z85_test_vector() {
+        assert_eq!(z85("HelloWorld").unwrap(), [0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B]);
+        assert!(z85("Hello").is_some());
+        assert!(z85("Hell").is_none());
+    }
+
+    #[test]
+    fn the_protocols_example_path() {
+        let dv = DeletionVector::new("u", "ab^-aqEH.-t@S}K{vb[*k^", Some(4), 40, 6, &Path::from("t")).unwrap();
+        let Place::File { path, offset } = dv.place else { unreachable!() };
+        assert_eq!(path.as_ref(), "t/ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin");
+        assert_eq!(offset, 4);
+    }
+
+    #[tokio::test]
+    async fn the_protocols_inline_example() {
+        let text = "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L";
+        let dv = DeletionVector::new("i", text, None, 40, 6, &Path::from("t")).unwrap();
+        let rows = dv.load(&object_store::memory::InMemory::new(), "t").await.unwrap();
+        assert_eq!(rows.iter().collect::<Vec<_>>(), [3, 4, 7, 11, 18, 29]);
+        let selection = selection(&rows, 31).unwrap();
+        assert_eq!(selection.row_count(), 25);
+        assert_eq!(selection.skipped_row_count(), 6);
+    }
+}

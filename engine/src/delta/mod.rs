@@ -1,0 +1,17 @@
+//! Reading Delta tables: delta-rs replays the log, everything after it is ours. A scan is a plain Parquet scan, so all
+//! of DataFusion's parallelism and pushdown applies, deletion vectors and column mapping included.
+
+mod adapter;
+mod deletion_vector;
+mod features;
+mod files;
+mod provider;
+mod prune;
+mod schema;
+mod snapshot;
+mod statistics;
+
+pub use self::files::{DataFile, FileList};
+pub use self::provider::{FILE_COLUMN, TableScan};
+pub use self::schema::{TableColumn, TableColumns};
+pub use self::snapshot::{Table, TableVersion, Tables};

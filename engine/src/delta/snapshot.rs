@@ -1,0 +1,227 @@
+//! Versions of tables in memory. A statement always sees the newest version that was committed before it asked: one
+//! request finds out whether there is a newer one, and statements that ask at the same time share it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deltalake_core::kernel::{EagerSnapshot, Snapshot};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, commit_uri_from_version, default_logstore};
+use deltalake_core::table::state::DeltaTableState;
+use lakegate_engine_api::EngineError;
+use moka::future::Cache;
+use object_store::prefix::PrefixStore;
+use object_store::{Error, ObjectStoreExt};
+use roaring::RoaringTreemap;
+use tokio::sync::{Mutex, OnceCell};
+
+use super::deletion_vector::DeletionVector;
+use super::features::check_readable;
+use super::files::FileList;
+use super::schema::TableColumns;
+use crate::error;
+use crate::options::EngineOptions;
+use crate::store::{CommitLogStore, Location, Stores};
+use crate::write::WriteQueue;
+
+/// Deletion vectors kept in memory, by the bytes of their bitmaps.
+const DELETION_VECTORS_BYTES_MAX: u64 = 128 << 20;
+
+/// All tables that an engine has opened lately.
+#[derive(Debug)]
+pub struct Tables {
+    stores: Arc<Stores>,
+    options: EngineOptions,
+    tables: Cache<String, Arc<Table>>,
+    pinned: Cache<(String, u64), Arc<TableVersion>>,
+    vectors: Cache<(String, DeletionVector), Arc<RoaringTreemap>>,
+}
+
+impl Tables {
+    #[must_use]
+    pub fn new(stores: Arc<Stores>, options: EngineOptions) -> Self {
+        let tables = Cache::builder().max_capacity(options.snapshot_cache_tables).build();
+        let pinned = Cache::builder().max_capacity(options.snapshot_cache_tables / 4 + 1).build();
+        let vectors = Cache::builder()
+            .max_capacity(DELETION_VECTORS_BYTES_MAX)
+            .weigher(|_: &(String, DeletionVector), rows: &Arc<RoaringTreemap>| u32::try_from(rows.serialized_size() + 256).unwrap_or(u32::MAX))
+            .build();
+        Self { stores, options, tables, pinned, vectors }
+    }
+
+    /// The table at a root URL; nothing is read.
+    ///
+    /// # Errors
+    /// As [`Stores::open`].
+    pub async fn table(&self, location: &str) -> Result<Arc<Table>, EngineError> {
+        let location = self.stores.open(location)?;
+        let key = location.url.to_string();
+        if let Some(table) = self.tables.get(&key).await {
+            return Ok(table);
+        }
+        let table = Arc::new(Table::new(location, &self.options));
+        // Two statements must not hold two tables for one location: its writes are ordered by the table.
+        Ok(self.tables.get_with(key, std::future::ready(table)).await)
+    }
+
+    /// One version of the table, the newest where none is asked for.
+    ///
+    /// # Errors
+    /// `NotADeltaTable`, `Unsupported`, `Corrupted`, `Storage`.
+    pub async fn version(&self, location: &str, version: Option<u64>) -> Result<Arc<TableVersion>, EngineError> {
+        let table = self.table(location).await?;
+        let Some(version) = version else { return table.newest().await };
+        if let Some(loaded) = table.loaded(version).await {
+            return Ok(loaded);
+        }
+        let key = (table.location.url.to_string(), version);
+        let load = async { Table::load(&table, Some(version)).await };
+        self.pinned.try_get_with(key, load).await.map_err(|error: Arc<EngineError>| error.as_ref().clone())
+    }
+
+    /// Rows that a deletion vector deletes.
+    ///
+    /// # Errors
+    /// As [`DeletionVector::load`].
+    pub async fn deleted_rows(&self, location: &Location, vector: &DeletionVector, table: &str) -> Result<Arc<RoaringTreemap>, EngineError> {
+        let key = (location.url.to_string(), vector.clone());
+        let load = async { vector.load(location.store.as_ref(), table).await.map(Arc::new) };
+        self.vectors.try_get_with(key, load).await.map_err(|error: Arc<EngineError>| error.as_ref().clone())
+    }
+
+    /// Forgets what is known of the table: its folder was deleted, or its files are not what its log says.
+    pub async fn forget(&self, location: &str) {
+        if let Ok(location) = self.stores.open(location) {
+            self.tables.invalidate(location.url.as_str()).await;
+            let root = location.url.to_string();
+            let stale: Vec<_> = self.pinned.iter().filter(|(key, _)| key.0 == root).map(|(key, _)| key.as_ref().clone()).collect();
+            for key in stale {
+                self.pinned.invalidate(&key).await;
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.stores
+    }
+}
+
+/// A Delta table by its place.
+#[derive(Debug)]
+pub struct Table {
+    pub location: Location,
+    pub log_store: LogStoreRef,
+    /// Orders this process's commits to the table.
+    pub writes: WriteQueue,
+    newest: Mutex<Option<Arc<TableVersion>>>,
+    asked: AtomicU64,
+    answered: AtomicU64,
+    /// Set once the store is known to refuse to create an object twice.
+    pub store_checked: OnceCell<()>,
+}
+
+impl Table {
+    fn new(location: Location, options: &EngineOptions) -> Self {
+        let prefixed = Arc::new(PrefixStore::new(Arc::clone(&location.store), location.prefix.clone()));
+        let inner = default_logstore(prefixed, Arc::clone(&location.store), &location.url, &StorageConfig::default());
+        let log_store = Arc::new(CommitLogStore::new(inner, &location, options.request_timeout));
+        Self {
+            location,
+            log_store,
+            writes: WriteQueue::default(),
+            newest: Mutex::new(None),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            store_checked: OnceCell::new(),
+        }
+    }
+
+    /// The newest version, at least as new as the moment of the call.
+    ///
+    /// # Errors
+    /// As [`Tables::version`].
+    pub async fn newest(self: &Arc<Self>) -> Result<Arc<TableVersion>, EngineError> {
+        let ticket = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut newest = self.newest.lock().await;
+        if self.answered.load(Ordering::SeqCst) >= ticket
+            && let Some(version) = newest.as_ref()
+        {
+            return Ok(Arc::clone(version));
+        }
+        // Whoever asked up to here is answered by what is found from here on.
+        let answers = self.asked.load(Ordering::SeqCst);
+        let found = match newest.as_ref() {
+            Some(known) if !self.exists(known.version() + 1).await? => Arc::clone(known),
+            Some(known) => self.updated(known).await?,
+            None => Self::load(self, None).await?,
+        };
+        *newest = Some(Arc::clone(&found));
+        self.answered.fetch_max(answers, Ordering::SeqCst);
+        Ok(found)
+    }
+
+    /// The newest version known, if it is this one.
+    async fn loaded(&self, version: u64) -> Option<Arc<TableVersion>> {
+        self.newest.lock().await.clone().filter(|newest| newest.version() == version)
+    }
+
+    /// Takes over what a commit of this process made, so that nobody has to read it back.
+    pub async fn committed(self: &Arc<Self>, snapshot: EagerSnapshot) -> Result<(), EngineError> {
+        let version = TableVersion::new(self, snapshot)?;
+        let mut newest = self.newest.lock().await;
+        if newest.as_ref().is_none_or(|known| known.version() < version.version()) {
+            *newest = Some(Arc::new(version));
+        }
+        Ok(())
+    }
+
+    async fn exists(&self, version: u64) -> Result<bool, EngineError> {
+        let name = commit_uri_from_version(Some(version));
+        match self.log_store.object_store(None).head(&name).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error::from_object_store(&error, None)),
+        }
+    }
+
+    async fn updated(self: &Arc<Self>, known: &TableVersion) -> Result<Arc<TableVersion>, EngineError> {
+        let mut state = DeltaTableState::new(known.snapshot.clone());
+        state.update(&self.log_store, None).await.map_err(|error| error::from_delta(&error, ""))?;
+        Ok(Arc::new(TableVersion::new(self, state.snapshot().clone())?))
+    }
+
+    async fn load(self: &Arc<Self>, version: Option<u64>) -> Result<Arc<TableVersion>, EngineError> {
+        // Protocol first: replaying the files of a table that cannot be read would fail with less to say.
+        let lazy = Snapshot::try_new(&self.log_store, version).await.map_err(|error| error::from_delta(&error, ""))?;
+        check_readable(lazy.protocol())?;
+        let found = lazy.version();
+        if version.is_some_and(|version| version != found) {
+            return Err(error::data(lakegate_engine_api::DataError::InvalidParameterValue, "the table does not have this version"));
+        }
+        let snapshot = EagerSnapshot::try_new(&self.log_store, Some(found)).await.map_err(|error| error::from_delta(&error, ""))?;
+        Ok(Arc::new(TableVersion::new(self, snapshot)?))
+    }
+}
+
+/// One version of a table, immutable.
+#[derive(Debug)]
+pub struct TableVersion {
+    pub location: Location,
+    pub snapshot: EagerSnapshot,
+    pub columns: TableColumns,
+    pub files: FileList,
+}
+
+impl TableVersion {
+    fn new(table: &Table, snapshot: EagerSnapshot) -> Result<Self, EngineError> {
+        check_readable(snapshot.protocol())?;
+        let columns = TableColumns::of(&snapshot)?;
+        let files = FileList::of(&snapshot, &columns, &table.location)?;
+        Ok(Self { location: table.location.clone(), snapshot, columns, files })
+    }
+
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.snapshot.version()
+    }
+}

@@ -1,0 +1,86 @@
+//! EXPLAIN.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::execute_stream;
+use futures::{StreamExt, TryStreamExt};
+use lakegate_engine_api::catalog::RelationName;
+use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared};
+
+use super::select::PreparedSelect;
+use super::{collect_metrics, parameter_values};
+use crate::error;
+use crate::plan::{Sessions, plan_json, plan_lines};
+
+static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)])));
+
+/// A planned EXPLAIN of a query.
+pub struct PreparedExplain {
+    pub query: PreparedSelect,
+    pub analyze: bool,
+    pub json: bool,
+    /// Execution time is shown.
+    pub timing: bool,
+}
+
+#[async_trait]
+impl Prepared for PreparedExplain {
+    fn parameters(&self) -> &[FieldRef] {
+        self.query.parameters()
+    }
+
+    fn result_schema(&self) -> Option<&SchemaRef> {
+        Some(&SCHEMA)
+    }
+
+    fn table_versions(&self) -> Vec<(RelationName, u64)> {
+        self.query.table_versions()
+    }
+
+    async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
+        let mut plan = self.query.query.plan.clone();
+        if !self.parameters().is_empty() {
+            let values = parameter_values(self.parameters(), &parameters)?;
+            plan = plan.with_param_values(values).map_err(|error| error::from_datafusion(&error, &[]))?;
+        }
+        let metrics = Arc::new(ExecutionMetrics::default());
+        let state = Sessions::counting(&self.query.state, &metrics);
+        let tables = Arc::clone(&self.query.tables);
+        let (analyze, json, timing) = (self.analyze, self.json, self.timing);
+        let counted = Arc::clone(&metrics);
+        let lines = self.query.shared.runtime.run(context.cancel.clone(), async move {
+            let explained = async {
+                let planning = Instant::now();
+                let physical = state.create_physical_plan(&plan).await?;
+                let planned = planning.elapsed();
+                let executing = Instant::now();
+                if analyze {
+                    let mut rows = execute_stream(Arc::clone(&physical), state.task_ctx())?;
+                    while rows.try_next().await?.is_some() {}
+                    collect_metrics(&physical, &counted);
+                }
+                let executed = executing.elapsed();
+                if json {
+                    let text = serde_json::to_string_pretty(&plan_json(&physical, analyze));
+                    return text.map(|text| vec![text]).map_err(|error| DataFusionError::External(Box::new(error)));
+                }
+                let mut lines = plan_lines(&physical, analyze);
+                if analyze && timing {
+                    lines.push(format!("Planning Time: {:.3} ms", planned.as_secs_f64() * 1e3));
+                    lines.push(format!("Execution Time: {:.3} ms", executed.as_secs_f64() * 1e3));
+                }
+                Ok(lines)
+            };
+            explained.await.map_err(|error: DataFusionError| error::from_datafusion(&error, &tables))
+        });
+        let lines = StringArray::from(lines.await?);
+        let batch = RecordBatch::try_new(Arc::clone(&SCHEMA), vec![Arc::new(lines)]).map_err(|error| error::from_arrow(&error))?;
+        let stream = futures::stream::once(std::future::ready(Ok(batch))).boxed();
+        Ok(Execution::Rows { schema: Arc::clone(&SCHEMA), stream, metrics })
+    }
+}

@@ -1,0 +1,24 @@
+//! Running planned statements.
+
+mod explain;
+mod finish;
+mod relations;
+mod select;
+
+pub use self::explain::PreparedExplain;
+pub use self::finish::collect_metrics;
+pub use self::relations::{Opened, open_relations};
+pub use self::select::{PreparedSelect, parameter_values};
+
+use std::sync::Arc;
+
+use crate::delta::Tables;
+use crate::plan::Sessions;
+use crate::runtime::EngineRuntime;
+
+/// What statements run with.
+pub struct Shared {
+    pub runtime: EngineRuntime,
+    pub sessions: Sessions,
+    pub tables: Arc<Tables>,
+}

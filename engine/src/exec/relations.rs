@@ -1,0 +1,80 @@
+//! Opens the relations of a statement: snapshots of tables, system relations as rows in memory, views unplanned.
+
+use std::sync::Arc;
+
+use datafusion::datasource::{MemTable, provider_as_source};
+use futures::future::try_join_all;
+use lakegate_engine_api::catalog::RelationName;
+use lakegate_engine_api::{BoundRelation, EngineError, RelationSource};
+
+use super::Shared;
+use crate::delta::TableScan;
+use crate::error;
+use crate::plan::{Sources, relation_reference};
+
+/// The relations of a statement.
+#[derive(Default)]
+pub struct Opened {
+    pub sources: Sources,
+    /// (root path in its store, name) of the tables, for messages.
+    pub tables: Arc<Vec<(String, String)>>,
+    /// Root URLs of the tables, to be forgotten where a file turns out to be missing.
+    pub locations: Vec<String>,
+    pub scans: Vec<(RelationName, TableScan)>,
+}
+
+/// # Errors
+/// What keeps a table from being read.
+pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Result<Opened, EngineError> {
+    let mut opened = Opened::default();
+    let mut tables = Vec::new();
+    let versions = relations.iter().filter_map(|relation| match &relation.source {
+        RelationSource::Table { table, version } => Some(async move {
+            let location = table.relation().location.as_str();
+            let version = shared.tables.version(location, *version).await.map_err(|error| named(error, &relation.name))?;
+            Ok::<_, EngineError>((relation, table, version))
+        }),
+        _ => None,
+    });
+    for (relation, table, version) in try_join_all(versions).await? {
+        tables.push((version.location.prefix.to_string(), relation.name.name.clone()));
+        opened.locations.push(table.relation().location.clone());
+        let columns = version.columns.tagged(table.relation());
+        let scan = TableScan::new(Arc::clone(&shared.tables), version, columns, relation.name.name.clone());
+        opened.sources.tables.insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
+        opened.scans.push((relation.name.clone(), scan));
+    }
+    for relation in relations {
+        let reference = relation_reference(&relation.name);
+        match &relation.source {
+            RelationSource::Table { .. } => {}
+            RelationSource::Rows { schema, batches } => {
+                let rows = MemTable::try_new(Arc::clone(schema), vec![batches.to_vec()]).map_err(|error| error::from_datafusion(&error, &[]))?;
+                opened.sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
+            }
+            RelationSource::View { query, columns } => {
+                opened.sources.views.insert(reference, (Arc::clone(query), columns.clone()));
+            }
+        }
+    }
+    opened.tables = Arc::new(tables);
+    Ok(opened)
+}
+
+impl Opened {
+    /// Delta version of each table.
+    #[must_use]
+    pub fn versions(&self) -> Vec<(RelationName, u64)> {
+        self.scans.iter().map(|(name, scan)| (name.clone(), scan.version().version())).collect()
+    }
+}
+
+/// Errors of the log do not know the table's name yet.
+fn named(error: EngineError, name: &RelationName) -> EngineError {
+    match error {
+        EngineError::MissingFile { .. } => EngineError::MissingFile { table: name.name.clone() },
+        EngineError::Conflict { .. } => EngineError::Conflict { table: name.name.clone() },
+        EngineError::NotADeltaTable => EngineError::MissingFile { table: name.name.clone() },
+        other => other,
+    }
+}

@@ -1,0 +1,147 @@
+//! The embedded engine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lakegate_engine_api::{
+    BoundRelation, BoundStatement, Engine, EngineError, ExecutionContext, NewTable, Outcome, Prepared, RowStream, TableDescription, Work,
+};
+use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
+use tokio_util::sync::CancellationToken;
+
+use crate::delta::Tables;
+use crate::error;
+use crate::exec::{PreparedExplain, PreparedSelect, Shared, open_relations};
+use crate::options::EngineOptions;
+use crate::plan::{Planner, Sessions, check_depth, plan_query};
+use crate::runtime::EngineRuntime;
+use crate::store::{Stores, check_commits};
+
+/// Plans and runs in this process, on threads of its own.
+#[derive(Clone)]
+pub struct LocalEngine {
+    shared: Arc<Shared>,
+}
+
+impl LocalEngine {
+    /// # Errors
+    /// Threads or the spill folder cannot be made.
+    pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        let runtime = EngineRuntime::new(options.target_partitions)
+            .map_err(|error| error::internal(format!("threads cannot be started: {error}")))?;
+        let sessions = Sessions::new(&options)?;
+        let stores = Arc::new(Stores::new(options.clone(), Arc::clone(sessions.runtime())));
+        let tables = Arc::new(Tables::new(stores, options));
+        Ok(Self { shared: Arc::new(Shared { runtime, sessions, tables }) })
+    }
+}
+
+impl std::fmt::Debug for LocalEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LocalEngine")
+    }
+}
+
+#[async_trait]
+impl Engine for LocalEngine {
+    async fn prepare(&self, statement: BoundStatement) -> Result<Arc<dyn Prepared>, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.run(CancellationToken::new(), prepare(shared, statement)).await
+    }
+
+    async fn create_table(&self, table: NewTable, context: ExecutionContext) -> Result<(), EngineError> {
+        let _ = (table, context);
+        Err(error::unsupported("CREATE TABLE"))
+    }
+
+    async fn describe_table(&self, location: &str) -> Result<TableDescription, EngineError> {
+        let _ = location;
+        Err(error::unsupported("registering tables"))
+    }
+
+    async fn drop_table(&self, location: &str) -> Result<(), EngineError> {
+        let _ = location;
+        Err(error::unsupported("DROP TABLE"))
+    }
+
+    async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError> {
+        let _ = (target, rows, context);
+        Err(error::unsupported("INSERT"))
+    }
+
+    async fn check_store(&self, root: &str) -> Result<(), EngineError> {
+        let location = self.shared.tables.stores().open(root)?;
+        self.shared.runtime.run(CancellationToken::new(), async move { check_commits(&location).await }).await
+    }
+}
+
+async fn prepare(shared: Arc<Shared>, statement: BoundStatement) -> Result<Arc<dyn Prepared>, EngineError> {
+    match &statement.work {
+        Work::Query(query) => prepare_query(shared, query, &statement).await,
+        _ => Err(error::unsupported("changing tables")),
+    }
+}
+
+async fn prepare_query(shared: Arc<Shared>, query: &Statement, statement: &BoundStatement) -> Result<Arc<dyn Prepared>, EngineError> {
+    check_depth(query)?;
+    match query {
+        Statement::Query(query) => Ok(Arc::new(prepare_select(shared, query, statement).await?)),
+        Statement::Explain { analyze, statement: explained, format, options, query_plan: false, estimate: false, .. } => {
+            let Statement::Query(query) = explained.as_ref() else {
+                return Err(error::unsupported("EXPLAIN of other statements than queries"));
+            };
+            let settings = explain_settings(*analyze, format.as_ref(), options.as_deref().unwrap_or_default())?;
+            let query = prepare_select(shared, query, statement).await?;
+            Ok(Arc::new(PreparedExplain { query, analyze: settings.analyze, json: settings.json, timing: settings.timing }))
+        }
+        _ => Err(error::unsupported("this statement as a query")),
+    }
+}
+
+async fn prepare_select(
+    shared: Arc<Shared>,
+    query: &sqlparser::ast::Query,
+    statement: &BoundStatement,
+) -> Result<PreparedSelect, EngineError> {
+    let opened = open_relations(&shared, &statement.relations).await?;
+    let state = shared.sessions.state(&statement.session);
+    let query = plan_query(&Planner::new(&state, &opened.sources), &state, query, &statement.parameter_types)?;
+    let versions = opened.versions();
+    Ok(PreparedSelect { shared, state, query, tables: opened.tables, locations: opened.locations, versions })
+}
+
+struct ExplainSettings {
+    analyze: bool,
+    json: bool,
+    timing: bool,
+}
+
+/// PostgreSQL's options; those that ask for what there is nothing to say about are accepted, as is their default.
+fn explain_settings(
+    analyze: bool,
+    format: Option<&AnalyzeFormatKind>,
+    options: &[UtilityOption],
+) -> Result<ExplainSettings, EngineError> {
+    let mut settings = ExplainSettings { analyze, json: false, timing: true };
+    if let Some(AnalyzeFormatKind::Keyword(format) | AnalyzeFormatKind::Assignment(format)) = format {
+        settings.json = match format {
+            AnalyzeFormat::TEXT => false,
+            AnalyzeFormat::JSON => true,
+            other => return Err(error::unsupported(format!("EXPLAIN FORMAT {other}"))),
+        };
+    }
+    for option in options {
+        let name = option.name.value.to_ascii_lowercase();
+        let value = option.arg.as_ref().map(ToString::to_string).unwrap_or_default().to_ascii_lowercase();
+        let on = !matches!(value.trim_matches('\''), "false" | "off" | "0");
+        match name.as_str() {
+            "analyze" => settings.analyze = on,
+            "timing" | "summary" => settings.timing = on,
+            "format" if value.trim_matches('\'') == "json" => settings.json = true,
+            "format" if value.trim_matches('\'') == "text" => settings.json = false,
+            "verbose" | "costs" | "buffers" | "wal" | "settings" => {}
+            _ => return Err(error::unsupported(format!("the EXPLAIN option {}", option.name))),
+        }
+    }
+    Ok(settings)
+}

@@ -1,0 +1,121 @@
+//! A query, planned: its parameters, its columns, its plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use lakegate_engine_api::catalog::PgType;
+use lakegate_engine_api::{EngineError, SqlMistake, arrow_field};
+use sqlparser::ast::Query;
+
+use super::context::{Planner, planning_error};
+use super::result_fields::result_schema;
+use crate::error;
+
+/// Not optimised yet: parameters are filled in first.
+#[derive(Debug, Clone)]
+pub struct PlannedQuery {
+    pub plan: LogicalPlan,
+    pub parameters: Vec<FieldRef>,
+    pub schema: SchemaRef,
+}
+
+/// Plans twice where the statement has parameters: what the first pass finds out about their types, or `text` where it
+/// finds nothing, is what the second one plans with.
+///
+/// # Errors
+/// The statement's mistakes.
+pub fn plan_query(
+    planner: &Planner<'_>,
+    state: &SessionState,
+    query: &Query,
+    declared: &[Option<PgType>],
+) -> Result<PlannedQuery, EngineError> {
+    let known = declared_fields(declared)?;
+    let plan = planner.query(query.clone(), known.clone()).map_err(|error| planning_error(&error))?;
+    let found = placeholders(&plan).map_err(|error| planning_error(&error))?;
+    let (plan, parameters) = if found.is_empty() && known.is_empty() {
+        (plan, Vec::new())
+    } else {
+        let parameters = resolve(&known, &found)?;
+        let fixed = parameters.iter().cloned().map(Some).collect();
+        (planner.query(query.clone(), fixed).map_err(|error| planning_error(&error))?, parameters)
+    };
+    let analyzed = state
+        .analyzer()
+        .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+        .map_err(|error| planning_error(&error))?;
+    let schema = result_schema(analyzed.schema().as_arrow());
+    Ok(PlannedQuery { plan, parameters, schema })
+}
+
+/// Fields for the types that a client declared; `None` where it left the choice open.
+///
+/// # Errors
+/// `IndeterminateDatatype` for a type that no parameter can have.
+pub fn declared_fields(declared: &[Option<PgType>]) -> Result<Vec<Option<FieldRef>>, EngineError> {
+    let field = |(at, pg): (usize, &Option<PgType>)| match pg {
+        None => Ok(None),
+        Some(pg) => match arrow_field(&format!("${}", at + 1), *pg, true) {
+            Some(field) => Ok(Some(Arc::new(field))),
+            None => Err(error::sql(SqlMistake::IndeterminateDatatype, format!("parameter ${} has a type that is not supported", at + 1))),
+        },
+    };
+    declared.iter().enumerate().map(field).collect()
+}
+
+/// Number of each placeholder in the plan, subqueries included, and the first type found for it.
+pub fn placeholders(plan: &LogicalPlan) -> Result<BTreeMap<usize, Option<FieldRef>>> {
+    let mut found: BTreeMap<usize, Option<FieldRef>> = BTreeMap::new();
+    plan.apply_with_subqueries(|plan| plan.apply_expressions(|expr| collect(expr, &mut found)))?;
+    Ok(found)
+}
+
+/// The same for an expression.
+pub fn collect(expr: &Expr, found: &mut BTreeMap<usize, Option<FieldRef>>) -> Result<TreeNodeRecursion> {
+    use datafusion::common::tree_node::TreeNode;
+    expr.apply(|expr| {
+        if let Expr::Placeholder(Placeholder { id, field }) = expr
+            && let Some(number) = id.strip_prefix('$').and_then(|number| number.parse().ok())
+        {
+            let known = found.entry(number).or_default();
+            let typed = field.as_ref().filter(|field| *field.data_type() != DataType::Null);
+            if known.is_none() {
+                *known = typed.cloned();
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+}
+
+/// One field a parameter: as declared, as found, or text.
+///
+/// # Errors
+/// `UndefinedParameter` for `$0`, `IndeterminateDatatype` for a gap in the numbers.
+pub fn resolve(known: &[Option<FieldRef>], found: &BTreeMap<usize, Option<FieldRef>>) -> Result<Vec<FieldRef>, EngineError> {
+    if found.contains_key(&0) {
+        return Err(error::sql(SqlMistake::UndefinedParameter, "there is no parameter $0"));
+    }
+    let count = found.keys().copied().max().unwrap_or(0).max(known.len());
+    (1..=count)
+        .map(|number| {
+            let declared = known.get(number - 1).cloned().flatten();
+            match (declared, found.get(&number)) {
+                (Some(field), _) => Ok(field),
+                (None, Some(Some(field))) => {
+                    let named = field.as_ref().clone().with_name(format!("${number}")).with_nullable(true);
+                    Ok(Arc::new(named))
+                }
+                (None, Some(None)) => Ok(Arc::new(Field::new(format!("${number}"), DataType::Utf8, true))),
+                (None, None) => {
+                    Err(error::sql(SqlMistake::IndeterminateDatatype, format!("could not determine data type of parameter ${number}")))
+                }
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,103 @@
+//! DataFusion session states: PostgreSQL's semantics, the engine's memory, one session's facts.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use arrow::array::timezone::Tz;
+use datafusion::execution::SessionState;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::prelude::SessionConfig;
+use lakegate_engine_api::{EngineError, ExecutionMetrics, SessionFacts};
+
+use crate::error;
+use crate::options::EngineOptions;
+
+/// Consumers named in the detail of an out of memory error.
+const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// Makes session states that share memory, spill space and caches.
+pub struct Sessions {
+    runtime: Arc<RuntimeEnv>,
+    base: SessionState,
+}
+
+/// Where the scans of one execution count; an extension of its session configuration.
+#[derive(Debug)]
+pub struct ScanCounters(pub Arc<ExecutionMetrics>);
+
+impl Sessions {
+    /// # Errors
+    /// `Storage` where the spill folder cannot be made.
+    pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
+        let spill = || EngineError::Storage { message: "the spill folder cannot be made".to_owned() };
+        std::fs::create_dir_all(&options.spill_dir).map_err(|_| spill())?;
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
+            .with_max_temp_directory_size(options.spill_limit_bytes);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit_bytes), TOP_CONSUMERS);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(disk)
+            .build_arc()
+            .map_err(|error| error::from_datafusion(&error, &[]))?;
+        let base = SessionStateBuilder::new()
+            .with_config(config(options))
+            .with_runtime_env(Arc::clone(&runtime))
+            .with_default_features()
+            .build();
+        Ok(Self { runtime, base })
+    }
+
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.runtime
+    }
+
+    /// A state for statements of one session.
+    #[must_use]
+    pub fn state(&self, facts: &Arc<SessionFacts>) -> SessionState {
+        let mut state = self.base.clone();
+        let zone = &facts.time_zone;
+        if zone.parse::<Tz>().is_ok() {
+            state.config_mut().options_mut().execution.time_zone = Some(zone.clone());
+        }
+        state.execution_props_mut().query_execution_start_time = Some(facts.statement_time);
+        state
+    }
+
+    /// The state for one execution, which counts its scans in `metrics`.
+    #[must_use]
+    pub fn counting(state: &SessionState, metrics: &Arc<ExecutionMetrics>) -> SessionState {
+        let mut state = state.clone();
+        state.config_mut().set_extension(Arc::new(ScanCounters(Arc::clone(metrics))));
+        state
+    }
+}
+
+/// The type planner of the states made here.
+pub fn type_planner(_state: &SessionState) -> Option<Arc<dyn TypePlanner>> {
+    None
+}
+
+fn config(options: &EngineOptions) -> SessionConfig {
+    let mut config = SessionConfig::new().with_target_partitions(options.target_partitions.max(1)).with_information_schema(false);
+    let settings = config.options_mut();
+    settings.sql_parser.dialect = datafusion::config::Dialect::PostgreSQL;
+    settings.sql_parser.parse_float_as_decimal = true;
+    settings.sql_parser.enable_ident_normalization = true;
+    settings.sql_parser.map_string_types_to_utf8view = false;
+    settings.sql_parser.default_null_ordering = "nulls_max".to_owned();
+    // Order of a subquery is what array_agg and string_agg over it show.
+    settings.sql_parser.enable_subquery_sort_elimination = false;
+    settings.execution.collect_statistics = true;
+    settings.execution.time_zone = Some("UTC".to_owned());
+    settings.execution.parquet.schema_force_view_types = false;
+    settings.execution.parquet.coerce_int96 = Some("us".to_owned());
+    // Measured slower on TPC-H; pages and row groups are pruned either way.
+    settings.execution.parquet.pushdown_filters = false;
+    config
+}

@@ -1,0 +1,185 @@
+//! The engine's own threads: planning, scans and writes run here, never on the threads that serve sockets.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use datafusion::execution::SendableRecordBatchStream;
+use futures::{FutureExt, StreamExt};
+use lakegate_engine_api::{EngineError, RowStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Planning recurses as deep as the statement nests; the pages are only committed where it does.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Batches that wait between a plan and the client's socket.
+const BATCHES_IN_FLIGHT: usize = 2;
+
+/// A multi-thread tokio runtime that is shut down, without waiting, when dropped.
+#[derive(Debug)]
+pub struct EngineRuntime {
+    runtime: Option<tokio::runtime::Runtime>,
+    handle: tokio::runtime::Handle,
+}
+
+impl EngineRuntime {
+    /// # Errors
+    /// Threads could not be started.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads.max(2))
+            .thread_name("engine")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// Runs `work` here; dropping the returned future, or `cancel`, stops it at its next await.
+    ///
+    /// # Errors
+    /// `work`'s own; `Canceled`; `Internal` where it panicked.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        cancel: CancellationToken,
+        work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let task = AbortOnDrop(self.handle.spawn(async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(EngineError::Canceled),
+                outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|payload| Err(panicked(payload.as_ref()))),
+            }
+        }));
+        task.join().await
+    }
+
+    /// Runs `work` here to its end, whatever becomes of the returned future: for what must not stop half-way.
+    ///
+    /// # Errors
+    /// `work`'s own; `Internal` where it panicked.
+    pub async fn run_to_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let task = self.handle.spawn(async move {
+            AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
+        });
+        joined(task.await)
+    }
+
+    /// Pulls `stream` here, a few batches ahead of the reader. Dropping the reader drops `stream` at once.
+    /// `at_end` is called when the stream has ended, however it did.
+    pub fn hand_over(
+        &self,
+        mut stream: SendableRecordBatchStream,
+        cancel: CancellationToken,
+        map_error: impl Fn(datafusion::error::DataFusionError) -> EngineError + Send + 'static,
+        at_end: impl FnOnce() + Send + 'static,
+    ) -> RowStream {
+        let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+        let task = AbortOnDrop(self.handle.spawn(async move {
+            let at_end = AtEnd(Some(at_end));
+            loop {
+                let next = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => Some(Err(EngineError::Canceled)),
+                    () = sender.closed() => None,
+                    next = AssertUnwindSafe(stream.next()).catch_unwind() => match next {
+                        Ok(Some(Ok(batch))) if batch.num_rows() == 0 => continue,
+                        Ok(Some(Ok(batch))) => Some(Ok(batch)),
+                        Ok(Some(Err(error))) => Some(Err(map_error(error))),
+                        Ok(None) => None,
+                        Err(payload) => Some(Err(panicked(payload.as_ref()))),
+                    },
+                };
+                let Some(next) = next else { break };
+                let failed = next.is_err();
+                if failed {
+                    // Memory goes before the client hears of the failure.
+                    drop(stream);
+                    drop(at_end);
+                    let _ = sender.send(next).await;
+                    return;
+                }
+                let delivered = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => None,
+                    delivered = sender.send(next) => Some(delivered.is_ok()),
+                };
+                match delivered {
+                    Some(true) => {}
+                    Some(false) => break,
+                    None => {
+                        drop(stream);
+                        drop(at_end);
+                        let _ = sender.send(Err(EngineError::Canceled)).await;
+                        return;
+                    }
+                }
+            }
+            drop(stream);
+            drop(at_end);
+        }));
+        futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
+            let next = receiver.recv().await?;
+            Some((next, (receiver, task)))
+        })
+        .boxed()
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> &tokio::runtime::Handle {
+        &self.handle
+    }
+}
+
+impl Drop for EngineRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+struct AtEnd<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        if let Some(at_end) = self.0.take() {
+            at_end();
+        }
+    }
+}
+
+/// A task that nobody waits for any more does not run on.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> AbortOnDrop<Result<T, EngineError>> {
+    async fn join(mut self) -> Result<T, EngineError> {
+        joined((&mut self.0).await)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn joined<T>(outcome: Result<Result<T, EngineError>, tokio::task::JoinError>) -> Result<T, EngineError> {
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_cancelled() => Err(EngineError::Canceled),
+        Err(error) => Err(EngineError::Internal { message: error.to_string() }),
+    }
+}
+
+/// The payload of a panic may quote data: it goes to the log of the process only as far as it is a plain message.
+fn panicked(payload: &(dyn Any + Send)) -> EngineError {
+    let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| payload.downcast_ref::<String>().cloned());
+    tracing::error!(panic = message.as_deref().unwrap_or("unknown"), "a task of the engine panicked");
+    EngineError::Internal { message: "a task of the engine panicked".to_owned() }
+}
