@@ -92,7 +92,7 @@ async fn history_tells_what_happened_and_whose_text_is_whose() {
     client.batch_execute(&format!("SELECT n, '{marker}' FROM numbers WHERE n <= 10")).await.unwrap();
     assert_eq!(client.sqlstate(&format!("SELECT '{marker}' FROM numbers WHERE 1 / (n - 5) > 0")).await, "22012");
     let mine = format!(
-        "SELECT execution_status, sqlstate, produced_rows, statement_type, executed_by, executed_as, database, client_application, \
+        "SELECT execution_status, coalesce(sqlstate, '00000'), produced_rows, statement_type, executed_by, executed_as, database, client_application, \
          tables_read::text LIKE '%numbers%', end_time >= start_time, total_duration_ms >= 0 \
          FROM system.query.history WHERE statement_text LIKE '%{marker}%' AND statement_text NOT LIKE '%history%' ORDER BY start_time"
     );

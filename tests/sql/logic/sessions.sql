@@ -69,7 +69,8 @@ SELECT current_user, session_user, current_schema() IS NOT NULL, current_databas
 SELECT version() LIKE 'PostgreSQL%';
 SELECT pg_typeof(1), pg_typeof('x'::text), pg_typeof(1.5), pg_typeof(now());
 SELECT pg_backend_pid() > 0, pg_is_in_recovery(), inet_client_port() > 0;
-DISCARD ALL;
 SELECT 1 AS a; SELECT 2 AS b;
 INSERT INTO t VALUES (7); SELECT 1/0; INSERT INTO t VALUES (8);
 EXPLAIN (COSTS OFF) SELECT no_such FROM t;
+DISCARD ALL;
+SHOW application_name;
