@@ -19,8 +19,8 @@ pub(crate) use scram::client_proof;
 pub use scram::{SCRAM_ITERATIONS, ScramExchange, ScramProven};
 
 use crate::catalog::Catalog;
-use crate::error::CatalogError;
-use crate::model::Oid;
+use crate::error::{CatalogError, ObjectKind};
+use crate::model::{BOOTSTRAP_ROLE_OID, Oid};
 use password::Verifiers;
 use slowdown::SlowDown;
 
@@ -91,6 +91,16 @@ impl Catalog {
                 Err(failed())
             }
         }
+    }
+
+    /// The bootstrap superuser, for what the server itself runs (demo data): whoever can call this holds the catalog already.
+    ///
+    /// # Errors
+    /// [`CatalogError::Undefined`] before the first bootstrap.
+    pub fn bootstrap_identity(&self) -> Result<Authenticated, CatalogError> {
+        let snapshot = self.snapshot();
+        let role = snapshot.role(BOOTSTRAP_ROLE_OID).ok_or_else(|| CatalogError::Undefined { kind: ObjectKind::Role, name: "admin".to_owned() })?;
+        Ok(Authenticated { role: role.oid, name: role.name.clone() })
     }
 
     /// Starts SCRAM: what the server-first message needs. A role that cannot log in gets the same kind of answer, always the
