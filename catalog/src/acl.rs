@@ -49,6 +49,7 @@ impl Privileges {
         self.0 == 0
     }
 
+    /// In the order of an `aclitem` (PostgreSQL's `ACL_ALL_RIGHTS_STR`).
     pub fn iter(self) -> impl Iterator<Item = Privilege> {
         Privilege::ALL.into_iter().filter(move |privilege| self.contains(*privilege))
     }
@@ -59,9 +60,10 @@ const fn bit(privilege: Privilege) -> u16 {
 }
 
 impl Privilege {
+    /// In the order of an `aclitem`.
     pub const ALL: [Privilege; 13] = [
-        Privilege::Select,
         Privilege::Insert,
+        Privilege::Select,
         Privilege::Update,
         Privilege::Delete,
         Privilege::Truncate,
@@ -69,8 +71,8 @@ impl Privilege {
         Privilege::Trigger,
         Privilege::Usage,
         Privilege::Create,
-        Privilege::Connect,
         Privilege::Temporary,
+        Privilege::Connect,
         Privilege::ReadFiles,
         Privilege::WriteFiles,
     ];

@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 use crate::statement_log::LogWriter;
 use crate::store::{self, Store, number};
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CatalogOptions {
     /// `sqlite:///absolute/path/catalog.db` or `postgres://…`.
     pub url: String,
@@ -24,9 +24,16 @@ pub struct CatalogOptions {
     /// Names the gateway among those that share a PostgreSQL catalog, the same at each start: statements that its earlier
     /// process left running become LOST. Not needed with SQLite, which has one process.
     pub instance_id: Option<String>,
-    /// URLs (or absolute paths) that no external location may reach: the data directory, the warehouse root.
+    /// URLs (or absolute paths, links resolved) that no external location may reach: the data directory, the warehouse root.
     pub protected_roots: Vec<String>,
     pub password_cost: PasswordCost,
+}
+
+/// The URL can hold a password.
+impl std::fmt::Debug for CatalogOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CatalogOptions").field("instance_id", &self.instance_id).finish_non_exhaustive()
+    }
 }
 
 impl CatalogOptions {

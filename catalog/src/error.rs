@@ -75,7 +75,7 @@ pub enum CatalogError {
     #[error("\"{name}\" is not a {expected}")]
     WrongObjectType { name: String, expected: ObjectKind },
     /// 42939: names that the system keeps for itself.
-    #[error("{kind} name \"{name}\" is reserved")]
+    #[error("{}", reserved_name(*kind, name))]
     ReservedName { kind: ObjectKind, name: String },
     /// 42622 is avoided by the gateway, which truncates as PostgreSQL does; 42602 for what cannot be a name.
     #[error("invalid {kind} name \"{name}\"")]
@@ -149,7 +149,7 @@ impl CatalogError {
     pub fn detail(&self) -> Option<String> {
         match self {
             CatalogError::DependentObjects { dependents, .. } if !dependents.is_empty() => Some(dependents.join("\n")),
-            CatalogError::ReservedName { kind: ObjectKind::Role, .. } => {
+            CatalogError::ReservedName { kind: ObjectKind::Role, name } if name.contains('_') => {
                 Some("Role names starting with \"pg_\" or \"lakegate_\" are reserved.".to_owned())
             }
             CatalogError::ReservedName { kind: ObjectKind::Schema, .. } => {
@@ -169,6 +169,13 @@ impl CatalogError {
             ),
             _ => None,
         }
+    }
+}
+
+fn reserved_name(kind: ObjectKind, name: &str) -> String {
+    match kind {
+        ObjectKind::Schema => format!("unacceptable schema name \"{name}\""),
+        _ => format!("{kind} name \"{name}\" is reserved"),
     }
 }
 

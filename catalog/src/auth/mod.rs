@@ -99,7 +99,9 @@ impl Catalog {
     /// [`CatalogError::Undefined`] before the first bootstrap.
     pub fn bootstrap_identity(&self) -> Result<Authenticated, CatalogError> {
         let snapshot = self.snapshot();
-        let role = snapshot.role(BOOTSTRAP_ROLE_OID).ok_or_else(|| CatalogError::Undefined { kind: ObjectKind::Role, name: "admin".to_owned() })?;
+        let role = snapshot
+            .role(BOOTSTRAP_ROLE_OID)
+            .ok_or_else(|| CatalogError::Undefined { kind: ObjectKind::Role, name: "admin".to_owned() })?;
         Ok(Authenticated { role: role.oid, name: role.name.clone() })
     }
 

@@ -164,10 +164,10 @@ fn is_bucket(bucket: &str) -> bool {
 
 /// A trailing `/` is fine. Returns what is wrong.
 fn check_segments(path: &str) -> Result<(), &'static str> {
-    let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
         return Ok(());
     }
+    let path = path.strip_suffix('/').unwrap_or(path);
     for segment in path.split('/') {
         if segment.is_empty() {
             return Err("it has an empty segment");

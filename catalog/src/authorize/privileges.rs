@@ -6,10 +6,11 @@ use crate::model::{ObjectRef, Oid, PUBLIC, Privilege};
 use crate::snapshot::Snapshot;
 
 /// What the `has_*_privilege` functions answer: superuser, or granted to the role, to PUBLIC or to a role whose privileges it
-/// has. An object that does not exist gives false.
+/// has. An object or a role that does not exist gives false.
 #[must_use]
 pub fn has_privilege(snapshot: &Snapshot, role: Oid, object: ObjectRef, privilege: Privilege) -> bool {
-    if snapshot.owner_of(object).is_none() {
+    // A role that was dropped under a session's feet has nothing, not even what PUBLIC has.
+    if snapshot.owner_of(object).is_none() || snapshot.role(role).is_none() {
         return false;
     }
     if snapshot.is_superuser(role) {

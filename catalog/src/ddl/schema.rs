@@ -129,10 +129,11 @@ pub(super) fn dependent_lines(snapshot: &Snapshot, relations: &[Arc<Relation>]) 
 
 fn check_schema_name(edit: &Edit, database: Oid, name: &str) -> Result<(), CatalogError> {
     check_name(ObjectKind::Schema, name)?;
-    if name.starts_with("pg_") || name == "information_schema" {
+    if name.starts_with("pg_") && name != "pg_catalog" {
         return Err(CatalogError::ReservedName { kind: ObjectKind::Schema, name: name.to_owned() });
     }
-    if edit.snapshot.schema(database, name).is_some() {
+    let of_system = name == "pg_catalog" || name == "information_schema";
+    if of_system || edit.snapshot.schema(database, name).is_some() {
         return Err(CatalogError::Duplicate { kind: ObjectKind::Schema, name: name.to_owned() });
     }
     Ok(())

@@ -236,11 +236,14 @@ impl Catalog {
         self.log_finish(ticket, end, wait).await
     }
 
-    async fn begin(&self, start: StatementStart, wait: Wait) -> Result<StatementTicket, CatalogError> {
+    async fn begin(&self, mut start: StatementStart, wait: Wait) -> Result<StatementTicket, CatalogError> {
         let key = self.keyring().of_day(start.start_time).await.map_err(unavailable)?;
         let id = start.statement_id.to_string();
-        let secret =
-            SealedStatement { text: start.text.clone(), parameters: start.parameters.clone(), query_tags: start.query_tags.clone() };
+        let secret = SealedStatement {
+            text: std::mem::take(&mut start.text),
+            parameters: std::mem::take(&mut start.parameters),
+            query_tags: std::mem::take(&mut start.query_tags),
+        };
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(&secret).map_err(CatalogError::internal)?);
         let sealed = key.seal(cell(STATEMENT, &id, start.executed_by, start.start_time), &plain).map_err(unavailable)?;
         let mut ticket = StatementTicket {

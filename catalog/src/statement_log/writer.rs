@@ -213,6 +213,7 @@ impl Task {
             }
         } else {
             tokio::time::sleep(RETRY_AFTER).await;
+            open = !self.inbox.is_closed();
         }
         // Taken before the queue is read: the start of each of these statements is then in the queue or written, so the end
         // never comes first.
@@ -250,7 +251,7 @@ impl Task {
 
     async fn write_together(&self, batch: &[Op]) -> Result<(), Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Store(error.to_string());
-        let mut transaction = self.store.begin_write().await.map_err(|error| failed(&detail(&error)))?;
+        let mut transaction = self.store.begin_log().await.map_err(|error| failed(&detail(&error)))?;
         for op in batch {
             if let Op::Write { row, .. } = op {
                 row.write(&mut transaction).await.map_err(|error| match &error {

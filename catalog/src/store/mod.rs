@@ -1,7 +1,7 @@
 //! The catalog's database: SQLite or PostgreSQL behind one SQL text.
 //!
 //! One connection writes to SQLite (its pool has no more), so nobody ever meets SQLITE_BUSY from within the process; a few
-//! read. PostgreSQL has two writers, one for changes and one for the logs.
+//! read. With PostgreSQL the logs have their own, so that they never wait for a change that waits for another gateway's.
 
 mod keys;
 pub(crate) mod load;
@@ -29,6 +29,7 @@ pub(crate) struct Store {
     backend: Backend,
     reads: AnyPool,
     writes: AnyPool,
+    logs: AnyPool,
 }
 
 impl Store {
@@ -53,11 +54,19 @@ impl Store {
 
     /// Holds the write lock of SQLite at once; PostgreSQL's writers lock the rows they need.
     pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Any>, CatalogError> {
-        let statement = match self.backend {
+        Ok(self.writes.begin_with(self.begin_statement()).await?)
+    }
+
+    /// As [`Store::begin_write`], for the writer of the logs.
+    pub(crate) async fn begin_log(&self) -> Result<Transaction<'static, Any>, CatalogError> {
+        Ok(self.logs.begin_with(self.begin_statement()).await?)
+    }
+
+    fn begin_statement(&self) -> &'static str {
+        match self.backend {
             Backend::Sqlite => "BEGIN IMMEDIATE",
             Backend::Postgres => "BEGIN",
-        };
-        Ok(self.writes.begin_with(statement).await?)
+        }
     }
 
     /// One consistent picture for all its queries.
@@ -88,6 +97,7 @@ impl Store {
             tracing::warn!(%error, "could not checkpoint the catalog");
         }
         self.writes.close().await;
+        self.logs.close().await;
     }
 
     async fn check_version(&self) -> Result<(), CatalogError> {
@@ -137,7 +147,7 @@ async fn open_sqlite(path: &str) -> Result<Store, CatalogError> {
     };
     let writes = options().max_connections(1).min_connections(1).connect(&url).await?;
     let reads = options().max_connections(4).connect(&url).await?;
-    Ok(Store { backend: Backend::Sqlite, reads, writes })
+    Ok(Store { backend: Backend::Sqlite, reads, logs: writes.clone(), writes })
 }
 
 async fn open_postgres(url: &str) -> Result<Store, CatalogError> {
@@ -147,8 +157,9 @@ async fn open_postgres(url: &str) -> Result<Store, CatalogError> {
             .after_connect(|connection, _| Box::pin(setup(connection, POSTGRES_SETTINGS)))
     };
     let writes = options().max_connections(2).connect(url).await?;
+    let logs = options().max_connections(1).connect(url).await?;
     let reads = options().max_connections(4).connect(url).await?;
-    Ok(Store { backend: Backend::Postgres, reads, writes })
+    Ok(Store { backend: Backend::Postgres, reads, writes, logs })
 }
 
 async fn setup(connection: &mut AnyConnection, settings: &'static str) -> Result<(), sqlx::Error> {

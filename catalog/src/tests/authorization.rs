@@ -37,6 +37,8 @@ async fn tables(fixture: Fixture) {
     assert_eq!(missing.to_string(), "relation \"public.none\" does not exist");
     let nobody = Principal::new(77_777);
     assert!(open_table(&catalog.snapshot(), &nobody, &in_main("t"), Access::SELECT).is_err(), "a role that is gone");
+    super::grants::grant(&catalog, &ADMIN, ObjectRef::Relation(t.oid), &[Privilege::Select], PUBLIC).await.unwrap();
+    assert!(open_table(&catalog.snapshot(), &nobody, &in_main("t"), Access::SELECT).is_err());
     catalog.drop_relations(&ADMIN, &[t.oid]).await.unwrap();
     assert!(open(Access::SELECT).is_err());
 }
