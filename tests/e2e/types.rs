@@ -36,7 +36,7 @@ async fn values_are_written_as_postgres_writes_them() {
         }
         compared += 1;
     }
-    assert!(compared > 150, "only {compared} values");
+    assert!(compared > 120, "only {compared} values");
     assert!(differences.is_empty(), "{} differences in {compared} selects:\n{}", differences.len(), differences.join("\n"));
 }
 
