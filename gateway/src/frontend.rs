@@ -33,6 +33,10 @@ pub trait PreparedSql: Send + Sync {
     fn parameters(&self) -> &[FieldRef];
     /// `None` where no rows come back.
     fn result_schema(&self) -> Option<&SchemaRef>;
+    /// Whether it may be bound in a failed transaction: ROLLBACK and its kin. `true` leaves the decision to `execute`.
+    fn allowed_in_failed_transaction(&self) -> bool {
+        true
+    }
     /// For the front end to get its own type back.
     fn as_any(&self) -> &dyn std::any::Any;
 }
@@ -95,6 +99,10 @@ pub enum SessionEvent {
         pid: i32,
         channel: String,
         payload: String,
+    },
+    /// SQL's DEALLOCATE or DISCARD ended a prepared statement of the protocol's as well; `None`: all of them.
+    Deallocated {
+        name: Option<String>,
     },
 }
 
@@ -162,6 +170,11 @@ pub trait SqlSession: Send {
 
     /// Settings may have changed: ask before each result.
     fn text_style(&self) -> Arc<TextStyle>;
+
+    /// Names behind OIDs, for values of `regclass` and its kin; without it they are shown and read as numbers.
+    fn name_lookup(&self) -> Option<Arc<dyn lakegate_engine_api::CatalogLookup>> {
+        None
+    }
 
     /// Notices, ParameterStatus changes and notifications since the last call.
     fn take_events(&mut self) -> Vec<SessionEvent>;

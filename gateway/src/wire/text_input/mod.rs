@@ -98,4 +98,4 @@ impl ColumnBuilder {
 }
 
 #[cfg(test)]
-pub(in crate::wire) mod tests;
+pub(crate) mod tests;
