@@ -6,7 +6,7 @@ use arrow_array::ArrayRef;
 use lakegate_catalog::model::Oid;
 use sqlparser::ast::{DataType, Expr, Ident, ObjectName, Statement, Value};
 
-use crate::frontend::{ParsedStatement, PreparedSql, Response};
+use crate::frontend::{ParsedStatement, PreparedSql, Response, SessionEvent};
 use crate::sql::execute::{self, Deadline};
 use crate::sql::grammar::{Command, fold, name_parts};
 use crate::sql::session::GatewaySession;
@@ -36,9 +36,13 @@ pub fn deallocate(session: &mut GatewaySession, name: &Ident) -> Result<Response
     let folded = fold(name);
     if name.quote_style.is_none() && folded == "all" {
         session.prepared.clear();
+        session.events.push(SessionEvent::Deallocated { name: None });
         return Ok(Response::Command { tag: "DEALLOCATE ALL".to_owned() });
     }
-    session.prepared.remove(&folded).ok_or_else(|| missing(&folded))?;
+    if session.prepared.remove(&folded).is_none() {
+        // The protocol's own statements share the name space and end by the same command.
+        session.events.push(SessionEvent::Deallocated { name: Some(folded) });
+    }
     Ok(Response::Command { tag: "DEALLOCATE".to_owned() })
 }
 

@@ -62,6 +62,7 @@ pub fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<R
                 return Err(SqlError::new(SqlState::ActiveSqlTransaction, "DISCARD ALL cannot run inside a transaction block"));
             }
             session.prepared.clear();
+            session.events.push(crate::frontend::SessionEvent::Deallocated { name: None });
             set_role(session, false, None)?;
             let changed = session.settings.change(false, |settings| Ok(settings.reset_all()))?;
             changed.into_iter().for_each(|setting| session.report(setting));

@@ -24,9 +24,7 @@ pub async fn execute(
     parameters: Vec<ArrayRef>,
     cancel: CancellationToken,
 ) -> Result<Response, SqlError> {
-    let ends_block =
-        matches!(&*statement.command, Command::Sql(sql) if matches!(**sql, Statement::Commit { .. } | Statement::Rollback { .. }));
-    if session.transaction.status() == TransactionStatus::Failed && !ends_block {
+    if session.transaction.status() == TransactionStatus::Failed && !super::prepare::ends_block(&statement.command) {
         return Err(super::transaction::aborted());
     }
     let timeout = session.settings.current.statement_timeout();

@@ -44,6 +44,10 @@ impl PreparedSql for PreparedStatement {
         self.result.as_ref()
     }
 
+    fn allowed_in_failed_transaction(&self) -> bool {
+        ends_block(&self.command)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -173,7 +177,8 @@ pub fn refuse_in_block(session: &GatewaySession) -> Result<(), SqlError> {
     Ok(())
 }
 
-fn ends_block(command: &Command) -> bool {
+/// COMMIT and ROLLBACK: what a failed transaction still takes.
+pub fn ends_block(command: &Command) -> bool {
     matches!(command, Command::Sql(statement) if matches!(**statement, Statement::Commit { .. } | Statement::Rollback { .. }))
 }
 

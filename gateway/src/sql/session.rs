@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::model::{ObjectRef, Oid, Privilege};
 use lakegate_catalog::{Catalog, Snapshot};
-use lakegate_engine_api::{Engine, SessionFacts};
+use lakegate_engine_api::{CatalogLookup, Engine, SessionFacts};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -244,6 +244,10 @@ impl SqlSession for GatewaySession {
 
     fn text_style(&self) -> Arc<TextStyle> {
         self.settings.current.text_style()
+    }
+
+    fn name_lookup(&self) -> Option<Arc<dyn CatalogLookup>> {
+        Some(Arc::clone(&self.facts(&self.shared.catalog.snapshot()).lookup))
     }
 
     fn take_events(&mut self) -> Vec<SessionEvent> {
