@@ -114,7 +114,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         crate::demo::fill(&shared, identity).await.map_err(ServeError::Demo)?;
     }
     let options = ServerOptions {
-        tls,
+        tls: Some(tls),
         max_connections: config.max_connections,
         auth_method: if config.auth_password { server::AuthMethod::Password } else { server::AuthMethod::Scram },
         allow_plain_remote: config.allow_plain_remote,
