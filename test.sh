@@ -49,7 +49,8 @@ prepare_python
 
 say "building the server"
 # A server that an earlier run left in the shared target folder must never be the one that is tested.
-cargo build --release --locked -p lakegate
+# The whole workspace: selecting one package would compile the dependencies again with other features.
+cargo build --release --locked --workspace --bins
 target="$(cargo metadata --format-version 1 --no-deps --offline | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')"
 export LAKEGATE_BIN="$target/release/lakegate"
 

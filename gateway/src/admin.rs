@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, Write};
 
+use lakegate_catalog::audit::AuditFilter;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
+use lakegate_catalog::statement_log::HistoryFilter;
 use lakegate_catalog::{CatalogError, Kek};
 use zeroize::Zeroizing;
 
-use crate::config::{AdminKeys, AdminUser, AdminWork};
+use crate::config::{AdminKeys, AdminLog, AdminUser, AdminWork};
 use crate::serve::Foundation;
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,12 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
             }
         }
         AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
+        AdminWork::Log(AdminLog::Verify) => {
+            // Reading opens each entry; one that was changed or moved fails.
+            let statements = catalog.history(&principal, HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() }).await?;
+            let events = catalog.audit_rows(&principal, AuditFilter { limit: Some(u32::MAX), ..AuditFilter::default() }).await?;
+            say(&format!("{} statements and {} audit events open with their keys", statements.len(), events.len()))?;
+        }
     }
     catalog.close().await;
     Ok(())

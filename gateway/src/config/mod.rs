@@ -99,6 +99,15 @@ pub enum AdminWork {
     /// Keys of the sealed log.
     #[command(subcommand)]
     Keys(AdminKeys),
+    /// The sealed log.
+    #[command(subcommand)]
+    Log(AdminLog),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminLog {
+    /// Open every sealed entry of the statement log and the audit log, and count them.
+    Verify,
 }
 
 #[derive(Debug, Subcommand)]
