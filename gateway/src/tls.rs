@@ -44,8 +44,8 @@ pub enum TlsError {
 #[derive(Debug)]
 pub struct Identity {
     pub config: Arc<ServerConfig>,
-    /// `tls-server-end-point` (RFC 5929): the hash of the server's certificate.
-    pub end_point: Vec<u8>,
+    /// `tls-server-end-point` (RFC 5929): the hash of the server's certificate; `None` where none is defined for it.
+    pub end_point: Option<Vec<u8>>,
 }
 
 /// The current identity; a changed pair takes its place, a bad one does not.
@@ -53,6 +53,8 @@ pub struct Identity {
 pub struct Tls {
     files: Arc<Files>,
     current: Arc<RwLock<Arc<Identity>>>,
+    /// When the files of the first identity were written.
+    loaded: [Option<SystemTime>; 2],
 }
 
 #[derive(Debug)]
@@ -78,8 +80,10 @@ impl Tls {
             }
         };
         let files = Files { certificate, key };
+        // Before reading, so that a change in between is seen.
+        let loaded = files.modified();
         let identity = Arc::new(files.read()?);
-        Ok(Tls { files: Arc::new(files), current: Arc::new(RwLock::new(identity)) })
+        Ok(Tls { files: Arc::new(files), current: Arc::new(RwLock::new(identity)), loaded })
     }
 
     /// For the next handshake.
@@ -90,7 +94,7 @@ impl Tls {
 
     /// Looks at the files every few seconds until the token fires; sessions that stand keep their certificate.
     pub async fn watch(self, stop: CancellationToken) {
-        let mut seen = self.files.modified();
+        let mut seen = self.loaded;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -122,7 +126,7 @@ impl Files {
         let Some(leaf) = chain.first() else {
             return Err(TlsError::Pem { path: self.certificate.clone(), problem: "it holds no certificate".to_owned() });
         };
-        let end_point = digest::digest(end_point_hash(leaf), leaf).as_ref().to_vec();
+        let end_point = end_point(leaf);
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Pair)?
@@ -138,27 +142,51 @@ impl Files {
     }
 }
 
-/// RFC 5929 section 4.1: the hash of the certificate's signature algorithm, SHA-256 in place of MD5 and SHA-1. Known by the
-/// algorithm's object identifier in DER; what is not known is taken for SHA-256, as Ed25519 is by libpq's OpenSSL.
-fn end_point_hash(certificate: &[u8]) -> &'static digest::Algorithm {
-    const SHA384: [&[u8]; 2] = [
-        // ecdsa-with-SHA384, sha384WithRSAEncryption
-        &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03],
-        &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0c],
-    ];
-    const SHA512: [&[u8]; 2] = [
-        // ecdsa-with-SHA512, sha512WithRSAEncryption
-        &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x04],
-        &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0d],
-    ];
-    let holds = |oid: &&[u8]| certificate.windows(oid.len()).any(|window| window == *oid);
-    if SHA384.iter().any(holds) {
-        &digest::SHA384
-    } else if SHA512.iter().any(holds) {
-        &digest::SHA512
-    } else {
-        &digest::SHA256
+/// RFC 5929 section 4.1: hashed as the certificate's signature is, SHA-256 in place of MD5 and SHA-1. `None` for signatures without
+/// a hash of their own (Ed25519), to which libpq cannot bind either.
+fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    // RSA with MD5, SHA-1, SHA-256, SHA-384, SHA-512; ECDSA with SHA-1, SHA-256, SHA-384, SHA-512.
+    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+    const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
+    let algorithm = match signature_algorithm(certificate)? {
+        [prefix @ .., 4 | 5 | 11] if prefix == RSA => &digest::SHA256,
+        [prefix @ .., 12] if prefix == RSA => &digest::SHA384,
+        [prefix @ .., 13] if prefix == RSA => &digest::SHA512,
+        [prefix @ .., 1] if prefix == ECDSA => &digest::SHA256,
+        [prefix @ .., 3, 2] if prefix == ECDSA => &digest::SHA256,
+        [prefix @ .., 3, 3] if prefix == ECDSA => &digest::SHA384,
+        [prefix @ .., 3, 4] if prefix == ECDSA => &digest::SHA512,
+        _ => return None,
+    };
+    Some(digest::digest(algorithm, certificate).as_ref().to_vec())
+}
+
+/// RFC 5280 section 4.1: `Certificate` is a sequence of the signed part, the algorithm (a sequence that begins with its object
+/// identifier) and the signature.
+fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
+    const SEQUENCE: u8 = 0x30;
+    const OBJECT_IDENTIFIER: u8 = 0x06;
+    let (parts, _) = der(certificate, SEQUENCE)?;
+    let (_, rest) = der(parts, SEQUENCE)?;
+    let (algorithm, _) = der(rest, SEQUENCE)?;
+    der(algorithm, OBJECT_IDENTIFIER).map(|(identifier, _)| identifier)
+}
+
+/// The content of a DER value of this tag, and what follows it.
+fn der(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (first, rest) = bytes.split_first()?;
+    let (short, rest) = rest.split_first()?;
+    if *first != tag {
+        return None;
     }
+    let (length, rest) = match usize::from(*short) {
+        length @ 0..0x80 => (length, rest),
+        long => {
+            let (digits, rest) = rest.split_at_checked(long - 0x80).filter(|(digits, _)| digits.len() <= 4)?;
+            (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
+        }
+    };
+    rest.split_at_checked(length)
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -234,7 +262,7 @@ mod tests {
         let first = Tls::load(dir.path(), None).unwrap().identity();
         let again = Tls::load(dir.path(), None).unwrap().identity();
         assert_eq!(first.end_point, again.end_point);
-        assert_eq!(first.end_point.len(), 32);
+        assert_eq!(first.end_point.as_ref().unwrap().len(), 32);
         let mode = fs::metadata(dir.path().join(KEY)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

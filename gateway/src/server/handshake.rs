@@ -215,7 +215,7 @@ impl Door {
             user: &startup.user,
             address: attempt.client_address.map(|address| address.ip()),
             tls: identity.is_some(),
-            end_point: identity.map(|identity| identity.end_point.as_slice()),
+            end_point: identity.and_then(|identity| identity.end_point.as_deref()),
             method: self.options.auth_method,
             allow_plain_remote: self.options.allow_plain_remote,
         };

@@ -293,4 +293,4 @@ fn frame_error(error: FrameError) -> SqlError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -79,6 +79,9 @@ fn counts_must_agree() {
     let state = |fields: &[FieldRef], formats: &[i16], values: &[Option<&[u8]>]| {
         bind_values(fields, formats, values, "s", &manner()).unwrap_err().message
     };
-    assert_eq!(state(&[field.clone()], &[], &[]), "bind message supplies 0 parameters, but prepared statement \"s\" requires 1");
+    assert_eq!(
+        state(std::slice::from_ref(&field), &[], &[]),
+        "bind message supplies 0 parameters, but prepared statement \"s\" requires 1"
+    );
     assert_eq!(state(&[field], &[0, 0], &[None]), "bind message has 2 parameter formats but 1 parameters");
 }
