@@ -57,7 +57,7 @@ pub enum CatalogError {
     #[error("permission denied for location \"{url}\"")]
     FileAccess { url: String },
     /// 42710 role, external location and constraint, 42P04 database, 42P06 schema, 42P07 relation, 42701 column.
-    #[error("{kind} \"{name}\" already exists")]
+    #[error("{}", duplicate(*kind, name))]
     Duplicate { kind: ObjectKind, name: String },
     /// 42704 role, external location and constraint, 3D000 database, 3F000 schema, 42P01 relation, 42703 column.
     #[error("{kind} \"{name}\" does not exist")]
@@ -68,6 +68,15 @@ pub enum CatalogError {
     /// 42701.
     #[error("column \"{column}\" of relation \"{relation}\" already exists")]
     DuplicateColumn { relation: String, column: String },
+    /// 42704.
+    #[error("constraint \"{constraint}\" of relation \"{relation}\" does not exist")]
+    UndefinedConstraint { relation: String, constraint: String },
+    /// 42710.
+    #[error("constraint \"{constraint}\" for relation \"{relation}\" already exists")]
+    DuplicateConstraint { relation: String, constraint: String },
+    /// 0A000, as PostgreSQL has it for renaming oneself.
+    #[error("{message}")]
+    NotSupported { message: String },
     /// 2BP01; `dependents` are the lines of the detail.
     #[error("{message}")]
     DependentObjects { message: String, dependents: Vec<String>, hint: Option<&'static str> },
@@ -169,6 +178,13 @@ impl CatalogError {
             ),
             _ => None,
         }
+    }
+}
+
+fn duplicate(kind: ObjectKind, name: &str) -> String {
+    match kind {
+        ObjectKind::Column => format!("column \"{name}\" specified more than once"),
+        _ => format!("{kind} \"{name}\" already exists"),
     }
 }
 

@@ -331,7 +331,7 @@ fn apply(edit: &mut Edit, relation: &mut Relation, update: RelationUpdate) -> Re
             require_constraint(relation, &from)?;
             check_name(ObjectKind::Constraint, &to)?;
             if relation.constraints.iter().any(|constraint| constraint.name == to) {
-                return Err(CatalogError::Duplicate { kind: ObjectKind::Constraint, name: to });
+                return Err(CatalogError::DuplicateConstraint { relation: relation.name.clone(), constraint: to });
             }
             for constraint in relation.constraints.iter_mut().filter(|constraint| constraint.name == from) {
                 constraint.name.clone_from(&to);
@@ -374,7 +374,9 @@ fn add_constraint(edit: &mut Edit, relation: &mut Relation, new: NewConstraint) 
     }
     let taken: BTreeSet<&str> = relation.constraints.iter().map(|constraint| constraint.name.as_str()).collect();
     let name = match new.name {
-        Some(name) if taken.contains(name.as_str()) => return Err(CatalogError::Duplicate { kind: ObjectKind::Constraint, name }),
+        Some(name) if taken.contains(name.as_str()) => {
+            return Err(CatalogError::DuplicateConstraint { relation: relation.name.clone(), constraint: name });
+        }
         Some(name) => name,
         None => free_name(&default_constraint_name(&relation.name, &new.kind), &taken),
     };
@@ -476,5 +478,5 @@ fn require_constraint(relation: &Relation, name: &str) -> Result<(), CatalogErro
     if relation.constraints.iter().any(|constraint| constraint.name == name) {
         return Ok(());
     }
-    Err(CatalogError::Undefined { kind: ObjectKind::Constraint, name: name.to_owned() })
+    Err(CatalogError::UndefinedConstraint { relation: relation.name.clone(), constraint: name.to_owned() })
 }

@@ -127,6 +127,9 @@ impl Catalog {
                     return Err(CatalogError::forbidden("permission denied"));
                 }
             }
+            if role < FIRST_NORMAL_OID && role != BOOTSTRAP_ROLE_OID {
+                return Err(CatalogError::ReservedName { kind: ObjectKind::Role, name: changed.name });
+            }
             if role == BOOTSTRAP_ROLE_OID && options.superuser == Some(false) {
                 return Err(CatalogError::forbidden("The bootstrap user must have the SUPERUSER attribute."));
             }
@@ -148,10 +151,10 @@ impl Catalog {
         self.change(move |edit| {
             let mut renamed = Role::clone(&*edit.role(role)?);
             if role == principal.session_role {
-                return Err(CatalogError::forbidden("session user cannot be renamed"));
+                return Err(CatalogError::NotSupported { message: "session user cannot be renamed".to_owned() });
             }
             if role == principal.current_role {
-                return Err(CatalogError::forbidden("current user cannot be renamed"));
+                return Err(CatalogError::NotSupported { message: "current user cannot be renamed".to_owned() });
             }
             if role < FIRST_NORMAL_OID && role != BOOTSTRAP_ROLE_OID {
                 return Err(CatalogError::ReservedName { kind: ObjectKind::Role, name: renamed.name });

@@ -115,11 +115,9 @@ async fn unknown_and_wrong_take_the_same_time() {
             times.push(start.elapsed());
         }
     }
-    let [wrong, unknown] = times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2].as_secs_f64()
-    });
-    assert!((wrong / unknown - 1.0).abs() < 0.35, "medians {wrong} and {unknown}");
+    // The least of many: what else the machine does only adds to a time.
+    let [wrong, unknown] = times.map(|times| times.into_iter().min().unwrap().as_secs_f64());
+    assert!((wrong / unknown - 1.0).abs() < 0.25, "{wrong} s and {unknown} s");
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn tables(fixture: Fixture) {
     let again = catalog.create_relation(&ADMIN, table(public, "Tab le")).await.unwrap_err();
     assert_eq!(again.to_string(), "relation \"Tab le\" already exists");
     let twice = NewRelation { columns: vec![column("a"), column("a")], ..table(public, "x") };
-    assert_eq!(catalog.create_relation(&ADMIN, twice).await.unwrap_err().to_string(), "column \"a\" already exists");
+    assert_eq!(catalog.create_relation(&ADMIN, twice).await.unwrap_err().to_string(), "column \"a\" specified more than once");
     let unknown = NewRelation { partition_columns: vec!["zz".to_owned()], ..table(public, "x") };
     let error = catalog.create_relation(&ADMIN, unknown).await.unwrap_err();
     assert_eq!(error.to_string(), "column \"zz\" of relation \"x\" does not exist");
@@ -164,9 +164,9 @@ async fn constraints(fixture: Fixture) {
     assert_eq!(catalog.snapshot().relation_of_constraint(changed.constraints[3].oid).unwrap().oid, t);
     for (wrong, message) in [
         (add(ConstraintKind::PrimaryKey(a()), None), "multiple primary keys for table \"t\" are not allowed"),
-        (add(check(), Some("positive")), "constraint \"positive\" already exists"),
+        (add(check(), Some("positive")), "constraint \"positive\" for relation \"t\" already exists"),
         (add(ConstraintKind::Unique(vec!["z".to_owned()]), None), "column \"z\" of relation \"t\" does not exist"),
-        (RelationUpdate::DropConstraint { name: "none".to_owned() }, "constraint \"none\" does not exist"),
+        (RelationUpdate::DropConstraint { name: "none".to_owned() }, "constraint \"none\" of relation \"t\" does not exist"),
     ] {
         assert_eq!(catalog.update_relation(&ADMIN, t, vec![wrong]).await.unwrap_err().to_string(), message);
     }

@@ -67,6 +67,7 @@ async fn attributes_need_privileges(fixture: Fixture) {
     assert!(catalog.grant_membership(&creator, READ_HISTORY_OID, creator.current_role, false).await.is_err());
     assert!(catalog.alter_role(&creator, READ_HISTORY_OID, RoleOptions { login: Some(true), ..none() }, None).await.is_err());
     catalog.drop_roles(&creator, &[made.oid]).await.unwrap();
+    assert!(catalog.alter_role(&ADMIN, READ_HISTORY_OID, RoleOptions { login: Some(true), ..none() }, None).await.is_err());
     let bootstrap = RoleOptions { superuser: Some(false), ..none() };
     assert!(catalog.alter_role(&ADMIN, BOOTSTRAP_ROLE_OID, bootstrap, None).await.is_err());
 }
