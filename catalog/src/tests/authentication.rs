@@ -139,7 +139,7 @@ async fn guessing_is_slowed_down() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn login_storms_are_bounded() {
     let fixture = Fixture::sqlite();
-    let options = CatalogOptions { password_cost: crate::auth::PasswordCost { memory_kib: 8192, passes: 4 }, ..fixture.options() };
+    let options = CatalogOptions { password_cost: crate::auth::PasswordCost { memory_kib: 4096, passes: 1 }, ..fixture.options() };
     let catalog = Catalog::open(options).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..150_u32 {
