@@ -6,6 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export LAKEGATE_FUZZ_SECONDS="${1:-600}"
 export LAKEGATE_TEST_PYTHON="${LAKEGATE_TEST_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/lakegate/venv/bin/python}"
-cargo build --release --locked -p lakegate
-cargo test --release --locked -p lakegate -- fuzz --nocapture
-cargo test --release --locked -p lakegate-tests -- fuzz --nocapture --test-threads 2
+# One selection of packages for all: another one would build the dependencies with other features again.
+cargo build --release --locked --workspace
+cargo test --release --locked --workspace -- fuzz --nocapture --test-threads 2

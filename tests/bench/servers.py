@@ -37,7 +37,7 @@ def binary(name):
         return os.environ["LAKEGATE_BIN"]
     path = target_folder() / os.environ.get("BENCH_PROFILE", "release") / name
     if not path.exists():
-        sys.exit(f"{path} is missing: cargo build --release -p lakegate -p lakegate-tests")
+        sys.exit(f"{path} is missing: cargo build --release --workspace")
     return str(path)
 
 
