@@ -12,3 +12,6 @@ pub mod params;
 pub mod pg_types;
 pub mod rows;
 pub mod text_input;
+
+#[cfg(test)]
+mod differential;

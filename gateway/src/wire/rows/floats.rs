@@ -56,7 +56,8 @@ pub fn float8_text(value: f64, extra: i32, out: &mut Vec<u8>) {
     }
     let mut buffer = zmij::Buffer::new();
     let shortest = Decimal::of(buffer.format_finite(value));
-    let shortest = if shortest.is_halfway(value) { Decimal::inside(value) } else { shortest };
+    let bits = Bits::of_float8(value);
+    let shortest = if shortest.is_halfway(&bits) { Decimal::inside(value, &bits) } else { shortest };
     shortest.layout(FLOAT8_DIGITS, out);
 }
 
@@ -69,7 +70,10 @@ pub fn float4_text(value: f32, extra: i32, out: &mut Vec<u8>) {
         return rounded(f64::from(value), (FLOAT4_DIGITS + extra).max(1), out);
     }
     let mut buffer = zmij::Buffer::new();
-    Decimal::of(buffer.format_finite(value)).layout(FLOAT4_DIGITS, out);
+    let shortest = Decimal::of(buffer.format_finite(value));
+    let bits = Bits::of_float4(value);
+    let shortest = if shortest.is_halfway(&bits) { Decimal::inside(value, &bits) } else { shortest };
+    shortest.layout(FLOAT4_DIGITS, out);
 }
 
 fn double(value: impl Fn(usize) -> f64 + Send + Sync + 'static, format: Format, extra: i32) -> Cell {
@@ -123,6 +127,26 @@ fn rounded(value: f64, digits: i32, out: &mut Vec<u8>) {
     Decimal::of(&text).layout(digits, out);
 }
 
+/// mantissa × 2^exponent.
+struct Bits {
+    mantissa: u64,
+    exponent: i32,
+}
+
+impl Bits {
+    fn of_float8(value: f64) -> Bits {
+        let bits = value.to_bits();
+        let exponent = i32::try_from((bits >> 52) & 0x7ff).unwrap_or(0);
+        Bits { mantissa: (bits & ((1 << 52) - 1)) | (1 << 52), exponent: exponent - 1_075 }
+    }
+
+    fn of_float4(value: f32) -> Bits {
+        let bits = value.to_bits();
+        let exponent = i32::try_from((bits >> 23) & 0xff).unwrap_or(0);
+        Bits { mantissa: u64::from((bits & ((1 << 23) - 1)) | (1 << 23)), exponent: exponent - 150 }
+    }
+}
+
 /// 0.d₁d₂… × 10^point, without trailing zeros.
 struct Decimal {
     negative: bool,
@@ -159,25 +183,21 @@ impl Decimal {
     }
 
     /// The shortest decimal strictly inside the interval that rounds to `value`, nearest to it.
-    fn inside(value: f64) -> Decimal {
+    fn inside<T: std::fmt::LowerExp + std::str::FromStr + PartialEq>(value: T, bits: &Bits) -> Decimal {
         for digits in 0..17 {
             let text = format!("{value:.digits$e}");
             let decimal = Decimal::of(&text);
-            if text.parse() == Ok(value) && !decimal.is_halfway(value) {
+            if text.parse().is_ok_and(|read: T| read == value) && !decimal.is_halfway(bits) {
                 return decimal;
             }
         }
         Decimal::of(&format!("{value:.16e}"))
     }
 
-    /// Exactly between `value` and its neighbour. PostgreSQL does not rely on the reader to round such a tie to even.
-    fn is_halfway(&self, value: f64) -> bool {
-        let bits = value.to_bits();
-        let exponent = i32::try_from((bits >> 52) & 0x7ff).unwrap_or(0);
-        let mantissa = (bits & ((1 << 52) - 1)) | (1 << 52);
+    /// Exactly between the value and its neighbour. PostgreSQL does not rely on the reader to round such a tie to even.
+    fn is_halfway(&self, bits: &Bits) -> bool {
         // A tie is an odd multiple of half a unit in the last place; only large whole numbers have one that is short in decimal.
-        let half_unit = exponent - 1075 - 1;
-        if half_unit < 0 || exponent == 0x7ff {
+        if bits.exponent < 1 {
             return false;
         }
         let Some(digits) = self.digits.get(..self.len) else { return false };
@@ -185,9 +205,11 @@ impl Decimal {
         let Ok(zeros) = u32::try_from(self.point - i32::try_from(self.len).unwrap_or(0)) else { return false };
         let Some(odd_part) = 5u128.checked_pow(zeros).and_then(|power| power.checked_mul(number)) else { return false };
         let twos = odd_part.trailing_zeros();
-        let (odd_part, twos) = (odd_part >> twos, twos + zeros);
-        let tie = [2 * u128::from(mantissa) - 1, 2 * u128::from(mantissa) + 1];
-        i32::try_from(twos) == Ok(half_unit) && tie.contains(&odd_part)
+        let (odd_part, twos) = (odd_part >> twos, i32::try_from(twos + zeros).unwrap_or(i32::MAX));
+        let mantissa = u128::from(bits.mantissa);
+        let half = twos == bits.exponent - 1 && (odd_part == 2 * mantissa - 1 || odd_part == 2 * mantissa + 1);
+        // Below a power of two the neighbour is half as far.
+        half || mantissa.is_power_of_two() && twos == bits.exponent - 2 && odd_part == 4 * mantissa - 1
     }
 
     /// Fixed from 0.0001 up to `digits_max` digits before the point, else scientific with two digits of exponent.

@@ -95,7 +95,7 @@ fn date(days: i32) -> Result<i32, SqlError> {
     // 4714-11-24 BC to 5874897-12-31, from 2000.
     match days {
         i32::MIN | i32::MAX => Ok(days),
-        -2_451_545..=2_145_031_584 => Ok(days + PG_EPOCH_DAYS),
+        -2_451_545..=2_145_031_948 => Ok(days + PG_EPOCH_DAYS),
         _ => Err(SqlError::new(SqlState::DatetimeFieldOverflow, "date out of range")),
     }
 }

@@ -34,7 +34,7 @@ pub fn parse_date(text: &str, manner: &DateTimeManner) -> Result<i32, SqlError> 
         Decoded::Parts(parts) => parts.days.ok_or_else(|| Fault::Format.sql_error(1082, text))?,
     };
     match i32::try_from(days) {
-        Ok(days) if i64::from(days) * MICROS_PER_DAY >= TIMESTAMP_MIN && days <= DATE_MAX => Ok(days),
+        Ok(days) if i64::from(days) >= TIMESTAMP_MIN / MICROS_PER_DAY && days <= DATE_MAX => Ok(days),
         _ => Err(SqlError::new(SqlState::DatetimeFieldOverflow, format!("date out of range: \"{text}\""))),
     }
 }
@@ -87,7 +87,7 @@ pub fn parse_timestamp(text: &str, with_zone: bool, manner: &DateTimeManner) -> 
 }
 
 /// 5874897-12-31, in days from 1970.
-const DATE_MAX: i32 = 2_145_042_541;
+const DATE_MAX: i32 = 2_145_042_905;
 
 /// What a text says, before it is known of which type.
 enum Decoded {
@@ -338,6 +338,7 @@ struct Decoder<'a> {
     julian: Option<i64>,
     month_is_text: bool,
     year_is_short: bool,
+    has_day_of_week: bool,
     before_christ: bool,
     afternoon: Option<bool>,
     time: Option<Clock>,
@@ -370,6 +371,7 @@ fn decode(text: &str, manner: &DateTimeManner, time_only: bool) -> Result<Decode
         julian: None,
         month_is_text: false,
         year_is_short: false,
+        has_day_of_week: false,
         before_christ: false,
         afternoon: None,
         time: None,
@@ -440,13 +442,13 @@ impl Decoder<'_> {
     }
 
     fn offset(&mut self, text: &str) -> Result<(), Fault> {
-        if self.time.is_none() && !self.has_date() && self.special.is_none() {
-            return Err(Fault::Format);
-        }
         let offset = parse_offset(text).map_err(|error| match error {
             OffsetError::Syntax => Fault::Format,
             OffsetError::Range => Fault::Displacement,
         })?;
+        if self.time.is_none() && !self.has_date() && self.special.is_none() {
+            return Err(Fault::Format);
+        }
         self.set_zone(Zone::Fixed(offset))
     }
 
@@ -485,14 +487,14 @@ impl Decoder<'_> {
                 _ => return Err(Fault::Format),
             }
         }
-        Ok(())
+        // As `DecodeDate`: such a field is a whole date, and stands without the name of its day.
+        if self.has_date() && !self.has_day_of_week { Ok(()) } else { Err(Fault::Format) }
     }
 
     fn set_text_month(&mut self, month: i64) -> Result<(), Fault> {
         // "8 Jan 1999" in month-first order read the 8 as a month: it is the day.
-        if let (Some(number), false, None) = (self.month, self.month_is_text, self.day) {
-            self.day = Some(number);
-            self.month = None;
+        if let (Some(1..=31), false, None) = (self.month, self.month_is_text, self.day) {
+            self.day = self.month.take();
         }
         if self.month.replace(month).is_some() {
             return Err(Fault::Format);
@@ -634,7 +636,10 @@ impl Decoder<'_> {
                 }
                 _ => Err(Fault::Format),
             },
-            _ if is_day_of_week(word) => Ok(()),
+            _ if is_day_of_week(word) => {
+                self.has_day_of_week = true;
+                Ok(())
+            }
             _ => match abbreviation(word).map(Zone::Fixed).or_else(|| zone_by_name(word)) {
                 Some(zone) => self.set_zone(zone),
                 None => Err(Fault::Format),

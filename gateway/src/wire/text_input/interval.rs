@@ -26,6 +26,7 @@ enum Fault {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 enum Unit {
     Microsecond,
     Millisecond,
@@ -154,6 +155,20 @@ fn total(sum: i64, number: i64, unit: i64) -> Result<i64, Fault> {
     number.checked_mul(unit).and_then(|value| sum.checked_add(value)).ok_or(Fault::Range)
 }
 
+/// Each unit may stand once.
+struct Seen(u16);
+
+impl Seen {
+    fn add(&mut self, unit: Unit) -> Result<(), Fault> {
+        let bit = 1 << unit as u16;
+        if self.0 & bit != 0 {
+            return Err(Fault::Format);
+        }
+        self.0 |= bit;
+        Ok(())
+    }
+}
+
 enum Token {
     /// With its sign, if it has one.
     Number(String),
@@ -175,6 +190,7 @@ fn words(text: &str, style: IntervalStyle) -> Result<Interval, Fault> {
     // The SQL standard has one sign for everything.
     let all_negative = style == IntervalStyle::SqlStandard && signs == 1 && tokens.first().is_some_and(starts_negative);
     let mut sum = Sum::default();
+    let mut seen = Seen(0);
     let mut index = 0;
     while let Some(token) = tokens.get(..end).and_then(|tokens| tokens.get(index)) {
         let negate = all_negative && index > 0;
@@ -185,9 +201,15 @@ fn words(text: &str, style: IntervalStyle) -> Result<Interval, Fault> {
                 if next.is_some_and(|next| matches!(next, Token::Number(_) | Token::Time(_) | Token::YearMonth(_))) {
                     return Err(Fault::Format);
                 }
+                for unit in [Unit::Hour, Unit::Minute, Unit::Second, Unit::Millisecond, Unit::Microsecond] {
+                    seen.add(unit)?;
+                }
                 sum.time(Number { whole: signed(clock(text)?, text, negate), fraction: 0.0 }, 1)?;
             }
-            Token::YearMonth(text) => sum.months = total(sum.months, signed(year_month(text)?, text, negate), 1)?,
+            Token::YearMonth(text) => {
+                seen.add(Unit::Month)?;
+                sum.months = total(sum.months, signed(year_month(text)?, text, negate), 1)?;
+            }
             Token::Number(text) => {
                 let number = Number::parse(text)?;
                 let number = if negate { number.negated()? } else { number };
@@ -201,6 +223,11 @@ fn words(text: &str, style: IntervalStyle) -> Result<Interval, Fault> {
                     None => Unit::Second,
                     Some(_) => return Err(Fault::Format),
                 };
+                seen.add(unit)?;
+                if unit == Unit::Second && text.contains('.') {
+                    seen.add(Unit::Millisecond)?;
+                    seen.add(Unit::Microsecond)?;
+                }
                 sum.add(number, unit)?;
             }
             Token::Word(_) => return Err(Fault::Format),
@@ -345,6 +372,11 @@ fn iso_8601(text: &str) -> Result<Interval, Fault> {
                 }
                 break;
             }
+            // The beginning of the alternative format alone: years, or hours.
+            (_, None | Some(b'T')) if parts == 1 => {
+                sum.add(Number::parse(number)?, if in_time { Unit::Hour } else { Unit::Year })?;
+                rest = tail;
+            }
             (in_time, Some(letter)) => {
                 let unit = match (in_time, letter) {
                     (false, b'Y') => Unit::Year,
@@ -362,10 +394,7 @@ fn iso_8601(text: &str) -> Result<Interval, Fault> {
             _ => return Err(Fault::Format),
         }
     }
-    if parts == 0 {
-        return Err(Fault::Format);
-    }
-    sum.finish(false)
+    if text.len() < 2 { Err(Fault::Format) } else { sum.finish(false) }
 }
 
 /// `-02-03` after the year, up to the time; gives what follows.

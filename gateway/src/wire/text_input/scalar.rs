@@ -39,15 +39,17 @@ pub fn parse_bool(text: &str) -> Result<bool, SqlError> {
 pub fn parse_integer(text: &str, oid: Oid, min: i64, max: i64) -> Result<i64, SqlError> {
     let number = trim(text);
     let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(invalid(oid, text));
-    }
-    match number.parse::<i64>() {
-        Ok(value) if (min..=max).contains(&value) => Ok(value),
-        _ => {
+    let leading = digits.bytes().take_while(u8::is_ascii_digit).count();
+    let end = number.len() - digits.len() + leading;
+    // Digits are judged as they come: a number out of range is that, whatever follows it. (`oidin` looks at the end first.)
+    let value = number.get(..end).unwrap_or_default().parse::<i64>().ok().filter(|value| (min..=max).contains(value));
+    match value {
+        Some(value) if leading == digits.len() => Ok(value),
+        None if leading > 0 && (leading == digits.len() || oid != 26) => {
             let message = format!("value \"{text}\" is out of range for type {}", type_name(oid));
             Err(SqlError::new(SqlState::NumericValueOutOfRange, message))
         }
+        _ => Err(invalid(oid, text)),
     }
 }
 
@@ -85,7 +87,29 @@ pub fn parse_bytea(text: &str) -> Result<Vec<u8>, SqlError> {
 
 /// Rust reads what `strtod` reads, hexadecimal floats aside, and the same words.
 fn parse_float<T: std::str::FromStr>(number: &str, oid: Oid, text: &str) -> Result<T, SqlError> {
-    number.parse().map_err(|_| invalid(oid, text))
+    let parsed = number.parse().ok().or_else(|| format!("{:e}", hexadecimal(number)?).parse().ok());
+    parsed.ok_or_else(|| invalid(oid, text))
+}
+
+/// `0x1.8p3`.
+fn hexadecimal(number: &str) -> Option<f64> {
+    let (negative, unsigned) = match number.strip_prefix(['-', '+']) {
+        Some(rest) => (number.starts_with('-'), rest),
+        None => (false, number),
+    };
+    let rest = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"))?;
+    let (mantissa, exponent) = rest.split_once(['p', 'P']).unwrap_or((rest, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    let mut value = 0f64;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let exponent = exponent.parse::<i32>().ok()?.saturating_sub(i32::try_from(fraction.len()).ok()?.saturating_mul(4));
+    let value = value * 2f64.powi(exponent);
+    Some(if negative { -value } else { value })
 }
 
 fn has_digit_above_zero(number: &str) -> bool {

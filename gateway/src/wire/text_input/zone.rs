@@ -21,6 +21,12 @@ pub fn parse_offset(text: &str) -> Result<i32, OffsetError> {
         Some(("-", rest)) => (-1, rest),
         _ => return Err(OffsetError::Syntax),
     };
+    // The hours are judged before what follows them.
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let hours = rest.get(..digits).unwrap_or_default();
+    if digits < rest.len() && hours.parse().is_ok_and(|hours: i32| hours > OFFSET_HOURS_MAX) {
+        return Err(OffsetError::Range);
+    }
     let mut parts = rest.split(':').map(|part| {
         let is_number = (1..=6).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
         if is_number { part.parse::<i32>().map_err(|_| OffsetError::Syntax) } else { Err(OffsetError::Syntax) }
