@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod config;
 pub mod frontend;
+pub mod pg_catalog;
 pub mod server;
 pub mod session;
 pub mod sql;

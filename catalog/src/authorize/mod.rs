@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use files::{FileAccess, NormalUrl, file_access, normalise_url};
 pub(crate) use files::{is_protected, overlap};
 pub use privileges::{check, has_grant_option, has_privilege, is_owner, require_owner};
-pub use visible::{visible_databases, visible_relations, visible_schemas};
+pub use visible::{may_see, visible_databases, visible_relations, visible_schemas};
 
 use crate::error::{CatalogError, ObjectKind};
 use crate::model::{ObjectRef, Oid, Privilege, Relation, RelationName};

@@ -12,21 +12,23 @@ use crate::snapshot::Snapshot;
 
 /// Databases it may connect to, make schemas in, or owns.
 pub fn visible_databases(snapshot: &Snapshot, role: Oid) -> impl Iterator<Item = &Arc<Database>> {
-    snapshot.databases().filter(move |database| any_privilege(snapshot, role, ObjectRef::Database(database.oid)))
+    snapshot.databases().filter(move |database| may_see(snapshot, role, ObjectRef::Database(database.oid)))
 }
 
 /// Schemas of a database that it may use, make objects in, or owns, in order of name.
 pub fn visible_schemas(snapshot: &Snapshot, role: Oid, database: Oid) -> impl Iterator<Item = &Arc<Schema>> {
-    snapshot.schemas_in_database(database).filter(move |schema| any_privilege(snapshot, role, ObjectRef::Schema(schema.oid)))
+    snapshot.schemas_in_database(database).filter(move |schema| may_see(snapshot, role, ObjectRef::Schema(schema.oid)))
 }
 
 /// Relations of a schema that it owns or holds any privilege on, in order of name; none where it may not use the schema.
 pub fn visible_relations(snapshot: &Snapshot, role: Oid, schema: Oid) -> impl Iterator<Item = &Arc<Relation>> {
-    let open = any_privilege(snapshot, role, ObjectRef::Schema(schema));
-    snapshot.relations_in_schema(schema).filter(move |relation| open && any_privilege(snapshot, role, ObjectRef::Relation(relation.oid)))
+    let open = may_see(snapshot, role, ObjectRef::Schema(schema));
+    snapshot.relations_in_schema(schema).filter(move |relation| open && may_see(snapshot, role, ObjectRef::Relation(relation.oid)))
 }
 
-fn any_privilege(snapshot: &Snapshot, role: Oid, object: ObjectRef) -> bool {
+/// Owner, or holder of any privilege.
+#[must_use]
+pub fn may_see(snapshot: &Snapshot, role: Oid, object: ObjectRef) -> bool {
     if is_owner(snapshot, role, object) {
         return true;
     }

@@ -121,6 +121,17 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     REGISTRY.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
 
+/// A shown value as `pg_settings.setting` has it: a plain number of the setting's unit.
+#[must_use]
+pub fn in_base_unit(setting: &Setting, shown: &str) -> String {
+    let units = match setting.kind {
+        Kind::Milliseconds { .. } => &TIME_UNITS[..],
+        Kind::Kilobytes { .. } => &MEMORY_UNITS[..],
+        _ => return shown.to_owned(),
+    };
+    parse_quantity(shown, units).map_or_else(|| shown.to_owned(), |((), base)| base.to_string())
+}
+
 /// One session's values.
 #[derive(Debug, Clone)]
 pub struct Settings {

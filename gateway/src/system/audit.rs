@@ -18,7 +18,12 @@ use crate::sqlstate::SqlError;
 pub async fn rows(catalog: &Catalog, principal: &Principal) -> Result<RelationSource, SqlError> {
     let filter = AuditFilter { limit: Some(u32::MAX), ..AuditFilter::default() };
     let rows = catalog.audit_rows(principal, filter).await?;
-    Columns::over(rows.as_slice())
+    table(&rows)
+}
+
+/// The rows as a relation.
+pub fn table(rows: &[AuditRow]) -> Result<RelationSource, SqlError> {
+    Columns::over(rows)
         .uuid("event_id", |row| Some(row.event_id.to_string()))
         .time("event_time", |row| Some(row.event.event_time))
         .date("event_date", |row| Some(row.event_date))

@@ -4,6 +4,7 @@ pub mod audit;
 mod columns;
 mod query_history;
 
+use arrow_schema::SchemaRef;
 use lakegate_catalog::Catalog;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::model::RelationName;
@@ -13,13 +14,27 @@ use crate::server::LiveSessions;
 use crate::sql::bind::undefined;
 use crate::sqlstate::SqlError;
 
-/// (schema, table) of every relation.
+/// (schema, table) of every relation. Their OIDs follow from this order: new ones go to the end.
 pub const RELATIONS: &[(&str, &str)] = &[("access", "audit"), ("query", "history")];
 
 /// Whether database `system` has the relation.
 #[must_use]
 pub fn has_relation(name: &RelationName) -> bool {
     RELATIONS.iter().any(|(schema, table)| *schema == name.schema && *table == name.name)
+}
+
+/// The columns of a relation of database `system`.
+#[must_use]
+pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
+    let empty = match (schema, table) {
+        ("query", "history") => query_history::table(&[]),
+        ("access", "audit") => audit::table(&[]),
+        _ => return None,
+    };
+    match empty {
+        Ok(RelationSource::Rows { schema, .. }) => Some(schema),
+        _ => None,
+    }
 }
 
 /// Makes the relations' rows from the catalog, each time they are asked for.

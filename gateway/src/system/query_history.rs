@@ -11,7 +11,12 @@ use crate::sqlstate::SqlError;
 pub async fn rows(catalog: &Catalog, principal: &Principal) -> Result<RelationSource, SqlError> {
     let filter = HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() };
     let rows = catalog.history(principal, filter).await?;
-    Columns::over(rows.as_slice())
+    table(&rows)
+}
+
+/// The rows as a relation.
+pub fn table(rows: &[HistoryRow]) -> Result<RelationSource, SqlError> {
+    Columns::over(rows)
         .uuid("statement_id", |row| Some(row.statement_id.to_string()))
         .text("session_id", |row| Some(row.session_id.clone()))
         .text("statement_type", |row| Some(row.statement_type.clone()))

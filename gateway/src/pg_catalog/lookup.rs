@@ -1,0 +1,321 @@
+//! Names behind OIDs, for functions that run in the engine: [`CatalogLookup`] over a catalog snapshot, as one role sees it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use lakegate_catalog::Snapshot;
+use lakegate_catalog::authorize::{self, Principal};
+use lakegate_catalog::model::{Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation};
+use lakegate_engine_api::CatalogLookup;
+
+use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
+use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, views};
+use crate::sql::bind::SYSTEM_DATABASE;
+
+const PG_TYPE: Oid = 1247;
+const PG_CLASS: Oid = 1259;
+const PG_DATABASE: Oid = 1262;
+const PG_NAMESPACE: Oid = 2615;
+
+/// What one session's functions may ask.
+#[derive(Debug)]
+pub struct SessionLookup {
+    snapshot: Arc<Snapshot>,
+    principal: Principal,
+    database: String,
+    /// Existing schemas; `pg_catalog` comes first unless it is among them.
+    search_path: Vec<String>,
+}
+
+impl SessionLookup {
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>, principal: Principal, database: &str, search_path: Vec<String>) -> Self {
+        SessionLookup { snapshot, principal, database: database.to_owned(), search_path }
+    }
+
+    fn objects(&self) -> Objects<'_> {
+        Objects { snapshot: &self.snapshot, role: self.principal.current_role, database: &self.database }
+    }
+
+    fn schemas(&self) -> impl Iterator<Item = &str> {
+        let implicit = (!self.search_path.iter().any(|schema| schema == PG_CATALOG)).then_some(PG_CATALOG);
+        implicit.into_iter().chain(self.search_path.iter().map(String::as_str))
+    }
+
+    fn class_on_path(&self, name: &str) -> Option<Class<'_>> {
+        self.schemas().find_map(|schema| self.objects().class_named(schema, name))
+    }
+
+    fn role(&self, role: Option<Oid>) -> Oid {
+        role.unwrap_or(self.principal.current_role)
+    }
+
+    fn constraint(&self, oid: Oid) -> Option<(&Relation, &Constraint)> {
+        let relation = self.objects().visible(self.snapshot.relation_of_constraint(oid)?)?;
+        Some((relation, relation.constraints.iter().find(|constraint| constraint.oid == oid)?))
+    }
+}
+
+impl CatalogLookup for SessionLookup {
+    fn role_name(&self, role: Oid) -> Option<String> {
+        self.snapshot.role(role).map(|role| role.name.clone())
+    }
+
+    fn role_oid(&self, name: &str) -> Option<Oid> {
+        self.snapshot.role_by_name(name).map(|role| role.oid)
+    }
+
+    fn relation_name(&self, relation: Oid) -> Option<(String, String)> {
+        let class = self.objects().class(relation)?;
+        Some((self.schema_name(class.schema)?, class.name.to_owned()))
+    }
+
+    fn relation_oid(&self, schema: Option<&str>, name: &str) -> Option<Oid> {
+        let class = match schema {
+            Some(schema) => self.objects().class_named(schema, name),
+            None => self.class_on_path(name),
+        };
+        class.map(|class| class.oid)
+    }
+
+    fn relation_is_visible(&self, relation: Oid) -> bool {
+        let Some(class) = self.objects().class(relation) else { return false };
+        self.class_on_path(class.name).is_some_and(|found| found.oid == relation)
+    }
+
+    fn schema_name(&self, schema: Oid) -> Option<String> {
+        match schema {
+            PG_CATALOG_OID => Some(PG_CATALOG.to_owned()),
+            INFORMATION_SCHEMA_OID => Some(INFORMATION_SCHEMA.to_owned()),
+            _ => self.objects().namespace(schema).map(|schema| schema.name.to_owned()),
+        }
+    }
+
+    fn schema_oid(&self, name: &str) -> Option<Oid> {
+        match name {
+            PG_CATALOG => Some(PG_CATALOG_OID),
+            INFORMATION_SCHEMA => Some(INFORMATION_SCHEMA_OID),
+            _ => self.objects().namespace_named(name).map(|schema| schema.oid),
+        }
+    }
+
+    fn database_name(&self, database: Oid) -> Option<String> {
+        if database == SYSTEM_DATABASE_OID {
+            return Some(SYSTEM_DATABASE.to_owned());
+        }
+        self.snapshot.database(database).map(|database| database.name.clone())
+    }
+
+    fn database_oid(&self, name: &str) -> Option<Oid> {
+        if name == SYSTEM_DATABASE {
+            return Some(SYSTEM_DATABASE_OID);
+        }
+        self.snapshot.database_by_name(name).map(|database| database.oid)
+    }
+
+    fn type_name(&self, oid: Oid) -> Option<(String, String)> {
+        if let Some(facts) = type_facts(oid) {
+            return Some((self.schema_name(facts.schema)?, facts.name.clone()));
+        }
+        let class = self.objects().class_of_row_type(oid)?;
+        Some((self.schema_name(class.schema)?, class.name.to_owned()))
+    }
+
+    fn type_oid(&self, schema: Option<&str>, name: &str) -> Option<Oid> {
+        let in_schema = |schema: &str| {
+            let built_in = type_named(name).filter(|(_, facts)| self.schema_name(facts.schema).as_deref() == Some(schema));
+            match built_in {
+                Some((oid, _)) => Some(oid),
+                None => self.objects().class_named(schema, name).map(|class| class.row_type).filter(|oid| *oid != 0),
+            }
+        };
+        match schema {
+            Some(schema) => in_schema(schema),
+            None => self.schemas().find_map(in_schema),
+        }
+    }
+
+    fn type_is_visible(&self, oid: Oid) -> bool {
+        self.type_name(oid).is_some_and(|(_, name)| self.type_oid(None, &name) == Some(oid))
+    }
+
+    fn function_name(&self, function: Oid) -> Option<(String, String)> {
+        FUNCTIONS.by_oid.get(&function).map(|function| (PG_CATALOG.to_owned(), function.name.clone()))
+    }
+
+    fn functions_named(&self, name: &str) -> Vec<Oid> {
+        FUNCTIONS.by_name.get(name).cloned().unwrap_or_default()
+    }
+
+    fn function_argument_types(&self, function: Oid) -> Option<Vec<Oid>> {
+        FUNCTIONS.by_oid.get(&function).map(|function| function.argument_types.clone())
+    }
+
+    fn function_arguments(&self, function: Oid) -> Option<String> {
+        FUNCTIONS.by_oid.get(&function).map(|function| function.arguments.clone())
+    }
+
+    fn function_result(&self, function: Oid) -> Option<String> {
+        FUNCTIONS.by_oid.get(&function).and_then(|function| function.result.clone())
+    }
+
+    fn comment(&self, object: Oid, class: Oid, column: i32) -> Option<String> {
+        if let Some(text) = COMMENTS.get(&(object, class, column)) {
+            return Some(text.clone());
+        }
+        let objects = self.objects();
+        match class {
+            PG_CLASS => {
+                let relation = objects.class(object)?.stored()?;
+                match usize::try_from(column).ok()?.checked_sub(1) {
+                    None => relation.comment.clone(),
+                    Some(at) => relation.columns.get(at)?.comment.clone(),
+                }
+            }
+            PG_NAMESPACE => objects.namespace(object)?.comment.map(str::to_owned),
+            PG_DATABASE => {
+                authorize::may_see(&self.snapshot, self.principal.current_role, ObjectRef::Database(object)).then_some(())?;
+                self.snapshot.database(object)?.comment.clone()
+            }
+            PG_TYPE => None,
+            _ => None,
+        }
+    }
+
+    fn view_definition(&self, relation: Oid) -> Option<String> {
+        let definition = match recorded::relation_by_oid(relation) {
+            Some(recorded) => views::text(recorded)?,
+            None => self.objects().class(relation)?.stored()?.definition.as_deref()?,
+        };
+        Some(format!(" {};", definition.trim().trim_end_matches(';').trim_end()))
+    }
+
+    fn constraint_definition(&self, constraint: Oid) -> Option<String> {
+        let list = |columns: &[String]| columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+        self.constraint(constraint).map(|(_, constraint)| match &constraint.kind {
+            ConstraintKind::Check(expression) => format!("CHECK (({expression}))"),
+            ConstraintKind::PrimaryKey(columns) => format!("PRIMARY KEY ({})", list(columns)),
+            ConstraintKind::Unique(columns) => format!("UNIQUE ({})", list(columns)),
+        })
+    }
+
+    fn has_relation_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool> {
+        let role = self.role(role);
+        let class = self.objects().class(relation)?;
+        if class.stored().is_none() {
+            let reads = |word: &str| word.trim().eq_ignore_ascii_case("SELECT");
+            return Some(self.snapshot.is_superuser(role) || privilege.split(',').any(reads));
+        }
+        Some(self.any_privilege(role, ObjectRef::Relation(relation), privilege))
+    }
+
+    fn has_schema_privilege(&self, role: Option<Oid>, schema: Oid, privilege: &str) -> Option<bool> {
+        let role = self.role(role);
+        let namespace = self.objects().namespace(schema)?;
+        if self.snapshot.schema_by_oid(namespace.oid).is_none() {
+            let uses = |word: &str| word.trim().eq_ignore_ascii_case("USAGE");
+            return Some(self.snapshot.is_superuser(role) || privilege.split(',').any(uses));
+        }
+        Some(self.any_privilege(role, ObjectRef::Schema(schema), privilege))
+    }
+
+    fn has_database_privilege(&self, role: Option<Oid>, database: Oid, privilege: &str) -> Option<bool> {
+        let role = self.role(role);
+        if database == SYSTEM_DATABASE_OID {
+            return Some(privilege.split(',').any(|word| word.trim().eq_ignore_ascii_case("CONNECT")));
+        }
+        self.snapshot.database(database)?;
+        Some(self.any_privilege(role, ObjectRef::Database(database), privilege))
+    }
+
+    fn has_role(&self, role: Option<Oid>, of: Oid, privilege: &str) -> Option<bool> {
+        let role = self.role(role);
+        self.snapshot.role(of)?;
+        let holds = |word: &str| match word.trim().to_ascii_uppercase().as_str() {
+            "USAGE" => self.snapshot.has_privileges_of(role, of),
+            "MEMBER" | "SET" => self.snapshot.is_member_of(role, of),
+            _ => self.snapshot.is_admin_of(role, of),
+        };
+        Some(privilege.split(',').any(holds))
+    }
+}
+
+impl SessionLookup {
+    /// One of the privileges of a list, each perhaps `WITH GRANT OPTION`.
+    fn any_privilege(&self, role: Oid, object: ObjectRef, list: &str) -> bool {
+        list.split(',').any(|word| {
+            let word = word.trim().to_ascii_uppercase();
+            let (word, with_option) = match word.strip_suffix("WITH GRANT OPTION") {
+                Some(word) => (word.trim_end(), true),
+                None => (word.as_str(), false),
+            };
+            let Some(privilege) = Privilege::parse(word) else { return false };
+            if with_option {
+                authorize::has_grant_option(&self.snapshot, role, object, privilege)
+            } else {
+                authorize::has_privilege(&self.snapshot, role, object, privilege)
+            }
+        })
+    }
+}
+
+struct Function {
+    name: String,
+    argument_types: Vec<Oid>,
+    arguments: String,
+    result: Option<String>,
+}
+
+struct Functions {
+    by_oid: HashMap<Oid, Function>,
+    by_name: HashMap<String, Vec<Oid>>,
+}
+
+static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
+    let mut signatures: HashMap<Oid, (String, Option<String>)> = HashMap::new();
+    for line in recorded::copy_lines(include_str!("recorded/signatures.tsv")) {
+        if let [Some(oid), arguments, result] = line.as_slice() {
+            signatures.insert(oid.parse().unwrap_or_default(), (arguments.clone().unwrap_or_default(), result.clone()));
+        }
+    }
+    let at =
+        |name: &str| recorded::relation(PG_CATALOG, "pg_proc").and_then(|proc| proc.columns.iter().position(|column| column.name == name));
+    let argument_types_at = at("proargtypes");
+    let (mut by_oid, mut by_name) = (HashMap::new(), HashMap::<String, Vec<Oid>>::new());
+    for line in recorded::lines("pg_proc") {
+        let [Some(oid), Some(name), ..] = line.as_slice() else { continue };
+        let oid: Oid = oid.parse().unwrap_or_default();
+        let types = argument_types_at.and_then(|at| line.get(at)).and_then(Option::as_deref).unwrap_or_default();
+        let argument_types = types.split_ascii_whitespace().filter_map(|oid| oid.parse().ok()).collect();
+        let (arguments, result) = signatures.remove(&oid).unwrap_or_default();
+        by_name.entry(name.clone()).or_default().push(oid);
+        by_oid.insert(oid, Function { name: name.clone(), argument_types, arguments, result });
+    }
+    Functions { by_oid, by_name }
+});
+
+/// By object, class and column.
+static COMMENTS: LazyLock<HashMap<(Oid, Oid, i32), String>> = LazyLock::new(|| {
+    recorded::lines("pg_description")
+        .filter_map(|line| match line.as_slice() {
+            [Some(object), Some(class), Some(column), Some(text)] => {
+                Some(((object.parse().ok()?, class.parse().ok()?, column.parse().ok()?), text.clone()))
+            }
+            _ => None,
+        })
+        .collect()
+});
+
+/// Source: `quote_identifier` in ruleutils.c.
+fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !KEYWORDS.contains(name);
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// Words that are no plain identifiers: all keywords but the unreserved ones.
+static KEYWORDS: LazyLock<std::collections::HashSet<&'static str>> = LazyLock::new(|| {
+    let lines = include_str!("recorded/keywords.tsv").lines();
+    lines.filter_map(|line| line.split_once('\t')).filter(|(_, rest)| !rest.starts_with('U')).map(|(word, _)| word).collect()
+});

@@ -1,0 +1,64 @@
+//! `pg_catalog` and `information_schema`: what clients browse with.
+//!
+//! A few relations of truth are made from the catalog snapshot when a statement names them ([`relations`]); everything that
+//! never changes was recorded from PostgreSQL 15 ([`recorded`]); the rest are SQL views over these ([`views`]). A relation of
+//! PostgreSQL that Lakegate has nothing to say in exists with its columns and without rows.
+
+mod cells;
+pub mod lookup;
+mod objects;
+mod recorded;
+mod relations;
+mod views;
+
+use std::sync::Arc;
+
+use lakegate_catalog::Snapshot;
+use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::model::RelationName;
+use lakegate_engine_api::{RelationSource, SessionFacts};
+
+use crate::server::LiveSessions;
+use crate::sqlstate::{SqlError, SqlState};
+
+pub const PG_CATALOG: &str = "pg_catalog";
+pub const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// What the rows depend on.
+pub struct Context<'a> {
+    pub snapshot: &'a Arc<Snapshot>,
+    /// Rows are limited to what this role may see.
+    pub principal: Principal,
+    /// The database whose catalog it is.
+    pub database: &'a str,
+    pub facts: &'a Arc<SessionFacts>,
+    pub live: &'a LiveSessions,
+}
+
+/// Whether PostgreSQL 15 has such a system relation.
+#[must_use]
+pub fn has_relation(schema: &str, name: &str) -> bool {
+    recorded::relation(schema, name).is_some()
+}
+
+/// The rows of a system relation, or the query that makes them; `None` where there is no such relation.
+///
+/// # Errors
+/// XX000 where the recorded data is broken.
+pub fn system_relation(name: &RelationName, context: &Context<'_>) -> Result<Option<RelationSource>, SqlError> {
+    let Some(relation) = recorded::relation(&name.schema, &name.name) else { return Ok(None) };
+    if let Some(batches) = relations::rows(relation, context)? {
+        return Ok(Some(RelationSource::Rows { schema: Arc::clone(&relation.schema), batches: batches.into() }));
+    }
+    if let Some(query) = views::query(relation)? {
+        let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
+        return Ok(Some(RelationSource::View { query, columns }));
+    }
+    let batches = recorded::rows(relation)?.into_iter().cloned().collect::<Vec<_>>();
+    Ok(Some(RelationSource::Rows { schema: Arc::clone(&relation.schema), batches: batches.into() }))
+}
+
+/// A fault of our own data, not of the statement.
+fn broken(what: impl std::fmt::Display) -> SqlError {
+    SqlError::new(SqlState::InternalError, format!("system catalog: {what}"))
+}

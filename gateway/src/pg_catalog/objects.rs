@@ -1,0 +1,416 @@
+//! What a role sees of one database, system relations included: the rows behind `pg_namespace`, `pg_class` and `pg_attribute`.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use lakegate_catalog::Snapshot;
+use lakegate_catalog::authorize::{self, may_see};
+use lakegate_catalog::model::{
+    BOOTSTRAP_ROLE_OID, Constraint, ConstraintKind, Database, INFORMATION_SCHEMA_OID, ObjectRef, Oid, PG_CATALOG_OID, PgType, Relation,
+    Schema,
+};
+use lakegate_engine_api::pg_type;
+
+use super::recorded::{self, Recorded};
+use super::{INFORMATION_SCHEMA, PG_CATALOG};
+use crate::sql::bind::SYSTEM_DATABASE;
+
+/// Database `system` and what it holds are numbered among the OIDs that PostgreSQL leaves to initdb.
+pub const SYSTEM_DATABASE_OID: Oid = 15_000;
+const SYSTEM_SCHEMA_OIDS: Oid = 15_001;
+const SYSTEM_TABLE_OIDS: Oid = 15_100;
+
+/// A schema.
+#[derive(Debug, Clone)]
+pub struct Namespace<'a> {
+    pub oid: Oid,
+    pub name: &'a str,
+    pub owner: Oid,
+    pub acl: Option<Vec<String>>,
+    pub comment: Option<&'a str>,
+}
+
+/// A relation of any kind.
+#[derive(Debug, Clone)]
+pub struct Class<'a> {
+    pub oid: Oid,
+    pub name: &'a str,
+    pub schema: Oid,
+    pub row_type: Oid,
+    pub owner: Oid,
+    /// `relkind`.
+    pub kind: &'static str,
+    pub source: ClassSource<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum ClassSource<'a> {
+    Stored(&'a Relation),
+    Recorded(&'static Recorded),
+    /// A PRIMARY KEY or UNIQUE constraint, which clients look for as an index; it has the constraint's OID.
+    Key(&'a Relation, &'a Constraint),
+    /// A table of database `system`, by its place in [`crate::system::RELATIONS`].
+    Server(&'static (&'static str, &'static str)),
+}
+
+/// A column.
+#[derive(Debug, Clone)]
+pub struct Attribute<'a> {
+    pub relation: Oid,
+    pub number: i16,
+    pub name: std::borrow::Cow<'a, str>,
+    pub data_type: PgType,
+    pub not_null: bool,
+    pub default: Option<&'a str>,
+}
+
+/// What `pg_attribute` repeats of `pg_type`.
+#[derive(Debug, Clone)]
+pub struct TypeFacts {
+    pub name: String,
+    pub schema: Oid,
+    pub length: i16,
+    pub by_value: bool,
+    pub alignment: String,
+    pub storage: String,
+    pub collation: Oid,
+    pub category: String,
+}
+
+/// One role's view of one database.
+#[derive(Debug, Clone, Copy)]
+pub struct Objects<'a> {
+    pub snapshot: &'a Snapshot,
+    pub role: Oid,
+    pub database: &'a str,
+}
+
+impl<'a> Objects<'a> {
+    /// The database, where it is one of the catalog's and the role may connect to it.
+    #[must_use]
+    pub fn stored_database(&self) -> Option<&'a Database> {
+        let database = self.snapshot.database_by_name(self.database)?;
+        may_see(self.snapshot, self.role, ObjectRef::Database(database.oid)).then_some(&**database)
+    }
+
+    /// Schemas in order of OID.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Namespace<'a>> {
+        let mut all = self.built_in_namespaces();
+        if let Some(database) = self.stored_database() {
+            all.extend(self.snapshot.schemas_in_database(database.oid).filter_map(|schema| self.stored_namespace(schema)));
+        }
+        all.sort_by_key(|schema| schema.oid);
+        all
+    }
+
+    fn built_in_namespaces(&self) -> Vec<Namespace<'a>> {
+        let owner = self.snapshot.role_name(BOOTSTRAP_ROLE_OID);
+        let built_in = |oid, name, comment| {
+            let acl = Some(vec![format!("{owner}=UC/{owner}"), format!("=U/{owner}")]);
+            Namespace { oid, name, owner: BOOTSTRAP_ROLE_OID, acl, comment }
+        };
+        let mut all = vec![
+            built_in(PG_CATALOG_OID, PG_CATALOG, Some("system catalog schema")),
+            built_in(INFORMATION_SCHEMA_OID, INFORMATION_SCHEMA, None),
+        ];
+        if self.database == SYSTEM_DATABASE {
+            all.extend(server_schemas().into_iter().map(|(oid, name)| built_in(oid, name, None)));
+        }
+        all
+    }
+
+    #[must_use]
+    pub fn namespace(&self, oid: Oid) -> Option<Namespace<'a>> {
+        if let Some(schema) = self.snapshot.schema_by_oid(oid) {
+            return self.stored_namespace(schema);
+        }
+        self.built_in_namespaces().into_iter().find(|schema| schema.oid == oid)
+    }
+
+    #[must_use]
+    pub fn namespace_named(&self, name: &str) -> Option<Namespace<'a>> {
+        if let Some(schema) = self.snapshot.database_by_name(self.database).and_then(|database| self.snapshot.schema(database.oid, name)) {
+            return self.stored_namespace(schema);
+        }
+        self.built_in_namespaces().into_iter().find(|schema| schema.name == name)
+    }
+
+    fn stored_namespace(&self, schema: &'a Schema) -> Option<Namespace<'a>> {
+        let visible = self.stored_database().is_some_and(|database| database.oid == schema.database)
+            && may_see(self.snapshot, self.role, ObjectRef::Schema(schema.oid));
+        visible.then(|| Namespace {
+            oid: schema.oid,
+            name: &schema.name,
+            owner: schema.owner,
+            acl: self.snapshot.acl_texts(ObjectRef::Schema(schema.oid)),
+            comment: schema.comment.as_deref(),
+        })
+    }
+
+    /// Relations that users made, then those of database `system`.
+    #[must_use]
+    pub fn user_classes(&self) -> Vec<Class<'a>> {
+        let mut all: Vec<Class<'a>> = Vec::new();
+        for relation in self.stored() {
+            all.push(stored_class(relation));
+            all.extend(keys(relation).map(|key| key_class(relation, key)));
+        }
+        if self.database == SYSTEM_DATABASE {
+            all.extend(server_classes());
+        }
+        all
+    }
+
+    /// Tables and views of the catalog, schema by schema.
+    #[must_use]
+    pub fn stored(&self) -> Vec<&'a Relation> {
+        let Some(database) = self.stored_database() else { return Vec::new() };
+        self.snapshot
+            .schemas_in_database(database.oid)
+            .flat_map(|schema| authorize::visible_relations(self.snapshot, self.role, schema.oid))
+            .map(|relation| &**relation)
+            .collect()
+    }
+
+    /// Everything that `pg_class` lists.
+    #[must_use]
+    pub fn classes(&self) -> Vec<Class<'a>> {
+        let mut all: Vec<Class<'a>> = recorded::relations().iter().map(recorded_class).collect();
+        all.extend(self.user_classes());
+        all
+    }
+
+    /// A relation of this database by its OID.
+    #[must_use]
+    pub fn class(&self, oid: Oid) -> Option<Class<'a>> {
+        if let Some(relation) = recorded::relation_by_oid(oid) {
+            return Some(recorded_class(relation));
+        }
+        if self.database == SYSTEM_DATABASE {
+            return server_classes().into_iter().find(|class| class.oid == oid);
+        }
+        if let Some(relation) = self.snapshot.relation_by_oid(oid) {
+            return self.visible(relation).map(stored_class);
+        }
+        let relation = self.visible(self.snapshot.relation_of_constraint(oid)?)?;
+        keys(relation).find(|key| key.oid == oid).map(|key| key_class(relation, key))
+    }
+
+    /// The relation that has this row type.
+    #[must_use]
+    pub fn class_of_row_type(&self, row_type: Oid) -> Option<Class<'a>> {
+        if let Some(relation) = self.snapshot.relation_by_type(row_type) {
+            return self.visible(relation).map(stored_class);
+        }
+        server_classes().into_iter().find(|class| class.row_type == row_type && self.database == SYSTEM_DATABASE)
+    }
+
+    /// A relation of this database by schema and name.
+    #[must_use]
+    pub fn class_named(&self, schema: &str, name: &str) -> Option<Class<'a>> {
+        if schema == PG_CATALOG || schema == INFORMATION_SCHEMA {
+            return recorded::relation(schema, name).map(recorded_class);
+        }
+        if self.database == SYSTEM_DATABASE {
+            let schema = server_schemas().into_iter().find(|(_, own)| *own == schema)?.0;
+            return server_classes().into_iter().find(|class| class.schema == schema && class.name == name);
+        }
+        let database = self.snapshot.database_by_name(self.database)?;
+        let schema = self.snapshot.schema(database.oid, schema)?;
+        if let Some(relation) = self.snapshot.relation(schema.oid, name) {
+            return self.visible(relation).map(stored_class);
+        }
+        let tables = authorize::visible_relations(self.snapshot, self.role, schema.oid).filter_map(|relation| self.visible(relation));
+        tables.flat_map(|relation| keys(relation).map(move |key| key_class(relation, key))).find(|class| class.name == name)
+    }
+
+    /// A stored relation, where it belongs to this database and the role may see it.
+    #[must_use]
+    pub fn visible(&self, relation: &'a Relation) -> Option<&'a Relation> {
+        let schema = self.snapshot.schema_by_oid(relation.schema)?;
+        let database = self.stored_database()?;
+        let sees = |object| may_see(self.snapshot, self.role, object);
+        (schema.database == database.oid && sees(ObjectRef::Schema(schema.oid)) && sees(ObjectRef::Relation(relation.oid)))
+            .then_some(relation)
+    }
+}
+
+impl<'a> Class<'a> {
+    #[must_use]
+    pub fn stored(&self) -> Option<&'a Relation> {
+        match self.source {
+            ClassSource::Stored(relation) => Some(relation),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn attributes(&self) -> Vec<Attribute<'a>> {
+        let relation = self.oid;
+        match self.source {
+            ClassSource::Stored(stored) => (1..)
+                .zip(&stored.columns)
+                .map(|(number, column)| Attribute {
+                    relation,
+                    number,
+                    name: column.name.as_str().into(),
+                    data_type: column.data_type,
+                    not_null: column.not_null,
+                    default: column.default.as_deref(),
+                })
+                .collect(),
+            ClassSource::Key(table, key) => (1..)
+                .zip(key_columns(key).iter().filter_map(|name| table.column(name)))
+                .map(|(number, (_, column))| Attribute {
+                    relation,
+                    number,
+                    name: column.name.as_str().into(),
+                    data_type: column.data_type,
+                    not_null: false,
+                    default: None,
+                })
+                .collect(),
+            ClassSource::Recorded(recorded) => (1..)
+                .zip(&recorded.columns)
+                .map(|(number, column)| Attribute {
+                    relation,
+                    number,
+                    name: column.name.as_str().into(),
+                    data_type: PgType {
+                        oid: column.declared_type,
+                        typmod: if column.declared_type == column.data_type.oid { column.data_type.typmod } else { -1 },
+                    },
+                    not_null: column.not_null,
+                    default: None,
+                })
+                .collect(),
+            ClassSource::Server((schema, table)) => {
+                let Some(fields) = crate::system::schema(schema, table) else { return Vec::new() };
+                let column = |(number, field): (i16, &arrow_schema::FieldRef)| Attribute {
+                    relation,
+                    number,
+                    name: field.name().clone().into(),
+                    data_type: pg_type(field),
+                    not_null: false,
+                    default: None,
+                };
+                (1..).zip(fields.fields()).map(column).collect()
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn column_count(&self) -> usize {
+        match self.source {
+            ClassSource::Stored(relation) => relation.columns.len(),
+            ClassSource::Recorded(relation) => relation.columns.len(),
+            ClassSource::Key(_, key) => key_columns(key).len(),
+            ClassSource::Server((schema, table)) => crate::system::schema(schema, table).map_or(0, |schema| schema.fields().len()),
+        }
+    }
+}
+
+/// PRIMARY KEY and UNIQUE constraints.
+pub fn keys(relation: &Relation) -> impl Iterator<Item = &Constraint> {
+    relation.constraints.iter().filter(|constraint| !matches!(constraint.kind, ConstraintKind::Check(_)))
+}
+
+/// Names of the columns of a key; none for a CHECK.
+#[must_use]
+pub fn key_columns(constraint: &Constraint) -> &[String] {
+    match &constraint.kind {
+        ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => columns,
+        ConstraintKind::Check(_) => &[],
+    }
+}
+
+/// What PostgreSQL knows of a type; `None` for row types and unknown ones.
+#[must_use]
+pub fn type_facts(oid: Oid) -> Option<&'static TypeFacts> {
+    TYPES.get(&oid)
+}
+
+/// A built-in type by name.
+#[must_use]
+pub fn type_named(name: &str) -> Option<(Oid, &'static TypeFacts)> {
+    TYPES.iter().find(|(_, facts)| facts.name == name).map(|(oid, facts)| (*oid, facts))
+}
+
+static TYPES: LazyLock<HashMap<Oid, TypeFacts>> = LazyLock::new(|| {
+    let fact = |line: &[Option<String>], name: &str| {
+        let at = recorded::relation(PG_CATALOG, "pg_type")?.columns.iter().position(|column| column.name == name)?;
+        line.get(at)?.clone()
+    };
+    let number = |line: &[Option<String>], name: &str| fact(line, name)?.parse::<Oid>().ok();
+    recorded::lines("pg_type")
+        .filter_map(|line| {
+            Some((
+                number(&line, "oid")?,
+                TypeFacts {
+                    name: fact(&line, "typname")?,
+                    schema: number(&line, "typnamespace")?,
+                    length: fact(&line, "typlen")?.parse().ok()?,
+                    by_value: fact(&line, "typbyval")? == "t",
+                    alignment: fact(&line, "typalign")?,
+                    storage: fact(&line, "typstorage")?,
+                    collation: number(&line, "typcollation")?,
+                    category: fact(&line, "typcategory")?,
+                },
+            ))
+        })
+        .collect()
+});
+
+fn stored_class(relation: &Relation) -> Class<'_> {
+    Class {
+        oid: relation.oid,
+        name: &relation.name,
+        schema: relation.schema,
+        row_type: relation.type_oid,
+        owner: relation.owner,
+        kind: if relation.is_view() { "v" } else { "r" },
+        source: ClassSource::Stored(relation),
+    }
+}
+
+fn key_class<'a>(relation: &'a Relation, key: &'a Constraint) -> Class<'a> {
+    let source = ClassSource::Key(relation, key);
+    Class { oid: key.oid, name: &key.name, schema: relation.schema, row_type: 0, owner: relation.owner, kind: "i", source }
+}
+
+fn recorded_class(relation: &'static Recorded) -> Class<'static> {
+    Class {
+        oid: relation.oid,
+        name: relation.name,
+        schema: if relation.schema_name == PG_CATALOG { PG_CATALOG_OID } else { INFORMATION_SCHEMA_OID },
+        row_type: relation.row_type,
+        owner: BOOTSTRAP_ROLE_OID,
+        kind: relation.kind,
+        source: ClassSource::Recorded(relation),
+    }
+}
+
+/// Schemas of database `system`, in order of first mention.
+fn server_schemas() -> Vec<(Oid, &'static str)> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for (schema, _) in crate::system::RELATIONS {
+        if !names.contains(schema) {
+            names.push(schema);
+        }
+    }
+    (SYSTEM_SCHEMA_OIDS..).zip(names).collect()
+}
+
+fn server_classes() -> Vec<Class<'static>> {
+    let schemas = server_schemas();
+    (SYSTEM_TABLE_OIDS..)
+        .step_by(2)
+        .zip(crate::system::RELATIONS)
+        .filter_map(|(oid, relation)| {
+            let schema = schemas.iter().find(|(_, name)| *name == relation.0)?.0;
+            let source = ClassSource::Server(relation);
+            Some(Class { oid, name: relation.1, schema, row_type: oid + 1, owner: BOOTSTRAP_ROLE_OID, kind: "r", source })
+        })
+        .collect()
+}

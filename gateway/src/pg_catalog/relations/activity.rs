@@ -1,0 +1,41 @@
+//! `pg_stat_activity`: the sessions of this gateway. What another role runs is shown to superusers and to those who have that
+//! role's privileges.
+
+use arrow_array::RecordBatch;
+use lakegate_catalog::model::Oid;
+
+use crate::pg_catalog::Context;
+use crate::pg_catalog::cells::Columns;
+use crate::pg_catalog::objects::SYSTEM_DATABASE_OID;
+use crate::pg_catalog::recorded::Recorded;
+use crate::server::SessionInfo;
+use crate::sql::bind::SYSTEM_DATABASE;
+use crate::sqlstate::SqlError;
+
+pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
+    let snapshot = context.snapshot;
+    let sessions = context.live.list();
+    let may_read = |session: &SessionInfo| snapshot.has_privileges_of(context.principal.current_role, session.role_oid);
+    let database = |session: &SessionInfo| -> Option<Oid> {
+        if session.database == SYSTEM_DATABASE {
+            return Some(SYSTEM_DATABASE_OID);
+        }
+        snapshot.database_by_name(&session.database).map(|database| database.oid)
+    };
+    Columns::over(relation, &sessions)
+        .put("datid", database)
+        .put("datname", |session| &session.database)
+        .put("pid", |session| session.pid)
+        .put("usesysid", |session| session.role_oid)
+        .put("usename", |session| &session.role)
+        .put("application_name", |session| &session.application_name)
+        .put("client_addr", |session| session.client_address.filter(|_| may_read(session)).map(|address| address.ip().to_string()))
+        .put("client_port", |session| session.client_address.filter(|_| may_read(session)).map(|address| i32::from(address.port())))
+        .put("backend_start", |session| may_read(session).then_some(session.backend_start))
+        .put("query_start", |session| session.query_start.filter(|_| may_read(session)))
+        .put("state_change", |session| may_read(session).then_some(session.state_change))
+        .put("state", |session| may_read(session).then_some(session.state.word()))
+        .put("query", |session| if may_read(session) { session.query.as_deref().unwrap_or_default() } else { "<insufficient privilege>" })
+        .put("backend_type", |session| may_read(session).then_some("client backend"))
+        .finish()
+}

@@ -1,0 +1,38 @@
+//! `pg_attrdef`: defaults of columns. `adbin` holds the SQL text, which is what `pg_get_expr` gives back.
+
+use arrow_array::RecordBatch;
+use lakegate_catalog::model::Relation;
+
+use crate::pg_catalog::Context;
+use crate::pg_catalog::cells::Columns;
+use crate::pg_catalog::recorded::Recorded;
+use crate::sqlstate::SqlError;
+
+struct Default<'a> {
+    relation: &'a Relation,
+    number: u32,
+    expression: &'a str,
+}
+
+pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
+    let stored = context.objects().stored();
+    let defaults: Vec<Default<'_>> = stored
+        .iter()
+        .flat_map(|relation| {
+            (1..)
+                .zip(&relation.columns)
+                .filter_map(|(number, column)| Some(Default { relation, number, expression: column.default.as_deref()? }))
+        })
+        .collect();
+    Columns::over(relation, &defaults)
+        .put("oid", |default| oid(default))
+        .put("adrelid", |default| default.relation.oid)
+        .put("adnum", |default| default.number)
+        .put("adbin", |default| default.expression)
+        .finish()
+}
+
+/// Defaults have no number of their own: one is made of the table's and the column's, above all that the catalog gives out.
+fn oid(default: &Default<'_>) -> u32 {
+    (1 << 31) | (default.relation.oid.wrapping_mul(2_048).wrapping_add(default.number) & 0x7fff_ffff)
+}

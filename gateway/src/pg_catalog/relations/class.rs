@@ -1,0 +1,65 @@
+//! `pg_class`: tables, views, and the indexes that stand for keys.
+
+use arrow_array::RecordBatch;
+use lakegate_catalog::model::ObjectRef;
+
+use crate::pg_catalog::Context;
+use crate::pg_catalog::cells::Columns;
+use crate::pg_catalog::objects::{Class, ClassSource, keys};
+use crate::pg_catalog::recorded::Recorded;
+use crate::sqlstate::SqlError;
+
+/// `heap` in `pg_am`.
+const HEAP: u32 = 2;
+/// `btree` in `pg_am`.
+const BTREE: u32 = 403;
+/// `pg_global`.
+const SHARED_TABLESPACE: u32 = 1664;
+
+pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
+    let snapshot = context.snapshot;
+    let classes = context.objects().classes();
+    let shared = |class: &Class<'_>| matches!(class.source, ClassSource::Recorded(recorded) if recorded.shared);
+    let acl = |class: &Class<'_>| match class.source {
+        ClassSource::Stored(stored) => snapshot.acl_texts(ObjectRef::Relation(stored.oid)),
+        ClassSource::Key(..) => None,
+        ClassSource::Recorded(_) | ClassSource::Server(_) => Some(vec![format!("=r/{}", snapshot.role_name(class.owner))]),
+    };
+    Columns::over(relation, &classes)
+        .put("oid", |class| class.oid)
+        .put("relname", |class| class.name)
+        .put("relnamespace", |class| class.schema)
+        .put("reltype", |class| class.row_type)
+        .all("reloftype", 0)
+        .put("relowner", |class| class.owner)
+        .put("relam", |class| match class.kind {
+            "r" => HEAP,
+            "i" => BTREE,
+            _ => 0,
+        })
+        .put("relfilenode", |class| if class.kind == "r" { class.oid } else { 0 })
+        .put("reltablespace", |class| if shared(class) { SHARED_TABLESPACE } else { 0 })
+        .all("relpages", 0)
+        .all("reltuples", -1.0_f32)
+        .all("relallvisible", 0)
+        .all("reltoastrelid", 0)
+        .put("relhasindex", |class| class.stored().is_some_and(|stored| keys(stored).next().is_some()))
+        .put("relisshared", shared)
+        .all("relpersistence", "p")
+        .put("relkind", |class| class.kind)
+        .put("relnatts", |class| i64::try_from(class.column_count()).unwrap_or(i64::MAX))
+        .put("relchecks", |class| class.stored().map_or(0, |stored| super::constraint::checks(stored)))
+        .put("relhasrules", |class| class.kind == "v")
+        .all("relhastriggers", false)
+        .all("relhassubclass", false)
+        .all("relrowsecurity", false)
+        .all("relforcerowsecurity", false)
+        .all("relispopulated", true)
+        .put("relreplident", |class| if class.kind == "r" && class.stored().is_some() { "d" } else { "n" })
+        .all("relispartition", false)
+        .all("relrewrite", 0)
+        .all("relfrozenxid", 0)
+        .all("relminmxid", 0)
+        .put("relacl", acl)
+        .finish()
+}

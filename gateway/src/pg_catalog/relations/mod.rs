@@ -1,0 +1,58 @@
+//! The relations of truth, one file each.
+
+mod activity;
+mod attrdef;
+mod attribute;
+mod auth_members;
+mod authid;
+mod class;
+mod constraint;
+mod database;
+mod description;
+mod index;
+mod namespace;
+mod rewrite;
+mod settings;
+mod types;
+
+use arrow_array::RecordBatch;
+
+use super::objects::Objects;
+use super::recorded::Recorded;
+use super::{Context, PG_CATALOG};
+use crate::sqlstate::SqlError;
+
+impl<'a> Context<'a> {
+    fn objects(&self) -> Objects<'a> {
+        Objects { snapshot: self.snapshot, role: self.principal.current_role, database: self.database }
+    }
+}
+
+/// The rows of a relation of truth; `None` for all other relations.
+///
+/// # Errors
+/// XX000 where a value does not fit its column.
+pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec<RecordBatch>>, SqlError> {
+    if relation.schema_name != PG_CATALOG {
+        return Ok(None);
+    }
+    let make = match relation.name {
+        "pg_attrdef" => attrdef::rows,
+        "pg_attribute" => attribute::rows,
+        "pg_auth_members" => auth_members::rows,
+        "pg_authid" => authid::rows,
+        "pg_class" => class::rows,
+        "pg_constraint" => constraint::rows,
+        "pg_database" => database::rows,
+        "pg_description" => description::of_objects,
+        "pg_index" => index::rows,
+        "pg_namespace" => namespace::rows,
+        "pg_rewrite" => rewrite::rows,
+        "pg_settings" => settings::rows,
+        "pg_shdescription" => description::of_databases,
+        "pg_stat_activity" => activity::rows,
+        "pg_type" => types::rows,
+        _ => return Ok(None),
+    };
+    make(relation, context).map(Some)
+}

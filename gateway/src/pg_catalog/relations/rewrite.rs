@@ -1,0 +1,24 @@
+//! `pg_rewrite`: the `_RETURN` rule of each view, by which clients tell views and their queries.
+
+use arrow_array::RecordBatch;
+use lakegate_catalog::model::Relation;
+
+use crate::pg_catalog::Context;
+use crate::pg_catalog::cells::Columns;
+use crate::pg_catalog::recorded::Recorded;
+use crate::sqlstate::SqlError;
+
+pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
+    let stored = context.objects().stored();
+    let views: Vec<&Relation> = stored.into_iter().filter(|relation| relation.is_view()).collect();
+    Columns::over(relation, &views)
+        .put("oid", |view| (1_u32 << 31) | view.oid)
+        .all("rulename", "_RETURN")
+        .put("ev_class", |view| view.oid)
+        .all("ev_type", "1")
+        .all("ev_enabled", "O")
+        .all("is_instead", true)
+        .all("ev_qual", "<>")
+        .put("ev_action", |view| view.definition.as_ref())
+        .finish()
+}
