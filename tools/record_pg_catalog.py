@@ -39,13 +39,21 @@ union select lanplcallfoid from pg_language union select laninline from pg_langu
 union select amhandler::oid from pg_am
 """
 
-# File name: query. `{p}` stands for the OIDs of the recorded functions.
+# Text compares by bytes: what other collations there are cannot be asked for.
+COLLATIONS = "select oid from pg_collation where collname in ('default', 'C', 'POSIX', 'ucs_basic')"
+
+# Every column of a table, functions as numbers: `regproc` is ambiguous as text.
+SELECT_LIST = """
+select string_agg(case when atttypid = 'regproc'::regtype then format('%I::oid', attname) else quote_ident(attname) end, ', ' order by attnum)
+from pg_attribute where attrelid = '{table}'::regclass and attnum > 0"""
+
+# File name: query. `{p}` stands for the OIDs of the recorded functions, `{c}` of the collations, `*` for the select list of that table.
 ROWS = {
     "pg_type": "select * from pg_type order by oid",
     "pg_operator": "select * from pg_operator order by oid",
     "pg_cast": "select * from pg_cast order by oid",
-    "pg_collation": "select * from pg_collation order by oid",
-    "pg_am": "select * from pg_am where amname = 'heap' order by oid",
+    "pg_collation": "select * from pg_collation where oid in ({c}) order by oid",
+    "pg_am": "select * from pg_am where amname in ('heap', 'btree') order by oid",
     "pg_language": "select * from pg_language where lanname in ('internal', 'sql') order by oid",
     "pg_tablespace": "select * from pg_tablespace order by oid",
     "pg_range": "select * from pg_range order by rngtypid",
@@ -53,8 +61,11 @@ ROWS = {
     "pg_aggregate": "select * from pg_aggregate where aggfnoid in ({p}) order by aggfnoid",
     "pg_description": """select * from pg_description d where
         (classoid = 'pg_proc'::regclass and objoid in ({p})) or classoid in ('pg_type'::regclass, 'pg_operator'::regclass,
-        'pg_collation'::regclass, 'pg_namespace'::regclass, 'pg_cast'::regclass) or (classoid = 'pg_am'::regclass and objoid = 2)
+        'pg_namespace'::regclass, 'pg_cast'::regclass) or (classoid = 'pg_am'::regclass and objoid in (2, 403))
+        or (classoid = 'pg_collation'::regclass and objoid in ({c}))
         or (classoid = 'pg_language'::regclass and objoid in (12, 14)) order by classoid, objoid, objsubid""",
+    "signatures": """select oid, pg_get_function_arguments(oid), pg_get_function_result(oid) from pg_proc
+        where oid in ({p}) order by oid""",
     "settings": """select name, category, short_desc, extra_desc, context, vartype, unit, min_val, max_val, enumvals, boot_val
         from pg_settings order by name""",
     "keywords": "select word, catcode, barelabel, catdesc, baredesc from pg_get_keywords() order by word",
@@ -82,7 +93,10 @@ def main() -> None:
     prepare += "".join(f"{name}\n" for name in names) + "\\.\n"
 
     def record(name: str, query: str) -> None:
-        rows = psql(connection, prepare + f"copy ({query}) to stdout;\n".replace("{p}", FUNCTIONS))
+        if query.startswith("select * "):
+            columns = psql(connection, f"copy ({SELECT_LIST.replace('{table}', name)}) to stdout;\n").strip()
+            query = query.replace("*", columns, 1)
+        rows = psql(connection, prepare + f"copy ({query}) to stdout;\n".replace("{p}", FUNCTIONS).replace("{c}", COLLATIONS))
         lines = ["\t".join(str(INFORMATION_SCHEMA) if value == original else value for value in line.split("\t"))
                  for line in rows.split("\n")]
         (RECORDED / f"{name}.tsv").write_text("\n".join(lines))

@@ -177,8 +177,7 @@ fn cell(pg: PgType, text: &str) -> Result<Cell<'static>, SqlError> {
     let bad = || broken(format_args!("\"{text}\" is no value of type {}", pg.oid));
     Ok(match pg.oid {
         16 => Cell::Bool(text == "t"),
-        20 | 21 | 23 | 26 | 28 => Cell::Int(text.parse().map_err(|_| bad())?),
-        24 => Cell::Int(function_oid(text)),
+        20 | 21 | 23 | 24 | 26 | 28 => Cell::Int(text.parse().map_err(|_| bad())?),
         700 | 701 => Cell::Float(text.parse().map_err(|_| bad())?),
         22 | 30 => {
             Cell::List(text.split_ascii_whitespace().map(|item| item.parse().map(Cell::Int).map_err(|_| bad())).collect::<Result<_, _>>()?)
@@ -192,19 +191,6 @@ fn cell(pg: PgType, text: &str) -> Result<Cell<'static>, SqlError> {
             None => Cell::Text(text.to_owned().into()),
         },
     })
-}
-
-/// `regproc` is recorded as its number, or as its name where it has only one.
-fn function_oid(text: &str) -> i64 {
-    static BY_NAME: LazyLock<HashMap<String, i64>> = LazyLock::new(|| {
-        let functions = lines("pg_proc").filter_map(|mut line| match line.as_mut_slice() {
-            [Some(oid), Some(name), ..] => Some((std::mem::take(name), oid.parse().ok()?)),
-            _ => None,
-        });
-        functions.collect()
-    });
-    let name = text.strip_prefix("pg_catalog.").unwrap_or(text);
-    text.parse().ok().or_else(|| BY_NAME.get(name).copied()).unwrap_or_default()
 }
 
 /// Items of a one-dimensional array in text form; an unquoted NULL is `None`.
