@@ -1,6 +1,7 @@
-//! Mutations of valid message sequences, from a fixed seed: no panic, no hang, and an end in any case.
+//! Mutations of valid message sequences: no panic, no hang, and an end in any case. From a fixed seed, so that an ordinary run is
+//! the same each time; `LAKEGATE_FUZZ_SECONDS` runs on with other seeds, `LAKEGATE_FUZZ_SEED` plays one again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -14,23 +15,34 @@ const ROUNDS: u64 = 3_000;
 
 #[tokio::test]
 async fn mutated_sequences_end_well() {
+    let setting = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    if let Some(seed) = setting("LAKEGATE_FUZZ_SEED") {
+        return one_sequence(seed).await;
+    }
+    let until = setting("LAKEGATE_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut seed = 0;
+    while seed < ROUNDS || until.is_some_and(|until| Instant::now() < until) {
+        one_sequence(seed).await;
+        seed += 1;
+    }
+}
+
+async fn one_sequence(seed: u64) {
     let messages = MessageLimits { statement_bytes_max: 4_096, copy_data_bytes_max: 4_096 };
-    for seed in 0..ROUNDS {
-        let mut random = StdRng::seed_from_u64(seed);
-        let mut pair = start(SessionLimits { messages, ..SessionLimits::default() }, 1 << 20);
-        let bytes = mutated(&mut random);
-        let outcome = tokio::time::timeout(Duration::from_secs(20), async {
-            pair.client.write_all(&bytes).await.unwrap();
-            pair.client.shutdown().await.unwrap();
-            let mut answer = Vec::new();
-            pair.client.read_to_end(&mut answer).await.unwrap();
-            pair.task.join_next().await.unwrap()
-        })
-        .await;
-        match outcome {
-            Ok(ended) => ended.unwrap_or_else(|error| panic!("seed {seed}: {error}")),
-            Err(_) => panic!("seed {seed} hangs"),
-        }
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut pair = start(SessionLimits { messages, ..SessionLimits::default() }, 1 << 20);
+    let bytes = mutated(&mut random);
+    let outcome = tokio::time::timeout(Duration::from_secs(20), async {
+        pair.client.write_all(&bytes).await.unwrap();
+        pair.client.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        pair.client.read_to_end(&mut answer).await.unwrap();
+        pair.task.join_next().await.unwrap()
+    })
+    .await;
+    match outcome {
+        Ok(ended) => ended.unwrap_or_else(|error| panic!("LAKEGATE_FUZZ_SEED={seed}: {error}")),
+        Err(_) => panic!("LAKEGATE_FUZZ_SEED={seed} hangs"),
     }
 }
 

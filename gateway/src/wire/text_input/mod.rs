@@ -99,3 +99,6 @@ impl ColumnBuilder {
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod fuzz;

@@ -44,7 +44,9 @@ pub fn parse<'a>(pg: PgType, text: &'a str, manner: &InputManner) -> Result<Valu
     Ok(match pg.oid {
         16 => Value::Bool(parse_bool(text)?),
         17 => Value::Bytes(Cow::Owned(parse_bytea(text)?)),
-        18 => Value::Text(Cow::Borrowed(text.get(..text.chars().next().map_or(0, char::len_utf8)).unwrap_or_default())),
+        // One byte: PostgreSQL would keep the first of a longer character, which is no text.
+        18 if text.starts_with(|first: char| !first.is_ascii()) => return Err(SqlError::unsupported("a \"char\" beyond ASCII")),
+        18 => Value::Text(Cow::Borrowed(text.get(..text.len().min(1)).unwrap_or_default())),
         19 => Value::Text(Cow::Borrowed(truncated(text, NAME_BYTES_MAX))),
         20 => Value::Int(parse_integer(text, 20, i64::MIN, i64::MAX)?),
         21 => Value::Int(parse_integer(text, 21, i64::from(i16::MIN), i64::from(i16::MAX))?),
