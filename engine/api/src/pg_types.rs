@@ -103,7 +103,9 @@ fn untagged(data_type: &DataType) -> PgType {
         | DataType::ListView(element)
         | DataType::LargeListView(element) => {
             let element = pg_type(element);
-            PgType::array_of(element.oid).map_or(PgType::TEXT, |oid| PgType { oid, typmod: element.typmod })
+            // A list of lists is one array of several dimensions.
+            let array = PgType::array_of(element.oid).or_else(|| PgType::element_of(element.oid).map(|_| element.oid));
+            array.map_or(PgType::TEXT, |oid| PgType { oid, typmod: element.typmod })
         }
         DataType::Struct(_) => PgType::RECORD,
         DataType::Map(..) => PgType::JSON,

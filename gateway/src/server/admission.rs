@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 /// Cancel requests that one network may send at once, and how many it gets back a second.
 const CANCEL_BURST: f64 = 50.0;
 const CANCELS_PER_SECOND: f64 = 20.0;
+/// Connections that may wait for a place, or for the answer that there is none; more are closed without a word.
+const WAITING_MAX: usize = 1_024;
 /// Networks remembered; past this the full ones are forgotten.
 const NETWORKS_MAX: usize = 4_096;
 
@@ -15,6 +20,8 @@ pub struct Admission {
     all_max: usize,
     address_max: usize,
     counts: Arc<Mutex<Counts>>,
+    freed: Arc<Notify>,
+    waiting: Arc<AtomicUsize>,
     cancels: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
@@ -33,15 +40,47 @@ struct Bucket {
 pub struct Place {
     address: IpAddr,
     counts: Arc<Mutex<Counts>>,
+    freed: Arc<Notify>,
 }
+
+/// A connection that nothing has been decided about.
+pub struct Waiting(Arc<AtomicUsize>);
 
 impl Admission {
     pub fn new(all_max: usize, address_max: usize) -> Self {
-        Admission { all_max, address_max, counts: Arc::default(), cancels: Mutex::default() }
+        Admission {
+            all_max,
+            address_max,
+            counts: Arc::default(),
+            freed: Arc::default(),
+            waiting: Arc::default(),
+            cancels: Mutex::default(),
+        }
+    }
+
+    /// `None`: not even an answer can be afforded.
+    pub fn arrive(&self) -> Option<Waiting> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(Arc::clone(&self.waiting));
+        (before < WAITING_MAX).then_some(waiting)
+    }
+
+    /// Waits for a place, as a burst of honest clients must; `None` when there was none in time.
+    pub async fn enter_within(&self, address: IpAddr, patience: Duration) -> Option<Place> {
+        let enter = async {
+            loop {
+                let freed = self.freed.notified();
+                if let Some(place) = self.enter(address) {
+                    return place;
+                }
+                freed.await;
+            }
+        };
+        tokio::time::timeout(patience, enter).await.ok()
     }
 
     /// `None`: too many already.
-    pub fn enter(&self, address: IpAddr) -> Option<Place> {
+    fn enter(&self, address: IpAddr) -> Option<Place> {
         let address = address.to_canonical();
         let mut counts = lock(&self.counts);
         let here = counts.by_address.get(&address).copied().unwrap_or(0);
@@ -51,7 +90,7 @@ impl Admission {
         counts.all += 1;
         *counts.by_address.entry(address).or_default() += 1;
         drop(counts);
-        Some(Place { address, counts: Arc::clone(&self.counts) })
+        Some(Place { address, counts: Arc::clone(&self.counts), freed: Arc::clone(&self.freed) })
     }
 
     /// Whether a cancel request from there is looked at now.
@@ -91,6 +130,14 @@ impl Drop for Place {
                 counts.by_address.remove(&self.address);
             }
         }
+        drop(counts);
+        self.freed.notify_waiters();
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -52,9 +52,13 @@ impl Door {
         if set_options(&stream).is_err() {
             return;
         }
+        let Some(waiting) = self.admission.arrive() else { return };
         let connection = Connection::new(Box::new(stream), BytesMut::new());
-        match self.admission.enter(address.ip()) {
-            Some(place) => self.serve(connection, place, address, local).await,
+        match self.admission.enter_within(address.ip(), self.options.login_deadline / 2).await {
+            Some(place) => {
+                drop(waiting);
+                self.serve(connection, place, address, local).await;
+            }
             None => refuse(connection, too_many()).await,
         }
     }
@@ -184,6 +188,7 @@ impl Door {
         let result = self.open(&mut connection, &startup, identity.as_deref(), &mut attempt, local).await;
         let error = match result {
             Ok((sql, live, role)) => {
+                metrics::counter!("lakegate_logins_total", "outcome" => "admitted").increment(1);
                 tracing::info!(session_id = attempt.pid, role = role.name(), database = attempt.database, "session begins");
                 let session = Session::new(connection, sql, live, self.draining.clone(), self.options.limits);
                 return Some((session, attempt, role));
@@ -191,6 +196,7 @@ impl Door {
             Err(Some(error)) => error,
             Err(None) => return None,
         };
+        metrics::counter!("lakegate_logins_total", "outcome" => "refused").increment(1);
         tracing::info!(sqlstate = error.state.code(), "login refused");
         self.observer.refused(&attempt, &error).await;
         refuse(connection, *error).await;

@@ -155,6 +155,7 @@ impl LiveSessions {
             Arc::new(Live { pid, key, newcomer, backend_start: now, terminate: CancellationToken::new(), activity: Mutex::new(activity) });
         sessions.insert(pid, Arc::clone(&live));
         drop(sessions);
+        metrics::gauge!("lakegate_sessions").increment(1);
         Ok(LiveSession { all: self.clone(), live })
     }
 
@@ -280,6 +281,7 @@ impl LiveSession {
 impl Drop for LiveSession {
     fn drop(&mut self) {
         self.all.lock().remove(&self.live.pid);
+        metrics::gauge!("lakegate_sessions").decrement(1);
     }
 }
 
