@@ -3,9 +3,11 @@
 mod delta;
 mod error;
 mod exec;
+mod functions;
 mod local;
 mod options;
 mod plan;
+mod planner_pg;
 mod runtime;
 mod store;
 mod write;

@@ -9,13 +9,14 @@ use lakegate_engine_api::{
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
 use tokio_util::sync::CancellationToken;
 
-use crate::delta::Tables;
+use crate::delta::{Tables, describe};
 use crate::error;
 use crate::exec::{PreparedExplain, PreparedSelect, Shared, open_relations};
 use crate::options::EngineOptions;
 use crate::plan::{Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
+use crate::write::{PreparedCopy, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
 
 /// Plans and runs in this process, on threads of its own.
 #[derive(Clone)]
@@ -50,23 +51,32 @@ impl Engine for LocalEngine {
     }
 
     async fn create_table(&self, table: NewTable, context: ExecutionContext) -> Result<(), EngineError> {
-        let _ = (table, context);
-        Err(error::unsupported("CREATE TABLE"))
+        if context.cancel.is_cancelled() {
+            return Err(EngineError::Canceled);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.run_to_end(async move { create_table(&shared, &table).await }).await
     }
 
     async fn describe_table(&self, location: &str) -> Result<TableDescription, EngineError> {
-        let _ = location;
-        Err(error::unsupported("registering tables"))
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        let described = async move {
+            // What another system has written in its place since is to be seen.
+            shared.tables.forget(&location).await;
+            describe(shared.tables.version(&location, None).await?.as_ref())
+        };
+        self.shared.runtime.run(CancellationToken::new(), described).await
     }
 
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {
-        let _ = location;
-        Err(error::unsupported("DROP TABLE"))
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        self.shared.runtime.run_to_end(async move { drop_table(&shared, &location).await }).await
     }
 
     async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError> {
-        let _ = (target, rows, context);
-        Err(error::unsupported("INSERT"))
+        let shared = Arc::clone(&self.shared);
+        let cancel = context.cancel.clone();
+        self.shared.runtime.run(cancel, append_rows(shared, target, rows, context)).await
     }
 
     async fn check_store(&self, root: &str) -> Result<(), EngineError> {
@@ -78,7 +88,12 @@ impl Engine for LocalEngine {
 async fn prepare(shared: Arc<Shared>, statement: BoundStatement) -> Result<Arc<dyn Prepared>, EngineError> {
     match &statement.work {
         Work::Query(query) => prepare_query(shared, query, &statement).await,
-        _ => Err(error::unsupported("changing tables")),
+        Work::Change { statement: change, .. } => {
+            check_depth(change.as_ref())?;
+            Ok(Arc::new(prepare_change(shared, statement).await?))
+        }
+        Work::CreateTableAs { .. } => Ok(Arc::new(prepare_create_as(shared, &statement).await?)),
+        Work::CopyFrom { .. } => Ok(Arc::new(PreparedCopy::prepare(shared, &statement).await?)),
     }
 }
 
@@ -105,7 +120,7 @@ async fn prepare_select(
 ) -> Result<PreparedSelect, EngineError> {
     let opened = open_relations(&shared, &statement.relations).await?;
     let state = shared.sessions.state(&statement.session);
-    let query = plan_query(&Planner::new(&state, &opened.sources), &state, query, &statement.parameter_types)?;
+    let query = plan_query(&Planner::new(&state, &opened.sources), &state, query, &statement.parameter_types, &statement.session)?;
     let versions = opened.versions();
     Ok(PreparedSelect { shared, state, query, tables: opened.tables, locations: opened.locations, versions })
 }
@@ -117,11 +132,7 @@ struct ExplainSettings {
 }
 
 /// PostgreSQL's options; those that ask for what there is nothing to say about are accepted, as is their default.
-fn explain_settings(
-    analyze: bool,
-    format: Option<&AnalyzeFormatKind>,
-    options: &[UtilityOption],
-) -> Result<ExplainSettings, EngineError> {
+fn explain_settings(analyze: bool, format: Option<&AnalyzeFormatKind>, options: &[UtilityOption]) -> Result<ExplainSettings, EngineError> {
     let mut settings = ExplainSettings { analyze, json: false, timing: true };
     if let Some(AnalyzeFormatKind::Keyword(format) | AnalyzeFormatKind::Assignment(format)) = format {
         settings.json = match format {

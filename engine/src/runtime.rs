@@ -64,9 +64,9 @@ impl EngineRuntime {
         &self,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let task = self.handle.spawn(async move {
-            AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
-        });
+        let task = self
+            .handle
+            .spawn(async move { AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| Err(panicked(payload.as_ref()))) });
         joined(task.await)
     }
 

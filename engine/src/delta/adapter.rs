@@ -63,7 +63,8 @@ fn is_same(table: &Field, file: &Field) -> bool {
 }
 
 /// `file` with the names of nested fields that `logical` has; `physical` leads from one to the other.
-fn renamed_type(file: &DataType, physical: &DataType, logical: &DataType) -> DataType {
+#[must_use]
+pub fn renamed_type(file: &DataType, physical: &DataType, logical: &DataType) -> DataType {
     match (file, physical, logical) {
         (DataType::Struct(file), DataType::Struct(physical), DataType::Struct(logical)) => {
             let fields: Fields = file
@@ -88,7 +89,8 @@ fn renamed_type(file: &DataType, physical: &DataType, logical: &DataType) -> Dat
             DataType::List(Arc::new(Field::new(logical.name(), element, file.is_nullable())))
         }
         (DataType::Map(file, sorted), DataType::Map(physical, _), DataType::Map(logical, _)) => {
-            let (DataType::Struct(f), DataType::Struct(p), DataType::Struct(l)) = (file.data_type(), physical.data_type(), logical.data_type())
+            let (DataType::Struct(f), DataType::Struct(p), DataType::Struct(l)) =
+                (file.data_type(), physical.data_type(), logical.data_type())
             else {
                 return DataType::Map(Arc::clone(file), *sorted);
             };

@@ -25,7 +25,10 @@ pub struct DeletionVector {
 pub enum Place {
     Inline(String),
     /// Object path in the table's store, and where in the object the vector starts.
-    File { path: Path, offset: u64 },
+    File {
+        path: Path,
+        offset: u64,
+    },
 }
 
 impl DeletionVector {
@@ -33,7 +36,14 @@ impl DeletionVector {
     ///
     /// # Errors
     /// `Corrupted` where they make no sense, `Unsupported` for absolute paths.
-    pub fn new(storage: &str, text: &str, offset: Option<i32>, size_bytes: i32, cardinality: i64, root: &Path) -> Result<Self, EngineError> {
+    pub fn new(
+        storage: &str,
+        text: &str,
+        offset: Option<i32>,
+        size_bytes: i32,
+        cardinality: i64,
+        root: &Path,
+    ) -> Result<Self, EngineError> {
         let damaged = || error::corrupted("a deletion vector in the table's log is damaged");
         let place = match storage {
             "i" => Place::Inline(text.to_owned()),

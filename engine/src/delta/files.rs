@@ -153,7 +153,9 @@ fn object_path(uri: &str, location: &Location) -> Result<Path, EngineError> {
         Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with('/') => {
             let path = rest.trim_start_matches('/');
             let (bucket, path) = match location.url.host_str() {
-                Some(host) if !host.is_empty() => (host, path.strip_prefix(host).and_then(|path| path.strip_prefix('/')).ok_or_else(outside)?),
+                Some(host) if !host.is_empty() => {
+                    (host, path.strip_prefix(host).and_then(|path| path.strip_prefix('/')).ok_or_else(outside)?)
+                }
                 _ => ("", path),
             };
             tracing::trace!(bucket, "absolute path in a log");
@@ -177,7 +179,9 @@ fn object_path(uri: &str, location: &Location) -> Result<Path, EngineError> {
 }
 
 fn is_scheme(text: &str) -> bool {
-    text.len() >= 2 && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    text.len() >= 2
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 /// `None` where what is decoded is not UTF-8. A `%` that starts no escape stays.
@@ -189,7 +193,8 @@ fn percent_decoded(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let escape = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escape =
+            bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (byte, escape) {
             (b'%', Some(value)) => {
                 decoded.push(value);

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod deletion_vector;
+mod describe;
 mod features;
 mod files;
 mod provider;
@@ -11,7 +12,9 @@ mod schema;
 mod snapshot;
 mod statistics;
 
-pub use self::files::{DataFile, FileList};
+pub use self::adapter::{relabeled, renamed_type};
+pub use self::describe::{CONSTRAINT_PREFIX, describe};
+pub use self::files::FileList;
 pub use self::provider::{FILE_COLUMN, TableScan};
-pub use self::schema::{TableColumn, TableColumns};
+pub use self::schema::{DELTA_PG_TYPE_KEY, TableColumn, TableColumns};
 pub use self::snapshot::{Table, TableVersion, Tables};

@@ -24,7 +24,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 
 use super::adapter::DeltaAdapterFactory;
 use super::deletion_vector::{DeletionVector, selection};
-use super::files::DataFile;
+use super::files::{DataFile, FileList};
 use super::prune::{is_on_partitions, matching};
 use super::schema::TableColumns;
 use super::snapshot::{TableVersion, Tables};
@@ -100,8 +100,8 @@ impl TableScan {
         selection(&deleted, rows).map_err(error::external)
     }
 
-    async fn partitioned_file(&self, number: usize, statistics: Option<Arc<Statistics>>) -> Result<PartitionedFile> {
-        let file = &self.version.files.files[number];
+    async fn partitioned_file(&self, files: &FileList, number: usize, statistics: Option<Arc<Statistics>>) -> Result<PartitionedFile> {
+        let file = &files.files[number];
         let meta = ObjectMeta {
             location: file.path.clone(),
             last_modified: DateTime::from_timestamp_millis(file.modified_ms).unwrap_or_default(),
@@ -110,7 +110,7 @@ impl TableScan {
             version: None,
         };
         let mut values = Vec::with_capacity(self.columns.partitions.len() + 1);
-        for array in &self.version.files.partitions {
+        for array in &files.partitions {
             values.push(ScalarValue::try_from_array(array, number)?);
         }
         if self.file_numbers {
@@ -177,7 +177,7 @@ impl TableProvider for TableScan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = &self.version.files;
+        let files = self.version.files().map_err(error::external)?.as_ref();
         let mut keep = matching(session, files, &self.columns, filters)?;
         if let Some(only) = &self.only {
             for (keep, only) in keep.iter_mut().zip(only.iter()) {
@@ -223,7 +223,7 @@ impl TableProvider for TableScan {
             } else {
                 Ok(None)
             };
-            async move { self.partitioned_file(number, statistics?).await }
+            async move { self.partitioned_file(files, number, statistics?).await }
         }))
         .buffered(PLANNING_READS)
         .try_collect()
@@ -232,11 +232,9 @@ impl TableProvider for TableScan {
         let options = TableParquetOptions { global: session.config_options().execution.parquet.clone(), ..Default::default() };
         let location = &self.version.location;
         let reader = CachedParquetFileReaderFactory::new(Arc::clone(&location.store), Arc::clone(&location.footers));
-        let table_schema =
-            TableSchema::builder(Arc::new(Schema::new(file_fields))).with_table_partition_cols(partition_fields).build();
-        let source = ParquetSource::new(table_schema)
-            .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(reader));
+        let table_schema = TableSchema::builder(Arc::new(Schema::new(file_fields))).with_table_partition_cols(partition_fields).build();
+        let source =
+            ParquetSource::new(table_schema).with_table_parquet_options(options).with_parquet_file_reader_factory(Arc::new(reader));
         let adapter = DeltaAdapterFactory::new(
             self.columns
                 .columns

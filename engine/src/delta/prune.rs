@@ -25,9 +25,7 @@ pub fn is_on_partitions(expr: &Expr, columns: &TableColumns) -> bool {
     let references = expr.column_refs();
     !references.is_empty()
         && !expr.is_volatile()
-        && references.iter().all(|column| {
-            columns.partitions.iter().any(|at| columns.columns[*at].field.name() == &column.name)
-        })
+        && references.iter().all(|column| columns.partitions.iter().any(|at| columns.columns[*at].field.name() == &column.name))
 }
 
 /// `true` for each file that may hold rows for which all filters are true.
@@ -46,7 +44,9 @@ pub fn matching(session: &dyn Session, files: &FileList, columns: &TableColumns,
     for filter in others {
         // One at a time: a filter that says nothing about statistics must not take the others' effect.
         let Ok(physical) = session.create_physical_expr(filter, &schema) else { continue };
-        let Ok(predicate) = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&columns.schema)).try_build(physical) else { continue };
+        let Ok(predicate) = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&columns.schema)).try_build(physical) else {
+            continue;
+        };
         if predicate.always_true() {
             continue;
         }
@@ -59,7 +59,8 @@ pub fn matching(session: &dyn Session, files: &FileList, columns: &TableColumns,
 }
 
 fn on_partitions(session: &dyn Session, files: &FileList, columns: &TableColumns, condition: &Expr) -> Result<BooleanArray> {
-    let fields: Vec<_> = columns.partitions.iter().map(|at| Arc::new(columns.columns[*at].field.as_ref().clone().with_nullable(true))).collect();
+    let fields: Vec<_> =
+        columns.partitions.iter().map(|at| Arc::new(columns.columns[*at].field.as_ref().clone().with_nullable(true))).collect();
     let schema = Arc::new(Schema::new(fields));
     let options = RecordBatchOptions::new().with_row_count(Some(files.files.len()));
     let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), files.partitions.clone(), &options)?;

@@ -49,11 +49,8 @@ impl TableColumns {
     pub fn of(snapshot: &EagerSnapshot) -> Result<Self, EngineError> {
         let delta_schema = snapshot.schema();
         let partition_names = snapshot.metadata().partition_columns().to_vec();
-        let is_mapped = snapshot
-            .metadata()
-            .configuration()
-            .get("delta.columnMapping.mode")
-            .is_some_and(|mode| mode == "name" || mode == "id");
+        let is_mapped =
+            snapshot.metadata().configuration().get("delta.columnMapping.mode").is_some_and(|mode| mode == "name" || mode == "id");
         let mut columns = Vec::new();
         for field in delta_schema.fields() {
             columns.push(column(field, partition_names.contains(field.name()), is_mapped)?);

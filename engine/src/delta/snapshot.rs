@@ -1,8 +1,8 @@
 //! Versions of tables in memory. A statement always sees the newest version that was committed before it asked: one
 //! request finds out whether there is a newer one, and statements that ask at the same time share it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use deltalake_core::kernel::{EagerSnapshot, Snapshot};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, commit_uri_from_version, default_logstore};
@@ -43,7 +43,9 @@ impl Tables {
         let pinned = Cache::builder().max_capacity(options.snapshot_cache_tables / 4 + 1).build();
         let vectors = Cache::builder()
             .max_capacity(DELETION_VECTORS_BYTES_MAX)
-            .weigher(|_: &(String, DeletionVector), rows: &Arc<RoaringTreemap>| u32::try_from(rows.serialized_size() + 256).unwrap_or(u32::MAX))
+            .weigher(|_: &(String, DeletionVector), rows: &Arc<RoaringTreemap>| {
+                u32::try_from(rows.serialized_size() + 256).unwrap_or(u32::MAX)
+            })
             .build();
         Self { stores, options, tables, pinned, vectors }
     }
@@ -82,7 +84,12 @@ impl Tables {
     ///
     /// # Errors
     /// As [`DeletionVector::load`].
-    pub async fn deleted_rows(&self, location: &Location, vector: &DeletionVector, table: &str) -> Result<Arc<RoaringTreemap>, EngineError> {
+    pub async fn deleted_rows(
+        &self,
+        location: &Location,
+        vector: &DeletionVector,
+        table: &str,
+    ) -> Result<Arc<RoaringTreemap>, EngineError> {
         let key = (location.url.to_string(), vector.clone());
         let load = async { vector.load(location.store.as_ref(), table).await.map(Arc::new) };
         self.vectors.try_get_with(key, load).await.map_err(|error: Arc<EngineError>| error.as_ref().clone())
@@ -111,7 +118,7 @@ impl Tables {
 pub struct Table {
     pub location: Location,
     pub log_store: LogStoreRef,
-    /// Orders this process's commits to the table.
+    /// This process's writes to the table.
     pub writes: WriteQueue,
     newest: Mutex<Option<Arc<TableVersion>>>,
     asked: AtomicU64,
@@ -209,15 +216,25 @@ pub struct TableVersion {
     pub location: Location,
     pub snapshot: EagerSnapshot,
     pub columns: TableColumns,
-    pub files: FileList,
+    /// Made at first use: a version that is only written on top of needs none.
+    files: OnceLock<Arc<FileList>>,
 }
 
 impl TableVersion {
     fn new(table: &Table, snapshot: EagerSnapshot) -> Result<Self, EngineError> {
         check_readable(snapshot.protocol())?;
         let columns = TableColumns::of(&snapshot)?;
-        let files = FileList::of(&snapshot, &columns, &table.location)?;
-        Ok(Self { location: table.location.clone(), snapshot, columns, files })
+        Ok(Self { location: table.location.clone(), snapshot, columns, files: OnceLock::new() })
+    }
+
+    /// # Errors
+    /// As [`FileList::of`].
+    pub fn files(&self) -> Result<&Arc<FileList>, EngineError> {
+        if let Some(files) = self.files.get() {
+            return Ok(files);
+        }
+        let files = FileList::of(&self.snapshot, &self.columns, &self.location)?;
+        Ok(self.files.get_or_init(|| Arc::new(files)))
     }
 
     #[must_use]

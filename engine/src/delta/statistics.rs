@@ -80,7 +80,10 @@ fn column(files: &FileList, keep: &[bool], columns: &TableColumns, at: usize, ha
 
 fn is_comparable(data_type: &DataType) -> bool {
     data_type.is_integer()
-        || matches!(data_type, DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..) | DataType::Float32 | DataType::Float64)
+        || matches!(
+            data_type,
+            DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..) | DataType::Float32 | DataType::Float64
+        )
 }
 
 enum Bound {

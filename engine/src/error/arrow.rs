@@ -36,11 +36,7 @@ fn parquet_text(text: &str) -> EngineError {
 
 fn overflow(text: &str) -> &'static str {
     // The texts end in the operands, e.g. `Overflow happened on: 2147483647 + 1`.
-    let widest = text
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse::<u128>().ok())
-        .max()
-        .unwrap_or_default();
+    let widest = text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<u128>().ok()).max().unwrap_or_default();
     if text.contains("imal") {
         "numeric field overflow"
     } else if widest > u128::from(u32::MAX) {

@@ -33,9 +33,7 @@ pub fn from_datafusion(error: &DataFusionError, tables: &[(String, String)]) -> 
         }
         DataFusionError::Plan(text) => plan(text),
         DataFusionError::Execution(text) => execution(text),
-        DataFusionError::External(source) => {
-            foreign(source.as_ref(), tables).unwrap_or_else(|| internal(source.to_string()))
-        }
+        DataFusionError::External(source) => foreign(source.as_ref(), tables).unwrap_or_else(|| internal(source.to_string())),
         DataFusionError::Configuration(text) => data(DataError::InvalidParameterValue, text.clone()),
         DataFusionError::ExecutionJoin(source) if source.is_cancelled() => EngineError::Canceled,
         other => internal(first_line(&other.to_string())),
@@ -118,7 +116,8 @@ fn exhausted(text: &str) -> EngineError {
 
 fn not_implemented(text: &str) -> EngineError {
     let text = first_line(text);
-    let feature = ["Unsupported ", "Support for ", "Not yet implemented: "].iter().find_map(|head| text.strip_prefix(head)).unwrap_or(&text);
+    let feature =
+        ["Unsupported ", "Support for ", "Not yet implemented: "].iter().find_map(|head| text.strip_prefix(head)).unwrap_or(&text);
     unsupported(feature.trim_end_matches('.').trim_end_matches(" is not supported").trim_end_matches(" not supported yet").to_owned())
 }
 
@@ -129,7 +128,10 @@ fn plan(text: &str) -> EngineError {
     if let Some(name) = between(&line, "Invalid function '", "'") {
         return sql(SqlMistake::UndefinedFunction, format!("function {name} does not exist"));
     }
-    if has("No function matches the given name and argument types") || has("Failed to coerce arguments") || has("does not support zero arguments") {
+    if has("No function matches the given name and argument types")
+        || has("Failed to coerce arguments")
+        || has("does not support zero arguments")
+    {
         let signature = between(text, "argument types '", "'").map(pg_signature);
         let message = signature.map_or_else(|| line.clone(), |signature| format!("function {signature} does not exist"));
         return EngineError::Sql {
@@ -138,7 +140,11 @@ fn plan(text: &str) -> EngineError {
             hint: Some("No function matches the given name and argument types. You might need to add explicit type casts.".to_owned()),
         };
     }
-    if has("must appear in the GROUP BY clause") || has("must be in the GROUP BY") || has("non-aggregate values") || has("which is not in GROUP BY") {
+    if has("must appear in the GROUP BY clause")
+        || has("must be in the GROUP BY")
+        || has("non-aggregate values")
+        || has("which is not in GROUP BY")
+    {
         return grouping(text);
     }
     if has("Aggregate functions are not allowed") || has("aggregate functions are not allowed") {
@@ -147,7 +153,12 @@ fn plan(text: &str) -> EngineError {
     if has("window functions are not allowed") || has("Window functions are not allowed") {
         return sql(SqlMistake::Windowing, "window functions are not allowed here");
     }
-    if has("Cannot infer common argument type") || has("Cannot get result type for") || has("type_coercion") || has("Cannot coerce arithmetic") || has("is not a valid comparison") {
+    if has("Cannot infer common argument type")
+        || has("Cannot get result type for")
+        || has("type_coercion")
+        || has("Cannot coerce arithmetic")
+        || has("is not a valid comparison")
+    {
         return EngineError::Sql {
             mistake: SqlMistake::UndefinedFunction,
             message: operator_message(&line),
@@ -157,7 +168,10 @@ fn plan(text: &str) -> EngineError {
     if has("Unable to find a common") || has("UNION types") || has("Incompatible inputs for") || has("Failed to coerce then") {
         return sql(SqlMistake::DatatypeMismatch, line);
     }
-    if has("queries have different number of columns") || has("queries in the set operation must have the same") || has("have different number of columns") {
+    if has("queries have different number of columns")
+        || has("queries in the set operation must have the same")
+        || has("have different number of columns")
+    {
         return sql(SqlMistake::Syntax, "each UNION, INTERSECT or EXCEPT query must have the same number of columns");
     }
     if has("WITH query name") && has("specified more than once") {
@@ -231,7 +245,14 @@ fn execution(text: &str) -> EngineError {
 
 /// `Cannot coerce arithmetic expression Utf8 + Int64 to valid types` and kin.
 fn operator_message(line: &str) -> String {
-    for head in ["Cannot coerce arithmetic expression ", "Cannot infer common argument type for comparison operation ", "Cannot infer common argument type for logical boolean operation ", "Cannot infer common argument type for regex operation ", "Cannot infer common string type for string concat operation ", "Cannot infer common array type for arrow operation "] {
+    for head in [
+        "Cannot coerce arithmetic expression ",
+        "Cannot infer common argument type for comparison operation ",
+        "Cannot infer common argument type for logical boolean operation ",
+        "Cannot infer common argument type for regex operation ",
+        "Cannot infer common string type for string concat operation ",
+        "Cannot infer common array type for arrow operation ",
+    ] {
         if let Some(rest) = line.split(head).nth(1) {
             let words: Vec<&str> = rest.trim_end_matches(" to valid types").split(' ').collect();
             if let [left, operator, right] = words.as_slice() {

@@ -43,7 +43,9 @@ fn clone_parquet(error: &parquet::errors::ParquetError) -> parquet::errors::Parq
 
 fn transaction(error: &TransactionError, table: &str) -> EngineError {
     match error {
-        TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) => EngineError::Conflict { table: table.to_owned() },
+        TransactionError::VersionAlreadyExists(_) | TransactionError::MaxCommitAttempts(_) => {
+            EngineError::Conflict { table: table.to_owned() }
+        }
         TransactionError::CommitConflict(
             CommitConflictError::UnsupportedWriterVersion(_) | CommitConflictError::UnsupportedReaderVersion(_),
         ) => unsupported("the table's protocol version"),

@@ -15,14 +15,15 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
-use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::SqlMistake;
+use lakegate_engine_api::catalog::RelationName;
 use sqlparser::ast::{Query, Statement};
 
 use super::names::{name_columns, restored};
 use super::refuse::refuse_ignored;
 use super::spelling::respell;
 use crate::error;
+use crate::planner_pg::types::PgTypes;
 
 /// Views inside views.
 const VIEW_DEPTH_MAX: usize = 64;
@@ -104,11 +105,8 @@ impl<'a> Planner<'a> {
 /// The plan's columns under the view's names, where it has some; else under their own.
 fn renamed(plan: LogicalPlan, columns: &[String]) -> Result<LogicalPlan> {
     let fields = plan.schema().columns();
-    let names: Vec<&str> = fields
-        .iter()
-        .enumerate()
-        .map(|(at, field)| columns.get(at).map_or_else(|| restored(&field.name), String::as_str))
-        .collect();
+    let names: Vec<&str> =
+        fields.iter().enumerate().map(|(at, field)| columns.get(at).map_or_else(|| restored(&field.name), String::as_str)).collect();
     if fields.iter().zip(&names).all(|(field, name)| field.relation.is_none() && field.name == **name) {
         return Ok(plan);
     }
@@ -156,7 +154,7 @@ impl ContextProvider for Planner<'_> {
     }
 
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        super::session::type_planner(self.state)
+        Some(Arc::new(PgTypes))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {

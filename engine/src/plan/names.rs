@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    DataType, Distinct, Expr, FunctionArguments, Ident, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TrimWhereField, UnaryOperator, Value, VisitMut, VisitorMut,
+    DataType, Distinct, Expr, FunctionArguments, Ident, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TrimWhereField,
+    UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 /// Starts the aliases made here; no statement can hold it.
@@ -66,8 +66,7 @@ impl Namer {
     }
 
     fn name(&mut self, select: &mut Select) {
-        let has_wildcard =
-            select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+        let has_wildcard = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
         let mut taken: HashSet<String> = HashSet::new();
         for item in &mut select.projection {
             match item {
@@ -287,12 +286,24 @@ mod tests {
         assert_eq!(names("select 1, 1, 'x', null, -1, a + b, not a"), ["?column?"; 7]);
         assert_eq!(names("select a, t.b, A, \"A\" from t"), ["a", "b", "a", "A"]);
         assert_eq!(names("select count(*), pg_catalog.version(), max(a)"), ["count", "version", "max"]);
-        assert_eq!(names("select 1::int, a::text, '1'::numeric(3,2), cast(a as date), cast(1 + 1 as bigint)"), ["int4", "a", "numeric", "a", "int8"]);
+        assert_eq!(
+            names("select 1::int, a::text, '1'::numeric(3,2), cast(a as date), cast(1 + 1 as bigint)"),
+            ["int4", "a", "numeric", "a", "int8"]
+        );
         assert_eq!(names("select true, date '2020-01-01', interval '1 day'"), ["bool", "date", "interval"]);
         assert_eq!(names("select case when a then 1 end, case when a then 1 else b end"), ["case", "b"]);
-        assert_eq!(names("select exists (select 1), (select max(x) from t), (select 1 as y), array[1,2], row(1,2)"), ["exists", "max", "y", "array", "row"]);
-        assert_eq!(names("select extract(year from d), coalesce(a, b), nullif(a, b), greatest(a, b)"), ["extract", "coalesce", "nullif", "greatest"]);
-        assert_eq!(names("select substring(a from 1), trim(a), position('x' in a), a at time zone 'UTC'"), ["substring", "btrim", "position", "timezone"]);
+        assert_eq!(
+            names("select exists (select 1), (select max(x) from t), (select 1 as y), array[1,2], row(1,2)"),
+            ["exists", "max", "y", "array", "row"]
+        );
+        assert_eq!(
+            names("select extract(year from d), coalesce(a, b), nullif(a, b), greatest(a, b)"),
+            ["extract", "coalesce", "nullif", "greatest"]
+        );
+        assert_eq!(
+            names("select substring(a from 1), trim(a), position('x' in a), a at time zone 'UTC'"),
+            ["substring", "btrim", "position", "timezone"]
+        );
         assert_eq!(names("select 1 as a, 2 as a, 3 as \"A\""), ["a", "a", "A"]);
     }
 }

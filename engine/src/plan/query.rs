@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
-use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{ParamValues, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{EngineError, SqlMistake, arrow_field};
+use lakegate_engine_api::{EngineError, SessionFacts, SqlMistake, arrow_field};
 use sqlparser::ast::Query;
 
 use super::context::{Planner, planning_error};
 use super::result_fields::result_schema;
 use crate::error;
+use crate::planner_pg::present;
 
-/// Not optimised yet: parameters are filled in first.
+/// Analysed, not optimised: parameters are filled in first.
 #[derive(Debug, Clone)]
 pub struct PlannedQuery {
     pub plan: LogicalPlan,
@@ -35,23 +36,58 @@ pub fn plan_query(
     state: &SessionState,
     query: &Query,
     declared: &[Option<PgType>],
+    facts: &Arc<SessionFacts>,
 ) -> Result<PlannedQuery, EngineError> {
     let known = declared_fields(declared)?;
     let plan = planner.query(query.clone(), known.clone()).map_err(|error| planning_error(&error))?;
-    let found = placeholders(&plan).map_err(|error| planning_error(&error))?;
-    let (plan, parameters) = if found.is_empty() && known.is_empty() {
-        (plan, Vec::new())
+    let parameters = parameters_of(state, &plan, &known)?;
+    let plan = if parameters.is_empty() {
+        plan
     } else {
-        let parameters = resolve(&known, &found)?;
         let fixed = parameters.iter().cloned().map(Some).collect();
-        (planner.query(query.clone(), fixed).map_err(|error| planning_error(&error))?, parameters)
+        planner.query(query.clone(), fixed).map_err(|error| planning_error(&error))?
     };
-    let analyzed = state
-        .analyzer()
-        .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
-        .map_err(|error| planning_error(&error))?;
-    let schema = result_schema(analyzed.schema().as_arrow());
+    let plan = present(analyzed_plan(state, plan)?, facts).map_err(|error| planning_error(&error))?;
+    let schema = result_schema(plan.schema().as_arrow());
     Ok(PlannedQuery { plan, parameters, schema })
+}
+
+/// Names and types resolved, casts made explicit.
+///
+/// # Errors
+/// The statement's mistakes.
+pub fn analyzed_plan(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, EngineError> {
+    state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}).map_err(|error| planning_error(&error))
+}
+
+/// An analysed plan with its parameters filled in, optimised.
+///
+/// # Errors
+/// A constant expression fails.
+pub fn filled_plan(state: &SessionState, plan: LogicalPlan, values: Option<ParamValues>) -> Result<LogicalPlan, EngineError> {
+    let plan = match values {
+        Some(values) => plan.with_param_values(values).map_err(|error| planning_error(&error))?,
+        None => plan,
+    };
+    state.optimizer().optimize(plan, state, |_, _| {}).map_err(|error| planning_error(&error))
+}
+
+/// Fields of the parameters in a plan that is not analysed yet.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn parameters_of(state: &SessionState, plan: &LogicalPlan, known: &[Option<FieldRef>]) -> Result<Vec<FieldRef>, EngineError> {
+    let written = placeholders(plan).map_err(|error| planning_error(&error))?;
+    if written.is_empty() && known.is_empty() {
+        return Ok(Vec::new());
+    }
+    // The analyzer finds out more; where a parameter without a type is too much for it, what the plan says has to do.
+    let found = match analyzed_plan(state, plan.clone()) {
+        Ok(analyzed) => placeholders(&analyzed).map_err(|error| planning_error(&error))?,
+        Err(_) => BTreeMap::new(),
+    };
+    let merged = written.into_iter().map(|(number, field)| (number, found.get(&number).cloned().flatten().or(field))).collect();
+    resolve(known, &merged)
 }
 
 /// Fields for the types that a client declared; `None` where it left the choice open.

@@ -3,18 +3,18 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arrow::array::timezone::Tz;
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::prelude::SessionConfig;
 use lakegate_engine_api::{EngineError, ExecutionMetrics, SessionFacts};
 
+use super::no_catalog::NoCatalog;
 use crate::error;
 use crate::options::EngineOptions;
+use crate::planner_pg::configure;
 
 /// Consumers named in the detail of an out of memory error.
 const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
@@ -23,6 +23,7 @@ const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 pub struct Sessions {
     runtime: Arc<RuntimeEnv>,
     base: SessionState,
+    nobody: Arc<SessionFacts>,
 }
 
 /// Where the scans of one execution count; an extension of its session configuration.
@@ -44,12 +45,9 @@ impl Sessions {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|error| error::from_datafusion(&error, &[]))?;
-        let base = SessionStateBuilder::new()
-            .with_config(config(options))
-            .with_runtime_env(Arc::clone(&runtime))
-            .with_default_features()
-            .build();
-        Ok(Self { runtime, base })
+        let base =
+            SessionStateBuilder::new().with_config(config(options)).with_runtime_env(Arc::clone(&runtime)).with_default_features().build();
+        Ok(Self { runtime, base, nobody: Arc::new(nobody()) })
     }
 
     #[must_use]
@@ -60,13 +58,16 @@ impl Sessions {
     /// A state for statements of one session.
     #[must_use]
     pub fn state(&self, facts: &Arc<SessionFacts>) -> SessionState {
-        let mut state = self.base.clone();
-        let zone = &facts.time_zone;
-        if zone.parse::<Tz>().is_ok() {
-            state.config_mut().options_mut().execution.time_zone = Some(zone.clone());
-        }
+        let builder = SessionStateBuilder::new_from_existing(self.base.clone());
+        let mut state = configure(builder, facts).build();
         state.execution_props_mut().query_execution_start_time = Some(facts.statement_time);
         state
+    }
+
+    /// A state that belongs to no session, for what a table's own definition has to say.
+    #[must_use]
+    pub fn plain_state(&self) -> SessionState {
+        self.state(&self.nobody)
     }
 
     /// The state for one execution, which counts its scans in `metrics`.
@@ -76,11 +77,6 @@ impl Sessions {
         state.config_mut().set_extension(Arc::new(ScanCounters(Arc::clone(metrics))));
         state
     }
-}
-
-/// The type planner of the states made here.
-pub fn type_planner(_state: &SessionState) -> Option<Arc<dyn TypePlanner>> {
-    None
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {
@@ -100,4 +96,23 @@ fn config(options: &EngineOptions) -> SessionConfig {
     // Measured slower on TPC-H; pages and row groups are pruned either way.
     settings.execution.parquet.pushdown_filters = false;
     config
+}
+
+fn nobody() -> SessionFacts {
+    let now = chrono::Utc::now();
+    SessionFacts {
+        session_user: String::new(),
+        current_user: String::new(),
+        database: String::new(),
+        search_path: Vec::new(),
+        time_zone: "UTC".to_owned(),
+        backend_pid: 0,
+        client_address: None,
+        server_address: None,
+        statement_time: now,
+        transaction_time: now,
+        server_start_time: now,
+        settings: Arc::default(),
+        lookup: Arc::new(NoCatalog),
+    }
 }

@@ -45,8 +45,8 @@ impl LocalStore {
         if known {
             return Ok(());
         }
-        let resolved = resolve(&to_fs(root))
-            .map_err(|_| EngineError::Storage { message: "the location's path cannot be resolved".to_owned() })?;
+        let resolved =
+            resolve(&to_fs(root)).map_err(|_| EngineError::Storage { message: "the location's path cannot be resolved".to_owned() })?;
         self.roots.write().unwrap_or_else(PoisonError::into_inner).insert(root.as_ref().to_owned(), resolved);
         Ok(())
     }
@@ -60,11 +60,7 @@ impl LocalStore {
             (Some(root), Ok(resolved)) => resolved.starts_with(root),
             _ => false,
         };
-        if inside {
-            Ok(path)
-        } else {
-            Err(Error::PermissionDenied { path: String::new(), source: "outside the folders in use".into() })
-        }
+        if inside { Ok(path) } else { Err(Error::PermissionDenied { path: String::new(), source: "outside the folders in use".into() }) }
     }
 }
 

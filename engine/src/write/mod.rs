@@ -1,7 +1,23 @@
-//! Changes of tables.
+//! Changes of tables. Rows are checked, written to data files, and made visible by one commit.
 
-/// Orders one process's writes to one table.
-#[derive(Debug, Default)]
-pub struct WriteQueue {
-    pub order: tokio::sync::Mutex<()>,
-}
+mod append;
+mod assign;
+mod change;
+mod checks;
+mod commit;
+mod copy;
+mod create;
+mod defaults;
+mod files;
+mod insert;
+mod queue;
+mod remove;
+mod rewrite;
+mod target;
+
+pub use self::append::append_rows;
+pub use self::change::prepare_change;
+pub use self::copy::PreparedCopy;
+pub use self::create::{create_table, prepare_create_as};
+pub use self::queue::WriteQueue;
+pub use self::remove::drop_table;

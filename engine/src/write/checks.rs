@@ -1,0 +1,187 @@
+//! What each row of a table must satisfy before it is written: NOT NULL, lengths, CHECK constraints, invariants.
+
+use std::sync::Arc;
+
+use arrow_array::builder::StringBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use datafusion::common::DFSchema;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_expr::PhysicalExpr;
+use lakegate_engine_api::{DataError, EngineError, Violation, pg_type};
+
+use super::defaults::log_expression;
+use crate::delta::{CONSTRAINT_PREFIX, TableColumns, TableVersion};
+use crate::error;
+use crate::plan::{Planner, Sources};
+
+/// Compiled for one version of a table.
+pub struct RowChecks {
+    table: String,
+    columns: TableColumns,
+    conditions: Vec<(String, Arc<dyn PhysicalExpr>)>,
+}
+
+impl RowChecks {
+    /// # Errors
+    /// `Unsupported` names a constraint that cannot be enforced.
+    pub fn new(state: &SessionState, table: &str, version: &TableVersion, columns: &TableColumns) -> Result<Self, EngineError> {
+        let mut texts: Vec<(String, String)> = Vec::new();
+        for (name, text) in version.snapshot.metadata().configuration() {
+            if let Some(name) = name.strip_prefix(CONSTRAINT_PREFIX) {
+                texts.push((name.to_owned(), text.clone()));
+            }
+        }
+        // In the order of their names, as PostgreSQL checks them.
+        texts.sort();
+        for column in &columns.columns {
+            if let Some(text) = &column.invariant {
+                texts.push((format!("{}_invariant", column.field.name()), text.clone()));
+            }
+        }
+        let schema = DFSchema::try_from(Arc::clone(&columns.schema)).map_err(|error| error::from_datafusion(&error, &[]))?;
+        let mut conditions = Vec::new();
+        for (name, text) in texts {
+            let what = format!("the constraint \"{name}\"");
+            let expr = compiled(state, &text, &schema, columns).map_err(|cause| match cause {
+                EngineError::Unsupported { .. } => cause,
+                other => {
+                    tracing::debug!(constraint = name, error = %other, "constraint");
+                    error::unsupported(format!("writing a table with {what}, which cannot be evaluated here,"))
+                }
+            })?;
+            conditions.push((name, expr));
+        }
+        Ok(Self { table: table.to_owned(), columns: columns.clone(), conditions })
+    }
+
+    /// The rows, with text cut to its column's length where only spaces go.
+    ///
+    /// # Errors
+    /// `Constraint`; `Data` for text that is too long.
+    pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, EngineError> {
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
+        for (column, array) in self.columns.columns.iter().zip(batch.columns()) {
+            let pg = pg_type(&column.field);
+            arrays.push(match pg.character_length() {
+                Some(length) => fitted(array, usize::try_from(length).unwrap_or(0), pg.oid == 1042)?,
+                None => Arc::clone(array),
+            });
+        }
+        for (column, array) in self.columns.columns.iter().zip(&arrays) {
+            if column.not_null && array.logical_null_count() > 0 {
+                let name = column.field.name().clone();
+                return Err(EngineError::Constraint {
+                    message: format!("null value in column \"{name}\" of relation \"{}\" violates not-null constraint", self.table),
+                    violation: Violation::NotNull { column: name },
+                    table: self.table.clone(),
+                });
+            }
+        }
+        let rows = batch.num_rows();
+        let batch = super::files::with_schema(&self.columns.schema, arrays, rows)?;
+        for (name, condition) in &self.conditions {
+            let values = condition
+                .evaluate(&batch)
+                .and_then(|values| values.into_array(rows))
+                .map_err(|error| error::from_datafusion(&error, &[]))?;
+            // Delta's rule: what is not true violates. Our own constraints are written so that NULL passes.
+            let all_true = values.as_boolean_opt().is_some_and(|values: &BooleanArray| values.true_count() == rows);
+            if !all_true {
+                return Err(EngineError::Constraint {
+                    message: format!("new row for relation \"{}\" violates check constraint \"{name}\"", self.table),
+                    violation: Violation::Check { constraint: name.clone() },
+                    table: self.table.clone(),
+                });
+            }
+        }
+        Ok(batch)
+    }
+}
+
+fn compiled(state: &SessionState, text: &str, schema: &DFSchema, columns: &TableColumns) -> Result<Arc<dyn PhysicalExpr>, EngineError> {
+    let ast = log_expression(text, "a constraint")?;
+    let sources = Sources::default();
+    let expr = Planner::new(state, &sources).expression(ast, schema, Vec::new()).map_err(|error| error::from_datafusion(&error, &[]))?;
+    let expr = analyzed(state, expr, columns)?;
+    state.create_physical_expr(expr, schema).map_err(|error| error::from_datafusion(&error, &[]))
+}
+
+/// An expression over a table's columns as the analyzer's rules leave it: types resolved, casts PostgreSQL's.
+fn analyzed(state: &SessionState, expr: Expr, columns: &TableColumns) -> Result<Expr, EngineError> {
+    let plan = || -> datafusion::common::Result<Expr> {
+        let empty = Arc::new(datafusion::datasource::empty::EmptyTable::new(Arc::clone(&columns.schema)));
+        let source = datafusion::datasource::provider_as_source(empty);
+        let plan = LogicalPlanBuilder::scan("t", source, None)?.project([expr.alias("condition")])?.build()?;
+        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
+        let LogicalPlan::Projection(projection) = plan else {
+            return datafusion::common::internal_err!("a projection stays one");
+        };
+        let [condition] = projection.expr.as_slice() else {
+            return datafusion::common::internal_err!("one expression stays one");
+        };
+        unqualified(condition.clone().unalias())
+    };
+    plan().map_err(|error| error::from_datafusion(&error, &[]))
+}
+
+fn unqualified(expr: Expr) -> datafusion::common::Result<Expr> {
+    use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+    expr.transform(|expr| match expr {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(datafusion::common::Column::new_unqualified(column.name)))),
+        other => Ok(Transformed::no(other)),
+    })
+    .data()
+}
+
+/// PostgreSQL's rule for assignments to `varchar(n)` and `char(n)`: spaces beyond the length go, anything else is an
+/// error. `char(n)` is kept without its padding.
+fn fitted(array: &ArrayRef, length: usize, is_char: bool) -> Result<ArrayRef, EngineError> {
+    let Some(values) = array.as_string_opt::<i32>() else { return Ok(Arc::clone(array)) };
+    let fits = |value: &str| value.len() <= length || value.chars().count() <= length;
+    let padded = |value: &str| is_char && value.ends_with(' ');
+    if values.iter().flatten().all(|value| fits(value) && !padded(value)) {
+        return Ok(Arc::clone(array));
+    }
+    let mut builder = StringBuilder::with_capacity(values.len(), values.value_data().len());
+    for value in values {
+        let Some(value) = value else {
+            builder.append_null();
+            continue;
+        };
+        let mut kept = value;
+        if !fits(value) {
+            let end = value.char_indices().nth(length).map_or(value.len(), |(at, _)| at);
+            let (head, rest) = value.split_at(end);
+            if rest.chars().any(|c| c != ' ') {
+                let name = if is_char { "character" } else { "character varying" };
+                return Err(error::data(DataError::StringTooLong, format!("value too long for type {name}({length})")));
+            }
+            kept = head;
+        }
+        builder.append_value(if is_char { kept.trim_end_matches(' ') } else { kept });
+    }
+    Ok(Arc::new(builder.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::StringArray;
+
+    use super::*;
+
+    fn fit(values: &[&str], length: usize, is_char: bool) -> Result<Vec<String>, EngineError> {
+        let array: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
+        let fitted = fitted(&array, length, is_char)?;
+        Ok(fitted.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn lengths_are_enforced_as_postgresql_does() {
+        assert_eq!(fit(&["äöü", "ab  ", "abc   "], 3, false).unwrap(), ["äöü", "ab ", "abc"]);
+        assert_eq!(fit(&["ab  ", "abc"], 3, true).unwrap(), ["ab", "abc"]);
+        let error = fit(&["abcd"], 3, false).unwrap_err();
+        assert_eq!(error.to_string(), "value too long for type character varying(3)");
+    }
+}

@@ -1,0 +1,170 @@
+//! Commits. delta-rs writes the log entry; whether it may be written on top of what others have committed meanwhile is
+//! decided here, by the files themselves: a rewrite stands as long as each file that it replaces is still part of the table,
+//! an append as long as the table's columns and protocol are the same.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, PostCommit, TableReference, TransactionError};
+use deltalake_core::kernel::{Action, Transaction};
+use deltalake_core::protocol::DeltaOperation;
+use lakegate_engine_api::EngineError;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::delta::{Table, TableVersion};
+use crate::error;
+
+/// Other writers' commits that may come between ours and its base before it is given up.
+const RACES_MAX: usize = 100;
+
+/// Application id of our `txn` actions, before the statement's id.
+const APPLICATION: &str = "lakegate";
+
+/// A commit is recognised by it: in commitInfo and as a `txn` action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitId(pub Uuid);
+
+impl CommitId {
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    fn transaction(self) -> Transaction {
+        Transaction::new_with_last_update(format!("{APPLICATION}:{}", self.0), 1, Some(chrono::Utc::now().timestamp_millis()))
+    }
+}
+
+/// What a commit does and what it rests on.
+pub struct Change {
+    pub base: Arc<TableVersion>,
+    pub actions: Vec<Action>,
+    pub operation: DeltaOperation,
+    /// One a statement.
+    pub ids: Vec<CommitId>,
+    /// Nothing of the table was read.
+    pub blind: bool,
+}
+
+/// Commits on top of the newest version; the caller holds [`super::WriteQueue::commits`].
+///
+/// # Errors
+/// `Conflict` where another writer's commit undoes what the change rests on; `CommitUnknown`; `Storage`.
+pub async fn commit(table: &Arc<Table>, name: &str, change: Change) -> Result<u64, EngineError> {
+    let unknown = |error: EngineError| match error {
+        EngineError::CommitUnknown { .. } => EngineError::CommitUnknown {
+            table: name.to_owned(),
+            commit_id: change.ids.first().map(|id| id.0.to_string()).unwrap_or_default(),
+        },
+        other => other,
+    };
+    for _ in 0..RACES_MAX {
+        let current = table.newest().await?;
+        if !still_stands(&change, &current)? {
+            return Err(EngineError::Conflict { table: name.to_owned() });
+        }
+        let prepared = CommitBuilder::from(properties(&change.ids, change.blind)).with_actions(change.actions.clone()).build(
+            Some(&current.snapshot as &dyn TableReference),
+            Arc::clone(&table.log_store),
+            change.operation.clone(),
+        );
+        let outcome = async { prepared.into_prepared_commit_future().await?.await };
+        match outcome.await {
+            Ok(committed) => {
+                let version = committed.version;
+                finish(table, committed, &current).await;
+                return Ok(version);
+            }
+            // Another writer was first: look at what it did.
+            Err(error) if is_race(&error) => {}
+            Err(error) => return Err(unknown(error::from_delta(&error, name))),
+        }
+    }
+    Err(EngineError::Conflict { table: name.to_owned() })
+}
+
+/// Version 0 of a new table.
+///
+/// # Errors
+/// `Conflict` where there is a table already; `CommitUnknown`; `Storage`.
+pub fn properties(ids: &[CommitId], blind: bool) -> CommitProperties {
+    let mut metadata = HashMap::from([
+        ("engineInfo".to_owned(), json!(concat!("lakegate/", env!("CARGO_PKG_VERSION")))),
+        ("lakegateCommitId".to_owned(), json!(ids.first().map(|id| id.0.to_string()))),
+    ]);
+    if blind {
+        metadata.insert("isBlindAppend".to_owned(), json!(true));
+    }
+    CommitProperties::default()
+        .with_metadata(metadata)
+        // Races are handled by the caller; delta-rs' own check lets some conflicts pass.
+        .with_max_retries(0)
+        .with_application_transactions(ids.iter().map(|id| id.transaction()).collect())
+}
+
+fn is_race(error: &DeltaTableError) -> bool {
+    matches!(
+        error,
+        DeltaTableError::VersionAlreadyExists(_)
+            | DeltaTableError::Transaction { source: TransactionError::MaxCommitAttempts(_) | TransactionError::VersionAlreadyExists(_) }
+    )
+}
+
+fn still_stands(change: &Change, current: &TableVersion) -> Result<bool, EngineError> {
+    if current.version() == change.base.version() {
+        return Ok(true);
+    }
+    let (base, now) = (&change.base.snapshot, &current.snapshot);
+    if base.metadata() != now.metadata() || base.protocol() != now.protocol() {
+        return Ok(false);
+    }
+    let replaced: Vec<(String, Option<String>)> = change
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Remove(remove) => {
+                let vector = remove.deletion_vector.as_ref().map(|vector| format!("{}{:?}", vector.path_or_inline_dv, vector.offset));
+                Some((remove.path.clone(), vector))
+            }
+            _ => None,
+        })
+        .collect();
+    if replaced.is_empty() {
+        return Ok(true);
+    }
+    let active: HashSet<(String, Option<String>)> = now
+        .log_data()
+        .iter()
+        .map(|file| {
+            let vector = file.deletion_vector_descriptor().map(|vector| format!("{}{:?}", vector.path_or_inline_dv, vector.offset));
+            (file.path().into_owned(), vector)
+        })
+        .collect();
+    Ok(replaced.iter().all(|file| active.contains(file)))
+}
+
+/// Checkpoints when it is time for one. The commit stands whatever becomes of this.
+async fn finish(table: &Arc<Table>, committed: PostCommit, base: &TableVersion) {
+    let interval = base
+        .snapshot
+        .metadata()
+        .configuration()
+        .get("delta.checkpointInterval")
+        .and_then(|interval| interval.parse::<u64>().ok())
+        .filter(|interval| *interval > 0)
+        .unwrap_or(100);
+    if !(committed.version + 1).is_multiple_of(interval) {
+        return;
+    }
+    let version = committed.version;
+    match committed.await {
+        Ok(finalized) => {
+            if let Err(error) = table.committed(finalized.snapshot.snapshot().clone()).await {
+                tracing::warn!(version, %error, "snapshot after a checkpoint");
+            }
+        }
+        Err(error) => tracing::warn!(version, %error, "no checkpoint"),
+    }
+}

@@ -1,0 +1,270 @@
+//! New tables. CREATE TABLE AS writes its rows first and makes the table in the commit that makes them visible, so that
+//! nobody sees one without the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
+use async_trait::async_trait;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::{Action, Add, DataType as DeltaType, MetadataValue, StructField};
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::operations::write::WriterStatsConfig;
+use deltalake_core::{DeltaTableError, protocol::SaveMode};
+use futures::TryStreamExt;
+use lakegate_engine_api::catalog::{PgType, RelationName};
+use lakegate_engine_api::{
+    BoundStatement, ColumnDefinition, EngineError, Execution, ExecutionContext, ExecutionMetrics, NewTable, Outcome, PG_TYPE_KEY, Prepared,
+    SqlMistake, Work, arrow_field, pg_type,
+};
+use uuid::Uuid;
+
+use super::commit::{CommitId, properties};
+use super::files::{FileLayout, bytes_of};
+use crate::delta::{CONSTRAINT_PREFIX, DELTA_PG_TYPE_KEY, Table, TableColumn, TableColumns};
+use crate::error;
+use crate::exec::{Shared, collect_metrics, open_relations, parameter_values};
+use crate::plan::{PlannedQuery, Planner, Sessions, check_depth, filled_plan, plan_query};
+use crate::store::check_commits;
+
+/// Spark's key for the declared type of text columns, enforced by Spark on write.
+const SPARK_CHAR_TYPE_KEY: &str = "__CHAR_VARCHAR_TYPE_STRING";
+
+/// How long `txn` actions, of which every commit has one, are kept in checkpoints.
+const TRANSACTION_RETENTION: (&str, &str) = ("delta.setTransactionRetentionDuration", "interval 7 days");
+
+/// Makes an empty table.
+///
+/// # Errors
+/// `Unsupported` names a column type that tables cannot have; `Conflict` where there is a table already.
+pub async fn create_table(shared: &Shared, new: &NewTable) -> Result<(), EngineError> {
+    let table = place(shared, new).await?;
+    create(&table, new, Vec::new()).await?;
+    Ok(())
+}
+
+/// The place of a new table, fit for commits.
+async fn place(shared: &Shared, new: &NewTable) -> Result<Arc<Table>, EngineError> {
+    shared.tables.forget(&new.location).await;
+    let table = shared.tables.table(&new.location).await?;
+    table.store_checked.get_or_try_init(|| check_commits(&table.location)).await?;
+    Ok(table)
+}
+
+async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u64, EngineError> {
+    let id = CommitId(Uuid::new_v4());
+    let fields: Result<Vec<StructField>, EngineError> = new.columns.iter().map(delta_field).collect();
+    let mut configuration: HashMap<String, Option<String>> =
+        HashMap::from([(TRANSACTION_RETENTION.0.to_owned(), Some(TRANSACTION_RETENTION.1.to_owned()))]);
+    configuration.extend(new.properties.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
+    for (name, text) in &new.checks {
+        // In SQL a condition that is NULL holds, in Delta it does not.
+        configuration.insert(format!("{CONSTRAINT_PREFIX}{name}"), Some(format!("({text}) IS NOT FALSE")));
+    }
+    if !new.checks.is_empty() {
+        // The first writer version that enforces constraints.
+        configuration.entry("delta.minWriterVersion".to_owned()).or_insert_with(|| Some("3".to_owned()));
+    }
+    let mut builder = CreateBuilder::new()
+        .with_log_store(Arc::clone(&table.log_store))
+        .with_save_mode(SaveMode::ErrorIfExists)
+        .with_table_name(&new.name.name)
+        .with_columns(fields?)
+        .with_partition_columns(new.partition_columns.clone())
+        .with_configuration(configuration)
+        .with_raise_if_key_not_exists(false)
+        .with_actions(adds.into_iter().map(Action::Add))
+        .with_commit_properties(properties(&[id], false));
+    if let Some(comment) = &new.comment {
+        builder = builder.with_comment(comment);
+    }
+    let name = &new.name.name;
+    let made = builder.await.map_err(|error| match error {
+        DeltaTableError::GenericError { .. } if error.to_string().contains("already exists") => {
+            EngineError::Conflict { table: name.clone() }
+        }
+        other => match error::from_delta(&other, name) {
+            EngineError::CommitUnknown { .. } => EngineError::CommitUnknown { table: name.clone(), commit_id: id.0.to_string() },
+            other => other,
+        },
+    })?;
+    Ok(made.version().unwrap_or(0))
+}
+
+/// A column as a Delta schema has it, with PostgreSQL's type in its metadata where Delta's type does not say it all.
+fn delta_field(column: &ColumnDefinition) -> Result<StructField, EngineError> {
+    let unsupported =
+        || error::unsupported(format!("the type {} for columns of tables", crate::functions::types::type_name(column.data_type)));
+    let field = arrow_field(&column.name, column.data_type, !column.not_null).ok_or_else(unsupported)?;
+    let stored = stored_type(field.data_type()).ok_or_else(unsupported)?;
+    let delta_type: DeltaType = (&stored).try_into_kernel().map_err(|_| unsupported())?;
+    let mut metadata: Vec<(String, MetadataValue)> = Vec::new();
+    let tag =
+        field.metadata().get(PG_TYPE_KEY).cloned().or_else(|| (stored != *field.data_type()).then(|| column.data_type.oid.to_string()));
+    if let Some(tag) = tag {
+        metadata.push((DELTA_PG_TYPE_KEY.to_owned(), MetadataValue::String(tag)));
+    }
+    if let Some(length) = column.data_type.character_length() {
+        let name = if column.data_type.oid == PgType::BPCHAR.oid { "char" } else { "varchar" };
+        metadata.push((SPARK_CHAR_TYPE_KEY.to_owned(), MetadataValue::String(format!("{name}({length})"))));
+    }
+    Ok(StructField::new(&column.name, delta_type, !column.not_null).with_metadata(metadata))
+}
+
+/// The Arrow type under which Delta keeps a column; `None` where it cannot.
+fn stored_type(data_type: &DataType) -> Option<DataType> {
+    Some(match data_type {
+        // Delta has no time of day: microseconds since midnight.
+        DataType::Time64(_) => DataType::Int64,
+        DataType::Interval(_) | DataType::Decimal256(..) | DataType::Duration(_) => return None,
+        DataType::List(element) => {
+            DataType::List(Arc::new(Field::new(element.name(), stored_type(element.data_type())?, element.is_nullable())))
+        }
+        other => other.clone(),
+    })
+}
+
+/// A planned CREATE TABLE AS.
+pub struct PreparedCreate {
+    shared: Arc<Shared>,
+    state: SessionState,
+    query: PlannedQuery,
+    table: NewTable,
+    with_data: bool,
+    tables: Arc<Vec<(String, String)>>,
+    versions: Vec<(RelationName, u64)>,
+}
+
+/// # Errors
+/// The query's mistakes; columns that a table cannot have.
+pub async fn prepare_create_as(shared: Arc<Shared>, statement: &BoundStatement) -> Result<PreparedCreate, EngineError> {
+    let Work::CreateTableAs { table, query, with_data } = &statement.work else { return Err(error::internal("a new table is one")) };
+    check_depth(query.as_ref())?;
+    let opened = open_relations(&shared, &statement.relations).await?;
+    let state = shared.sessions.state(&statement.session);
+    let planner = Planner::new(&state, &opened.sources);
+    let query = plan_query(&planner, &state, query, &statement.parameter_types, &statement.session)?;
+    let mut table = table.clone();
+    table.columns = columns_of(&query.schema)?;
+    for partition in &table.partition_columns {
+        if !table.columns.iter().any(|column| column.name == *partition) {
+            return Err(error::sql(SqlMistake::UndefinedColumn, format!("column \"{partition}\" does not exist")));
+        }
+    }
+    let versions = opened.versions();
+    Ok(PreparedCreate { shared, state, query, table, with_data: *with_data, tables: opened.tables, versions })
+}
+
+fn columns_of(schema: &SchemaRef) -> Result<Vec<ColumnDefinition>, EngineError> {
+    let mut columns: Vec<ColumnDefinition> = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        if columns.iter().any(|column| column.name == *field.name()) {
+            return Err(error::sql(SqlMistake::DuplicateColumn, format!("column \"{}\" specified more than once", field.name())));
+        }
+        let column = ColumnDefinition { name: field.name().clone(), data_type: pg_type(field), not_null: false };
+        delta_field(&column)?;
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+#[async_trait]
+impl Prepared for PreparedCreate {
+    fn parameters(&self) -> &[FieldRef] {
+        &self.query.parameters
+    }
+
+    fn result_schema(&self) -> Option<&SchemaRef> {
+        None
+    }
+
+    fn table_versions(&self) -> Vec<(RelationName, u64)> {
+        self.versions.clone()
+    }
+
+    async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
+        let values = match self.query.parameters.is_empty() {
+            true => None,
+            false => Some(parameter_values(&self.query.parameters, &parameters)?),
+        };
+        let table = place(&self.shared, &self.table).await?;
+        let metrics = Arc::new(ExecutionMetrics::default());
+        let columns = table_columns(&self.table)?;
+        // Delta's default: statistics of the first 32 columns.
+        let statistics = WriterStatsConfig::new(Default::default(), None);
+        let layout = FileLayout::new(&columns, statistics, table.log_store.object_store(None));
+        let mut outcome = Outcome { columns: self.table.columns.clone(), ..Outcome::default() };
+        let mut adds = Vec::new();
+        if self.with_data {
+            let state = Sessions::counting(&self.state, &metrics);
+            let (plan, tables, layout) = (self.query.plan.clone(), Arc::clone(&self.tables), layout.clone());
+            let counted = Arc::clone(&metrics);
+            let work = async move {
+                // Under the table's names and types.
+                let exprs = plan.schema().columns().into_iter().zip(&columns.columns);
+                let exprs: Vec<Expr> = exprs.map(|(from, column)| Expr::Column(from).alias(column.field.name())).collect();
+                let plan = LogicalPlanBuilder::from(plan).project(exprs).and_then(LogicalPlanBuilder::build);
+                let plan = filled_plan(&state, plan.map_err(|error| error::from_datafusion(&error, &tables))?, values)?;
+                let physical = state.query_planner().create_physical_plan(&plan, &state).await;
+                let physical = physical.map_err(|error| error::from_datafusion(&error, &tables))?;
+                let stream = datafusion::physical_plan::execute_stream(Arc::clone(&physical), state.task_ctx());
+                let mut stream = stream.map_err(|error| error::from_datafusion(&error, &tables))?;
+                let mut writer = layout.writer();
+                while let Some(batch) = stream.try_next().await.map_err(|error| error::from_datafusion(&error, &tables))? {
+                    let batch = crate::plan::cast_to(&batch, &columns.schema).map_err(|error| error::from_arrow(&error))?;
+                    writer.write(&layout.physical_rows(&batch)?).await?;
+                }
+                collect_metrics(&physical, &counted);
+                let rows = writer.rows;
+                Ok((rows, writer.close().await?))
+            };
+            (outcome.rows, adds) = self.shared.runtime.run(context.cancel.clone(), work).await?;
+        }
+        if context.cancel.is_cancelled() {
+            layout.discard(&adds).await;
+            return Err(EngineError::Canceled);
+        }
+        outcome.metrics = metrics.snapshot();
+        outcome.files_written = u64::try_from(adds.len()).unwrap_or(0);
+        outcome.bytes_written = bytes_of(&adds);
+        let new = self.table.clone();
+        let committed = self.shared.runtime.run_to_end(async move {
+            match create(&table, &new, adds.clone()).await {
+                Err(error) => {
+                    if !matches!(error, EngineError::CommitUnknown { .. }) {
+                        layout.discard(&adds).await;
+                    }
+                    Err(error)
+                }
+                version => version,
+            }
+        });
+        outcome.version = Some(committed.await?);
+        Ok(Execution::Done(outcome))
+    }
+}
+
+/// Columns of a table that does not exist yet.
+fn table_columns(new: &NewTable) -> Result<TableColumns, EngineError> {
+    let mut columns = Vec::with_capacity(new.columns.len());
+    for column in &new.columns {
+        let unsupported = || error::unsupported(format!("the type of column \"{}\"", column.name));
+        let field = arrow_field(&column.name, column.data_type, !column.not_null).ok_or_else(unsupported)?;
+        let stored = stored_type(field.data_type()).ok_or_else(unsupported)?;
+        columns.push(TableColumn {
+            physical: Arc::new(Field::new(&column.name, stored, !column.not_null)),
+            field: Arc::new(field),
+            is_partition: new.partition_columns.contains(&column.name),
+            not_null: column.not_null,
+            generation: None,
+            invariant: None,
+        });
+    }
+    let position = |name: &String| columns.iter().position(|column| column.field.name() == name);
+    let partitions = new.partition_columns.iter().filter_map(position).collect();
+    let schema = Arc::new(arrow_schema::Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>()));
+    Ok(TableColumns { columns, schema, partitions, is_mapped: false })
+}

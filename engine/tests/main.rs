@@ -1,0 +1,6 @@
+//! The engine through its contract, on real tables in temporary folders.
+
+mod golden;
+mod queries;
+mod support;
+mod writes;
