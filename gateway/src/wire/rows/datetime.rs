@@ -140,12 +140,15 @@ pub fn date_text(days: i64, style: DateStyle, order: DateOrder, out: &mut Vec<u8
 pub fn timestamp_text(micros: i64, zone: Option<&Zone>, style: DateStyle, order: DateOrder, out: &mut Vec<u8>) {
     let unix_seconds = micros.div_euclid(MICROS_PER_SECOND);
     let offset = zone.map_or(0, |zone| zone.offset_at(unix_seconds));
-    // In 128 bits: the offset may carry the ends of the range past 64.
-    let local = i128::from(micros) + i128::from(offset) * i128::from(MICROS_PER_SECOND);
-    let per_day = i128::from(MICROS_PER_DAY);
-    let days = i64::try_from(local.div_euclid(per_day)).unwrap_or(0);
-    let of_day = i64::try_from(local.rem_euclid(per_day)).unwrap_or(0);
+    let (days, of_day) = day_and_time(micros, offset);
     let date = civil_from_days(days);
+    if style == DateStyle::Iso && (1..10_000).contains(&date.year) {
+        iso_timestamp(date, of_day, out);
+        if zone.is_some() {
+            zone_offset(offset, out);
+        }
+        return;
+    }
     if style == DateStyle::Postgres {
         out.extend_from_slice(DAYS[day_of_week(days)]);
         out.push(b' ');
@@ -179,6 +182,48 @@ pub fn timestamp_text(micros: i64, zone: Option<&Zone>, style: DateStyle, order:
     before_christ(date, out);
 }
 
+/// The local day and the microseconds of it.
+fn day_and_time(micros: i64, offset: i32) -> (i64, i64) {
+    if let Some(local) = micros.checked_add(i64::from(offset) * MICROS_PER_SECOND) {
+        return (local.div_euclid(MICROS_PER_DAY), local.rem_euclid(MICROS_PER_DAY));
+    }
+    // The offset carries the ends of the range past 64 bits.
+    let local = i128::from(micros) + i128::from(offset) * i128::from(MICROS_PER_SECOND);
+    let per_day = i128::from(MICROS_PER_DAY);
+    let part = |value: i128| i64::try_from(value).unwrap_or(0);
+    (part(local.div_euclid(per_day)), part(local.rem_euclid(per_day)))
+}
+
+/// The usual case in one go: a year of four digits, ISO style.
+fn iso_timestamp(date: Civil, of_day: i64, out: &mut Vec<u8>) {
+    let digit = |value: i64| b'0' + u8::try_from(value % 10).unwrap_or(0);
+    let (year, month, day) = (date.year, i64::from(date.month), i64::from(date.day));
+    let seconds = of_day / MICROS_PER_SECOND;
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    out.extend_from_slice(&[
+        digit(year / 1_000),
+        digit(year / 100),
+        digit(year / 10),
+        digit(year),
+        b'-',
+        digit(month / 10),
+        digit(month),
+        b'-',
+        digit(day / 10),
+        digit(day),
+        b' ',
+        digit(hour / 10),
+        digit(hour),
+        b':',
+        digit(minute / 10),
+        digit(minute),
+        b':',
+        digit(second / 10),
+        digit(second),
+    ]);
+    fraction(of_day % MICROS_PER_SECOND, out);
+}
+
 /// `HH:MM:SS`, then the fraction without trailing zeros. Microseconds of a day.
 pub fn clock(micros: i64, out: &mut Vec<u8>) {
     let seconds = micros.div_euclid(MICROS_PER_SECOND);
@@ -195,13 +240,17 @@ pub fn fraction(micros: i64, out: &mut Vec<u8>) {
     if micros == 0 {
         return;
     }
-    out.push(b'.');
-    let (mut rest, mut place) = (micros, 100_000);
-    while rest > 0 {
-        out.push(b'0' + u8::try_from(rest / place).unwrap_or(0));
-        rest %= place;
-        place = (place / 10).max(1);
+    let mut text = [b'.', b'0', b'0', b'0', b'0', b'0', b'0'];
+    let (mut rest, mut used) = (micros, 1);
+    for (index, place) in text.iter_mut().enumerate().skip(1).rev() {
+        let digit = u8::try_from(rest % 10).unwrap_or(0);
+        *place = b'0' + digit;
+        rest /= 10;
+        if digit != 0 && used == 1 {
+            used = index + 1;
+        }
     }
+    out.extend_from_slice(text.get(..used).unwrap_or(&text));
 }
 
 /// At least two digits.

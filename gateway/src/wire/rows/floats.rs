@@ -55,7 +55,11 @@ pub fn float8_text(value: f64, extra: i32, out: &mut Vec<u8>) {
         return rounded(value, (FLOAT8_DIGITS + extra).max(1), out);
     }
     let mut buffer = zmij::Buffer::new();
-    let shortest = Decimal::of(buffer.format_finite(value));
+    let text = buffer.format_finite(value);
+    if (1e-4..1e15).contains(&value.abs()) && plain(text, out) {
+        return;
+    }
+    let shortest = Decimal::of(text);
     let bits = Bits::of_float8(value);
     let shortest = if shortest.is_halfway(&bits) { Decimal::inside(value, &bits) } else { shortest };
     shortest.layout(FLOAT8_DIGITS, out);
@@ -70,10 +74,24 @@ pub fn float4_text(value: f32, extra: i32, out: &mut Vec<u8>) {
         return rounded(f64::from(value), (FLOAT4_DIGITS + extra).max(1), out);
     }
     let mut buffer = zmij::Buffer::new();
-    let shortest = Decimal::of(buffer.format_finite(value));
+    let text = buffer.format_finite(value);
+    if (1e-4..1e6).contains(&value.abs()) && plain(text, out) {
+        return;
+    }
+    let shortest = Decimal::of(text);
     let bits = Bits::of_float4(value);
     let shortest = if shortest.is_halfway(&bits) { Decimal::inside(value, &bits) } else { shortest };
     shortest.layout(FLOAT4_DIGITS, out);
+}
+
+/// Within PostgreSQL's fixed range the shortest text is the formatter's, but for a `.0` at its end. No tie is possible there.
+fn plain(text: &str, out: &mut Vec<u8>) -> bool {
+    let bytes = text.as_bytes();
+    if bytes.contains(&b'e') {
+        return false;
+    }
+    out.extend_from_slice(bytes.strip_suffix(b".0").unwrap_or(bytes));
+    true
 }
 
 fn double(value: impl Fn(usize) -> f64 + Send + Sync + 'static, format: Format, extra: i32) -> Cell {
