@@ -5,6 +5,7 @@
 pub mod array;
 pub mod binary;
 pub mod datetime;
+mod datetime_fields;
 pub mod interval;
 pub mod json;
 pub mod numeric;
