@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Decimal128Builder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
-    StringBuilder, TimestampMicrosecondBuilder,
+    IntervalMonthDayNanoBuilder, StringBuilder, TimestampMicrosecondBuilder,
 };
+use arrow_array::types::IntervalMonthDayNano;
 use arrow_array::{ArrayRef, ListArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
-use arrow_schema::{ArrowError, DataType, TimeUnit};
+use arrow_schema::{ArrowError, DataType, IntervalUnit, TimeUnit};
 use chrono::{DateTime, Utc};
 
 use super::broken;
@@ -26,6 +27,8 @@ pub enum Cell<'a> {
     Text(Cow<'a, str>),
     /// Microseconds since 1970, UTC.
     Time(i64),
+    /// An interval.
+    Seconds(i64),
     List(Vec<Cell<'a>>),
 }
 
@@ -197,6 +200,9 @@ pub fn array<'v>(data_type: &DataType, cells: impl Iterator<Item = Cell<'v>>) ->
         DataType::Binary => fill!(BinaryBuilder::new(), Cell::Text(value) => value.as_bytes()),
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
             fill!(TimestampMicrosecondBuilder::new().with_timezone_opt(zone.clone()), Cell::Time(value) => value)
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            fill!(IntervalMonthDayNanoBuilder::new(), Cell::Seconds(value) => IntervalMonthDayNano::new(0, 0, value * 1_000_000_000))
         }
         DataType::Decimal128(precision, scale) => {
             let unit = 10_i128.pow(u32::try_from(*scale).unwrap_or(0));

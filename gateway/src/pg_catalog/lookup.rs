@@ -140,7 +140,7 @@ impl CatalogLookup for SessionLookup {
     }
 
     fn function_name(&self, function: Oid) -> Option<(String, String)> {
-        FUNCTIONS.by_oid.get(&function).map(|function| (PG_CATALOG.to_owned(), function.name.clone()))
+        FUNCTIONS.by_oid.get(&function).and_then(|function| Some((self.schema_name(function.schema)?, function.name.clone())))
     }
 
     fn functions_named(&self, name: &str) -> Vec<Oid> {
@@ -261,6 +261,7 @@ impl SessionLookup {
 
 struct Function {
     name: String,
+    schema: Oid,
     argument_types: Vec<Oid>,
     arguments: String,
     result: Option<String>,
@@ -278,18 +279,12 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
             signatures.insert(oid.parse().unwrap_or_default(), (arguments.clone().unwrap_or_default(), result.clone()));
         }
     }
-    let at =
-        |name: &str| recorded::relation(PG_CATALOG, "pg_proc").and_then(|proc| proc.columns.iter().position(|column| column.name == name));
-    let argument_types_at = at("proargtypes");
     let (mut by_oid, mut by_name) = (HashMap::new(), HashMap::<String, Vec<Oid>>::new());
-    for line in recorded::lines("pg_proc") {
-        let [Some(oid), Some(name), ..] = line.as_slice() else { continue };
-        let oid: Oid = oid.parse().unwrap_or_default();
-        let types = argument_types_at.and_then(|at| line.get(at)).and_then(Option::as_deref).unwrap_or_default();
-        let argument_types = types.split_ascii_whitespace().filter_map(|oid| oid.parse().ok()).collect();
-        let (arguments, result) = signatures.remove(&oid).unwrap_or_default();
-        by_name.entry(name.clone()).or_default().push(oid);
-        by_oid.insert(oid, Function { name: name.clone(), argument_types, arguments, result });
+    for function in recorded::functions() {
+        let (arguments, result) = signatures.remove(&function.oid).unwrap_or_default();
+        by_name.entry(function.name.clone()).or_default().push(function.oid);
+        let (oid, schema) = (function.oid, function.schema);
+        by_oid.insert(oid, Function { name: function.name, schema, argument_types: function.argument_types, arguments, result });
     }
     Functions { by_oid, by_name }
 });

@@ -75,6 +75,8 @@ pub struct TypeFacts {
     pub storage: String,
     pub collation: Oid,
     pub category: String,
+    /// What a domain is made of.
+    pub base: Option<PgType>,
 }
 
 /// One role's view of one database.
@@ -356,6 +358,10 @@ static TYPES: LazyLock<HashMap<Oid, TypeFacts>> = LazyLock::new(|| {
                     storage: fact(&line, "typstorage")?,
                     collation: number(&line, "typcollation")?,
                     category: fact(&line, "typcategory")?,
+                    base: match number(&line, "typbasetype")? {
+                        0 => None,
+                        oid => Some(PgType { oid, typmod: fact(&line, "typtypmod")?.parse().ok()? }),
+                    },
                 },
             ))
         })

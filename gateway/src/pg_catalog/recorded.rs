@@ -98,6 +98,43 @@ pub fn copy_lines(text: &'static str) -> impl Iterator<Item = Vec<Option<String>
     text.lines().map(|line| line.split('\t').map(copy_field).collect())
 }
 
+/// A function of `pg_proc`.
+#[derive(Debug)]
+pub struct Function {
+    pub oid: Oid,
+    pub name: String,
+    pub schema: Oid,
+    /// Of the arguments that are passed in.
+    pub argument_types: Vec<Oid>,
+    /// With those that come out.
+    pub all_argument_types: Vec<Oid>,
+    /// `proargmodes`; empty where all are IN.
+    pub modes: Vec<String>,
+    pub argument_names: Vec<String>,
+}
+
+/// The recorded functions.
+pub fn functions() -> impl Iterator<Item = Function> {
+    let columns = relation(PG_CATALOG, "pg_proc").map(|proc| proc.columns.as_slice()).unwrap_or_default();
+    let at = |name: &str| columns.iter().position(|column| column.name == name).unwrap_or(usize::MAX);
+    let (types, all, modes, names) = (at("proargtypes"), at("proallargtypes"), at("proargmodes"), at("proargnames"));
+    lines("pg_proc").filter_map(move |line| {
+        let field = |at: usize| line.get(at).and_then(Option::as_deref);
+        let list = |at: usize| field(at).and_then(array_items).unwrap_or_default().into_iter().map(Option::unwrap_or_default);
+        let argument_types: Vec<Oid> = field(types)?.split_ascii_whitespace().map(number).collect();
+        let all_argument_types: Vec<Oid> = list(all).map(|oid| number(&oid)).collect();
+        Some(Function {
+            oid: number(field(0)?),
+            name: field(1)?.to_owned(),
+            schema: number(field(2)?),
+            all_argument_types: if all_argument_types.is_empty() { argument_types.clone() } else { all_argument_types },
+            argument_types,
+            modes: list(modes).collect(),
+            argument_names: list(names).collect(),
+        })
+    })
+}
+
 struct World {
     /// In order of OID.
     relations: Vec<Recorded>,

@@ -10,9 +10,12 @@ mod constraint;
 mod database;
 mod description;
 mod index;
+mod information_schema;
 mod namespace;
 mod rewrite;
 mod settings;
+mod ssl;
+mod timezones;
 mod types;
 
 use arrow_array::RecordBatch;
@@ -34,7 +37,7 @@ impl<'a> Context<'a> {
 /// XX000 where a value does not fit its column.
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec<RecordBatch>>, SqlError> {
     if relation.schema_name != PG_CATALOG {
-        return Ok(None);
+        return information_schema::rows(relation, context);
     }
     let make = match relation.name {
         "pg_attrdef" => attrdef::rows,
@@ -51,6 +54,8 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option
         "pg_settings" => settings::rows,
         "pg_shdescription" => description::of_databases,
         "pg_stat_activity" => activity::rows,
+        "pg_stat_ssl" => ssl::rows,
+        "pg_timezone_names" => timezones::rows,
         "pg_type" => types::rows,
         _ => return Ok(None),
     };
