@@ -13,7 +13,7 @@ use crate::delta::{Tables, describe};
 use crate::error;
 use crate::exec::{PreparedExplain, PreparedSelect, Shared, open_relations};
 use crate::options::EngineOptions;
-use crate::plan::{Planner, Sessions, check_depth, plan_query};
+use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
 use crate::write::{PreparedCopy, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
@@ -75,8 +75,7 @@ impl Engine for LocalEngine {
 
     async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError> {
         let shared = Arc::clone(&self.shared);
-        let cancel = context.cancel.clone();
-        self.shared.runtime.run(cancel, append_rows(shared, target, rows, context)).await
+        self.shared.runtime.run_cooperative(append_rows(shared, target, rows, context)).await
     }
 
     async fn check_store(&self, root: &str) -> Result<(), EngineError> {
@@ -120,7 +119,13 @@ async fn prepare_select(
 ) -> Result<PreparedSelect, EngineError> {
     let opened = open_relations(&shared, &statement.relations).await?;
     let state = shared.sessions.state(&statement.session);
-    let query = plan_query(&Planner::new(&state, &opened.sources), &state, query, &statement.parameter_types, &statement.session)?;
+    let query = plan_query(
+        &Planner::new(&state, &opened.sources),
+        &state,
+        query,
+        &statement.parameter_types,
+        Audience::Client(&statement.session),
+    )?;
     let versions = opened.versions();
     Ok(PreparedSelect { shared, state, query, tables: opened.tables, locations: opened.locations, versions })
 }

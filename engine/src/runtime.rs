@@ -56,6 +56,17 @@ impl EngineRuntime {
         task.join().await
     }
 
+    /// Runs `work`, which looks after cancellation itself, here; dropping the returned future stops it at its next await.
+    ///
+    /// # Errors
+    /// `work`'s own; `Internal` where it panicked.
+    pub async fn run_cooperative<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        self.run(CancellationToken::new(), work).await
+    }
+
     /// Runs `work` here to its end, whatever becomes of the returned future: for what must not stop half-way.
     ///
     /// # Errors

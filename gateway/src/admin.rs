@@ -49,7 +49,13 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
         }
         AdminWork::User(AdminUser::List) => {
             for role in catalog.snapshot().roles() {
-                let kind = if role.superuser { "superuser" } else if role.login { "login" } else { "group" };
+                let kind = if role.superuser {
+                    "superuser"
+                } else if role.login {
+                    "login"
+                } else {
+                    "group"
+                };
                 say(&format!("{}\t{kind}", role.name))?;
             }
         }

@@ -43,12 +43,12 @@ pub fn install_metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus
 pub async fn serve(address: &str, handle: PrometheusHandle, readiness: Readiness, stop: CancellationToken) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let local = listener.local_addr()?;
-    let routes = Router::new()
-        .route("/metrics", get(move || async move { handle.render() }))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route(
+    let routes =
+        Router::new().route("/metrics", get(move || async move { handle.render() })).route("/healthz", get(|| async { "ok\n" })).route(
             "/readyz",
-            get(move || async move { if readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") } }),
+            get(move || async move {
+                if readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+            }),
         );
     crate::tasks::spawn("http", async move {
         let served = axum::serve(listener, routes).with_graceful_shutdown(async move { stop.cancelled().await }).await;

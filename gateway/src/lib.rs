@@ -1,12 +1,20 @@
 //! The gateway: protocol, sessions, SQL front end, routing.
 
+pub mod admin;
 pub mod auth;
 pub mod config;
+pub mod demo;
 pub mod frontend;
+pub mod handlers;
+pub mod http;
 pub mod pg_catalog;
+pub mod serve;
 pub mod server;
 pub mod session;
 pub mod sql;
 pub mod sqlstate;
+pub mod system;
+pub mod tasks;
+pub mod telemetry;
 pub mod tls;
 pub mod wire;

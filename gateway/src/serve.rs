@@ -92,8 +92,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         .await
         .map_err(|error| ServeError::Warehouse { root: config.warehouse_root.clone(), error })?;
     let tls = tls::Tls::load(&config.data_dir, config.tls.clone())?;
-    let listener =
-        TcpListener::bind(&config.listen).await.map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
+    let listener = TcpListener::bind(&config.listen).await.map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
     let address = listener.local_addr().map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
     if let Some(metrics_listen) = &config.metrics_listen {
         let local = http::serve(metrics_listen, metrics, readiness.clone(), stop.clone())

@@ -58,7 +58,11 @@ async fn extreme_statements_are_answered_or_refused() {
         ("100,000 statements' worth of semicolons", repeated(";", 100_000), &["00000"]),
         ("a thousand joins", format!("SELECT 1 FROM (VALUES (1)) t0{}", repeated(" CROSS JOIN (VALUES (1)) t", 1000)), &["42712", "54001"]),
         ("10,000 nested comments", format!("SELECT {}{} 1", repeated("/*", 10_000), repeated("*/", 10_000)), &["00000", "54001", "42601"]),
-        ("CASE in CASE 5,000 deep", format!("SELECT {}1{}", repeated("CASE WHEN true THEN ", 5000), repeated(" END", 5000)), &["42601", "54001"]),
+        (
+            "CASE in CASE 5,000 deep",
+            format!("SELECT {}1{}", repeated("CASE WHEN true THEN ", 5000), repeated(" END", 5000)),
+            &["42601", "54001"],
+        ),
         ("casts 20,000 deep", format!("SELECT 1{}", repeated("::int4", 20_000)), &["00000", "54001"]),
         ("array subscripts 20,000 deep", format!("SELECT ARRAY[1]{}", repeated("[1]", 20_000)), &["42804", "54001", "42601", "54000"]),
         ("unions of 5,000", format!("SELECT 1{}", repeated(" UNION ALL SELECT 1", 5000)), &["00000", "54001"]),

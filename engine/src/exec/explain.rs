@@ -15,7 +15,7 @@ use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMet
 use super::select::PreparedSelect;
 use super::{collect_metrics, parameter_values};
 use crate::error;
-use crate::plan::{Sessions, plan_json, plan_lines};
+use crate::plan::{Sessions, filled_plan, plan_json, plan_lines};
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)])));
 
@@ -43,20 +43,21 @@ impl Prepared for PreparedExplain {
     }
 
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
-        let mut plan = self.query.query.plan.clone();
-        if !self.parameters().is_empty() {
-            let values = parameter_values(self.parameters(), &parameters)?;
-            plan = plan.with_param_values(values).map_err(|error| error::from_datafusion(&error, &[]))?;
-        }
+        let plan = self.query.query.plan.clone();
+        let values = match self.parameters().is_empty() {
+            true => None,
+            false => Some(parameter_values(self.parameters(), &parameters)?),
+        };
         let metrics = Arc::new(ExecutionMetrics::default());
         let state = Sessions::counting(&self.query.state, &metrics);
         let tables = Arc::clone(&self.query.tables);
         let (analyze, json, timing) = (self.analyze, self.json, self.timing);
         let counted = Arc::clone(&metrics);
         let lines = self.query.shared.runtime.run(context.cancel.clone(), async move {
+            let planning = Instant::now();
+            let plan = filled_plan(&state, plan, values)?;
             let explained = async {
-                let planning = Instant::now();
-                let physical = state.create_physical_plan(&plan).await?;
+                let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
                 let planned = planning.elapsed();
                 let executing = Instant::now();
                 if analyze {

@@ -18,7 +18,7 @@ use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMet
 
 use super::{Shared, collect_metrics};
 use crate::error;
-use crate::plan::{PlannedQuery, Sessions, cast_to};
+use crate::plan::{PlannedQuery, Sessions, cast_to, filled_plan};
 
 /// A planned SELECT or VALUES.
 pub struct PreparedSelect {
@@ -48,7 +48,11 @@ impl Prepared for PreparedSelect {
     }
 
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
-        let plan = with_parameters(&self.query.plan, &self.query.parameters, &parameters)?;
+        let values = match self.query.parameters.is_empty() {
+            true => None,
+            false => Some(parameter_values(&self.query.parameters, &parameters)?),
+        };
+        let plan = self.query.plan.clone();
         let metrics = Arc::new(ExecutionMetrics::default());
         let state = Sessions::counting(&self.state, &metrics);
         let running = Running::default();
@@ -57,6 +61,7 @@ impl Prepared for PreparedSelect {
         let started = {
             let (running, tables) = (Arc::clone(&running), Arc::clone(&tables));
             self.shared.runtime.run(context.cancel.clone(), async move {
+                let plan = filled_plan(&state, plan, values)?;
                 let started = start(state, plan, running).await;
                 started.map_err(|error| error::from_datafusion(&error, &tables))
             })
@@ -108,9 +113,9 @@ impl PreparedSelect {
     }
 }
 
-/// Plans, and starts when the stream is first asked for a batch.
+/// Plans an optimised plan, and starts when the stream is first asked for a batch.
 async fn start(state: SessionState, plan: LogicalPlan, running: Running) -> Result<SendableRecordBatchStream, DataFusionError> {
-    let physical = state.create_physical_plan(&plan).await?;
+    let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
     let schema = physical.schema();
     let may_retry = has_hash_join(&physical);
     *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&physical));
@@ -123,7 +128,7 @@ async fn start(state: SessionState, plan: LogicalPlan, running: Running) -> Resu
                 tracing::info!("out of memory in a plan with hash joins, trying without");
                 let mut state = state;
                 state.config_mut().options_mut().optimizer.prefer_hash_join = false;
-                let physical = state.create_physical_plan(&plan).await?;
+                let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
                 *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&physical));
                 stream = execute_stream(physical, state.task_ctx())?;
                 stream.next().await
@@ -142,14 +147,6 @@ fn has_hash_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
 
 fn is_exhausted(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
-}
-
-fn with_parameters(plan: &LogicalPlan, fields: &[FieldRef], values: &[ArrayRef]) -> Result<LogicalPlan, EngineError> {
-    if fields.is_empty() {
-        return Ok(plan.clone());
-    }
-    let values = parameter_values(fields, values)?;
-    plan.clone().with_param_values(values).map_err(|error| error::from_datafusion(&error, &[]))
 }
 
 /// Arrays of length 1 as values for a plan's placeholders.

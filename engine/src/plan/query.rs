@@ -26,6 +26,14 @@ pub struct PlannedQuery {
     pub schema: SchemaRef,
 }
 
+/// Whom a query's rows are for.
+#[derive(Debug, Clone, Copy)]
+pub enum Audience<'a> {
+    /// Names stand for OIDs, `char(n)` is padded.
+    Client(&'a Arc<SessionFacts>),
+    Table,
+}
+
 /// Plans twice where the statement has parameters: what the first pass finds out about their types, or `text` where it
 /// finds nothing, is what the second one plans with.
 ///
@@ -36,7 +44,7 @@ pub fn plan_query(
     state: &SessionState,
     query: &Query,
     declared: &[Option<PgType>],
-    facts: &Arc<SessionFacts>,
+    audience: Audience<'_>,
 ) -> Result<PlannedQuery, EngineError> {
     let known = declared_fields(declared)?;
     let plan = planner.query(query.clone(), known.clone()).map_err(|error| planning_error(&error))?;
@@ -47,7 +55,11 @@ pub fn plan_query(
         let fixed = parameters.iter().cloned().map(Some).collect();
         planner.query(query.clone(), fixed).map_err(|error| planning_error(&error))?
     };
-    let plan = present(analyzed_plan(state, plan)?, facts).map_err(|error| planning_error(&error))?;
+    let plan = analyzed_plan(state, plan)?;
+    let plan = match audience {
+        Audience::Client(facts) => present(plan, facts).map_err(|error| planning_error(&error))?,
+        Audience::Table => plan,
+    };
     let schema = result_schema(plan.schema().as_arrow());
     Ok(PlannedQuery { plan, parameters, schema })
 }

@@ -134,7 +134,7 @@ impl PreparedChange {
         };
         let appender = Appender::new(Arc::clone(&self.shared), &state, self.target.clone(), blind)?;
         let context = context.clone();
-        self.shared.runtime.run_to_end(async move { appender.append_plan(physical, &state, &metrics, &context).await }).await
+        self.shared.runtime.run_cooperative(async move { appender.append_plan(physical, &state, &metrics, &context).await }).await
     }
 
     async fn rewrite(&self, values: Option<ParamValues>, context: &ExecutionContext) -> Result<Outcome, EngineError> {
@@ -143,7 +143,7 @@ impl PreparedChange {
             let (state, fields, values) = (self.state.clone(), self.parameters.clone(), values.clone());
             let context = context.clone();
             let once = async move { rewrite_once(shared, statement, target, state, fields, values, context).await };
-            match self.shared.runtime.run_to_end(once).await {
+            match self.shared.runtime.run_cooperative(once).await {
                 // Another process replaced files that this statement read. Where the version is not pinned the statement
                 // may as well have started later.
                 Err(EngineError::Conflict { .. }) if run < RUNS_MAX && self.target.pinned.is_none() => {}

@@ -88,7 +88,7 @@ impl Prepared for PreparedCopy {
         };
         let appender = Appender::new(Arc::clone(&self.shared), &state, self.target.clone(), true)?;
         let copied = async move { appender.append_plan(physical, &state, &metrics, &context).await };
-        self.shared.runtime.run_to_end(copied).await.map(Execution::Done)
+        self.shared.runtime.run_cooperative(copied).await.map(Execution::Done)
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 use async_trait::async_trait;
+use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::physical_plan::execute_stream;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::{Action, Add, DataType as DeltaType, MetadataValue, StructField};
 use deltalake_core::operations::create::CreateBuilder;
@@ -23,11 +24,11 @@ use lakegate_engine_api::{
 use uuid::Uuid;
 
 use super::commit::{CommitId, properties};
-use super::files::{FileLayout, bytes_of};
+use super::files::{FileLayout, FileWriter, bytes_of};
 use crate::delta::{CONSTRAINT_PREFIX, DELTA_PG_TYPE_KEY, Table, TableColumn, TableColumns};
 use crate::error;
 use crate::exec::{Shared, collect_metrics, open_relations, parameter_values};
-use crate::plan::{PlannedQuery, Planner, Sessions, check_depth, filled_plan, plan_query};
+use crate::plan::{Audience, PlannedQuery, Planner, Sessions, cast_to, check_depth, filled_plan, plan_query};
 use crate::store::check_commits;
 
 /// Spark's key for the declared type of text columns, enforced by Spark on write.
@@ -128,7 +129,9 @@ fn stored_type(data_type: &DataType) -> Option<DataType> {
 }
 
 /// A planned CREATE TABLE AS.
-pub struct PreparedCreate {
+pub struct PreparedCreate(Arc<CreateAs>);
+
+struct CreateAs {
     shared: Arc<Shared>,
     state: SessionState,
     query: PlannedQuery,
@@ -146,7 +149,7 @@ pub async fn prepare_create_as(shared: Arc<Shared>, statement: &BoundStatement) 
     let opened = open_relations(&shared, &statement.relations).await?;
     let state = shared.sessions.state(&statement.session);
     let planner = Planner::new(&state, &opened.sources);
-    let query = plan_query(&planner, &state, query, &statement.parameter_types, &statement.session)?;
+    let query = plan_query(&planner, &state, query, &statement.parameter_types, Audience::Table)?;
     let mut table = table.clone();
     table.columns = columns_of(&query.schema)?;
     for partition in &table.partition_columns {
@@ -155,7 +158,7 @@ pub async fn prepare_create_as(shared: Arc<Shared>, statement: &BoundStatement) 
         }
     }
     let versions = opened.versions();
-    Ok(PreparedCreate { shared, state, query, table, with_data: *with_data, tables: opened.tables, versions })
+    Ok(PreparedCreate(Arc::new(CreateAs { shared, state, query, table, with_data: *with_data, tables: opened.tables, versions })))
 }
 
 fn columns_of(schema: &SchemaRef) -> Result<Vec<ColumnDefinition>, EngineError> {
@@ -174,7 +177,7 @@ fn columns_of(schema: &SchemaRef) -> Result<Vec<ColumnDefinition>, EngineError> 
 #[async_trait]
 impl Prepared for PreparedCreate {
     fn parameters(&self) -> &[FieldRef] {
-        &self.query.parameters
+        &self.0.query.parameters
     }
 
     fn result_schema(&self) -> Option<&SchemaRef> {
@@ -182,14 +185,21 @@ impl Prepared for PreparedCreate {
     }
 
     fn table_versions(&self) -> Vec<(RelationName, u64)> {
-        self.versions.clone()
+        self.0.versions.clone()
     }
 
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
-        let values = match self.query.parameters.is_empty() {
+        let values = match self.parameters().is_empty() {
             true => None,
-            false => Some(parameter_values(&self.query.parameters, &parameters)?),
+            false => Some(parameter_values(self.parameters(), &parameters)?),
         };
+        let this = Arc::clone(&self.0);
+        self.0.shared.runtime.run_cooperative(async move { this.run(values, context).await.map(Execution::Done) }).await
+    }
+}
+
+impl CreateAs {
+    async fn run(&self, values: Option<ParamValues>, context: ExecutionContext) -> Result<Outcome, EngineError> {
         let table = place(&self.shared, &self.table).await?;
         let metrics = Arc::new(ExecutionMetrics::default());
         let columns = table_columns(&self.table)?;
@@ -199,51 +209,54 @@ impl Prepared for PreparedCreate {
         let mut outcome = Outcome { columns: self.table.columns.clone(), ..Outcome::default() };
         let mut adds = Vec::new();
         if self.with_data {
-            let state = Sessions::counting(&self.state, &metrics);
-            let (plan, tables, layout) = (self.query.plan.clone(), Arc::clone(&self.tables), layout.clone());
-            let counted = Arc::clone(&metrics);
-            let work = async move {
-                // Under the table's names and types.
-                let exprs = plan.schema().columns().into_iter().zip(&columns.columns);
-                let exprs: Vec<Expr> = exprs.map(|(from, column)| Expr::Column(from).alias(column.field.name())).collect();
-                let plan = LogicalPlanBuilder::from(plan).project(exprs).and_then(LogicalPlanBuilder::build);
-                let plan = filled_plan(&state, plan.map_err(|error| error::from_datafusion(&error, &tables))?, values)?;
-                let physical = state.query_planner().create_physical_plan(&plan, &state).await;
-                let physical = physical.map_err(|error| error::from_datafusion(&error, &tables))?;
-                let stream = datafusion::physical_plan::execute_stream(Arc::clone(&physical), state.task_ctx());
-                let mut stream = stream.map_err(|error| error::from_datafusion(&error, &tables))?;
-                let mut writer = layout.writer();
-                while let Some(batch) = stream.try_next().await.map_err(|error| error::from_datafusion(&error, &tables))? {
-                    let batch = crate::plan::cast_to(&batch, &columns.schema).map_err(|error| error::from_arrow(&error))?;
-                    writer.write(&layout.physical_rows(&batch)?).await?;
-                }
-                collect_metrics(&physical, &counted);
-                let rows = writer.rows;
-                Ok((rows, writer.close().await?))
-            };
-            (outcome.rows, adds) = self.shared.runtime.run(context.cancel.clone(), work).await?;
-        }
-        if context.cancel.is_cancelled() {
-            layout.discard(&adds).await;
-            return Err(EngineError::Canceled);
+            let mut writer = layout.writer();
+            tokio::select! {
+                biased;
+                () = context.cancel.cancelled() => return Err(EngineError::Canceled),
+                written = self.write(values, &columns, &layout, &mut writer, &metrics) => written?,
+            }
+            outcome.rows = writer.rows;
+            adds = writer.close().await?;
         }
         outcome.metrics = metrics.snapshot();
         outcome.files_written = u64::try_from(adds.len()).unwrap_or(0);
         outcome.bytes_written = bytes_of(&adds);
+        if context.cancel.is_cancelled() {
+            layout.discard(&adds).await;
+            return Err(EngineError::Canceled);
+        }
         let new = self.table.clone();
         let committed = self.shared.runtime.run_to_end(async move {
-            match create(&table, &new, adds.clone()).await {
-                Err(error) => {
-                    if !matches!(error, EngineError::CommitUnknown { .. }) {
-                        layout.discard(&adds).await;
-                    }
-                    Err(error)
-                }
-                version => version,
+            let version = create(&table, &new, adds.clone()).await;
+            // Of a commit that may have happened the files must stay.
+            if matches!(&version, Err(error) if !matches!(error, EngineError::CommitUnknown { .. })) {
+                layout.discard(&adds).await;
             }
+            version
         });
         outcome.version = Some(committed.await?);
-        Ok(Execution::Done(outcome))
+        Ok(outcome)
+    }
+
+    async fn write(
+        &self,
+        values: Option<ParamValues>,
+        columns: &TableColumns,
+        layout: &FileLayout,
+        writer: &mut FileWriter,
+        metrics: &Arc<ExecutionMetrics>,
+    ) -> Result<(), EngineError> {
+        let state = Sessions::counting(&self.state, metrics);
+        let failed = |error: DataFusionError| error::from_datafusion(&error, &self.tables);
+        let plan = filled_plan(&state, self.query.plan.clone(), values)?;
+        let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(failed)?;
+        let mut stream = execute_stream(Arc::clone(&physical), state.task_ctx()).map_err(failed)?;
+        while let Some(batch) = stream.try_next().await.map_err(failed)? {
+            let batch = cast_to(&batch, &columns.schema).map_err(|error| error::from_arrow(&error))?;
+            writer.write(&layout.physical_rows(&batch)?).await?;
+        }
+        collect_metrics(&physical, metrics);
+        Ok(())
     }
 }
 

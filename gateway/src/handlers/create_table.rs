@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, file_access};
 use lakegate_catalog::ddl::{NewConstraint, NewRelation};
 use lakegate_catalog::model::{Column, ConstraintKind, ObjectRef, Oid, PgType, Privilege, RelationKind, RelationName};
-use lakegate_catalog::Snapshot;
 use lakegate_engine_api::{BoundStatement, ColumnDefinition, Execution, ExecutionContext, NewTable, Outcome, Work};
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 use uuid::Uuid;
@@ -52,7 +52,12 @@ pub async fn run(session: &mut GatewaySession, table: &CreateTable, deadline: &D
 ///
 /// # Errors
 /// As [`run`].
-pub async fn select_into(session: &mut GatewaySession, query: &ast::Query, deadline: &Deadline, journal: &Journal) -> Result<Response, SqlError> {
+pub async fn select_into(
+    session: &mut GatewaySession,
+    query: &ast::Query,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Response, SqlError> {
     crate::sql::prepare::refuse_in_block(session)?;
     let mut query = query.clone();
     let into = match query.body.as_mut() {
@@ -87,7 +92,12 @@ struct Definition {
 }
 
 /// `None`: it exists and IF NOT EXISTS was said.
-fn place(session: &mut GatewaySession, snapshot: &Snapshot, name: &ast::ObjectName, if_not_exists: bool) -> Result<Option<Place>, SqlError> {
+fn place(
+    session: &mut GatewaySession,
+    snapshot: &Snapshot,
+    name: &ast::ObjectName,
+    if_not_exists: bool,
+) -> Result<Option<Place>, SqlError> {
     let name = session.scope(snapshot).place(snapshot, &name_parts(name)?)?;
     let database = snapshot.require_database(&name.database)?.oid;
     let schema = snapshot.require_schema(database, &name.schema)?.oid;
@@ -194,7 +204,13 @@ async fn remove_files(session: &GatewaySession, location: &str) {
     }
 }
 
-async fn register(session: &mut GatewaySession, snapshot: &Snapshot, table: &CreateTable, place: Place, url: &str) -> Result<Response, SqlError> {
+async fn register(
+    session: &mut GatewaySession,
+    snapshot: &Snapshot,
+    table: &CreateTable,
+    place: Place,
+    url: &str,
+) -> Result<Response, SqlError> {
     if table.query.is_some() || !table.sql.columns.is_empty() || !table.partitioned_by.is_empty() {
         return Err(SqlError::unsupported("LOCATION with a column list or a query")
             .hint("Columns and partitions come from the Delta table: CREATE TABLE t USING DELTA LOCATION 'url'."));
@@ -203,11 +219,8 @@ async fn register(session: &mut GatewaySession, snapshot: &Snapshot, table: &Cre
     let location = access.url().directory().to_string();
     let described = session.shared.engine.describe_table(&location).await?;
     let columns = described.columns.into_iter().map(column).collect();
-    let constraints = described
-        .checks
-        .into_iter()
-        .map(|(name, text)| NewConstraint { name: Some(name), kind: ConstraintKind::Check(text) })
-        .collect();
+    let constraints =
+        described.checks.into_iter().map(|(name, text)| NewConstraint { name: Some(name), kind: ConstraintKind::Check(text) }).collect();
     let relation = NewRelation {
         oid: None,
         schema: place.schema,
@@ -313,10 +326,9 @@ impl Definition {
                         kind: ConstraintKind::PrimaryKey(vec![name.clone()]),
                     });
                 }
-                ColumnOption::Unique(key) => self.constraints.push(NewConstraint {
-                    name: given.or(key.name.as_ref().map(fold)),
-                    kind: ConstraintKind::Unique(vec![name.clone()]),
-                }),
+                ColumnOption::Unique(key) => self
+                    .constraints
+                    .push(NewConstraint { name: given.or(key.name.as_ref().map(fold)), kind: ConstraintKind::Unique(vec![name.clone()]) }),
                 other => return Err(SqlError::unsupported(format!("the column option {other}"))),
             }
         }

@@ -106,7 +106,6 @@ fn depends_on(view: &Relation, oid: Oid) -> bool {
 async fn describe(session: &mut GatewaySession, snapshot: &Arc<Snapshot>, view: &CreateView) -> Result<(Vec<Column>, Vec<Oid>), SqlError> {
     let facts = session.facts(snapshot);
     let mut named = view.query.clone();
-    crate::sql::passes::run(named.as_mut())?;
     let mentions = crate::sql::bind::qualify(named.as_mut(), &session.scope(snapshot), snapshot)?;
     let depends_on = mentions.keys().filter_map(|name| snapshot.relation_by_name(name)).map(|relation| relation.oid).collect();
     let mut statement = Box::new(Statement::Query(view.query.clone()));

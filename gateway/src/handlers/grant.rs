@@ -119,10 +119,9 @@ fn objects(session: &GatewaySession, snapshot: &Snapshot, target: &GrantTarget) 
             GrantObjects::These(each(names, |name| Ok(ObjectRef::Database(snapshot.require_database(name)?.oid)))?)
         }
         GrantTarget::ExternalLocations(names) => GrantObjects::These(each(names, |name| {
-            let location = snapshot.external_location_by_name(name).ok_or_else(|| lakegate_catalog::CatalogError::Undefined {
-                kind: ObjectKind::ExternalLocation,
-                name: name.clone(),
-            })?;
+            let location = snapshot
+                .external_location_by_name(name)
+                .ok_or_else(|| lakegate_catalog::CatalogError::Undefined { kind: ObjectKind::ExternalLocation, name: name.clone() })?;
             Ok(ObjectRef::ExternalLocation(location.oid))
         })?),
     })

@@ -110,6 +110,7 @@ async fn dispatch_sql(
 /// 0A000, naming the command by its first words as the parser crate prints it.
 fn unsupported(statement: &Statement) -> SqlError {
     let text = statement.to_string();
-    let words: Vec<&str> = text.split_whitespace().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == '_')).take(3).collect();
+    let words: Vec<&str> =
+        text.split_whitespace().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase() || c == '_')).take(3).collect();
     SqlError::unsupported(words.join(" "))
 }

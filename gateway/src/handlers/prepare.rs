@@ -16,7 +16,13 @@ use crate::wire::text_input::{ColumnBuilder, InputManner};
 /// Most statements a session keeps.
 const PREPARED_MAX: usize = 1_000;
 
-pub fn prepare(session: &mut GatewaySession, name: &Ident, types: &[DataType], inner: &Statement, text: &Arc<str>) -> Result<Response, SqlError> {
+pub fn prepare(
+    session: &mut GatewaySession,
+    name: &Ident,
+    types: &[DataType],
+    inner: &Statement,
+    text: &Arc<str>,
+) -> Result<Response, SqlError> {
     let name = fold(name);
     if !types.is_empty() {
         return Err(SqlError::unsupported("PREPARE with parameter types").hint("Cast the parameters in the statement: $1::int."));
@@ -25,7 +31,10 @@ pub fn prepare(session: &mut GatewaySession, name: &Ident, types: &[DataType], i
         return Err(SqlError::new(SqlState::DuplicatePreparedStatement, format!("prepared statement \"{name}\" already exists")));
     }
     if session.prepared.len() >= PREPARED_MAX {
-        return Err(SqlError::new(SqlState::ConfigurationLimitExceeded, format!("a session keeps at most {PREPARED_MAX} prepared statements")));
+        return Err(SqlError::new(
+            SqlState::ConfigurationLimitExceeded,
+            format!("a session keeps at most {PREPARED_MAX} prepared statements"),
+        ));
     }
     let command = Arc::new(Command::Sql(Box::new(inner.clone())));
     session.prepared.insert(name, ParsedStatement { command: Some(command), text: Arc::clone(text) });
@@ -60,15 +69,13 @@ pub async fn execute(session: &mut GatewaySession, statement: &Statement, deadli
     let prepared = crate::sql::prepare::prepare(session, parsed, &[] as &[Oid]).await?;
     let fields = prepared.parameters();
     if fields.len() != parameters.len() {
-        return Err(SqlError::new(
-            SqlState::SyntaxError,
-            format!("wrong number of parameters for prepared statement \"{name}\""),
-        )
-        .detail(format!("Expected {} parameters but got {}.", fields.len(), parameters.len())));
+        return Err(SqlError::new(SqlState::SyntaxError, format!("wrong number of parameters for prepared statement \"{name}\""))
+            .detail(format!("Expected {} parameters but got {}.", fields.len(), parameters.len())));
     }
     let snapshot = session.shared.catalog.snapshot();
     let manner = session.input_manner(&session.facts(&snapshot));
-    let values = fields.iter().zip(parameters).map(|(field, value)| literal(field, value, &manner)).collect::<Result<Vec<ArrayRef>, _>>()?;
+    let values =
+        fields.iter().zip(parameters).map(|(field, value)| literal(field, value, &manner)).collect::<Result<Vec<ArrayRef>, _>>()?;
     Box::pin(execute::execute(session, &prepared, values, deadline.token().clone())).await
 }
 

@@ -1,9 +1,9 @@
 //! CREATE, ALTER and DROP ROLE, USER, GROUP.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use lakegate_catalog::Snapshot;
 use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::Oid;
-use lakegate_catalog::Snapshot;
 use zeroize::Zeroizing;
 
 use crate::frontend::Response;
@@ -17,11 +17,8 @@ pub async fn create(session: &mut GatewaySession, create: &CreateRole) -> Result
     let in_roles = oids(&snapshot, &given.in_roles)?;
     let members = oids(&snapshot, &given.members)?;
     let admins = oids(&snapshot, &given.admins)?;
-    let role = session
-        .shared
-        .catalog
-        .create_role(&session.principal, &create.name, options(given)?, password(given), &in_roles, &members)
-        .await?;
+    let role =
+        session.shared.catalog.create_role(&session.principal, &create.name, options(given)?, password(given), &in_roles, &members).await?;
     for admin in admins {
         session.shared.catalog.grant_membership(&session.principal, role.oid, admin, true).await?;
     }
@@ -113,7 +110,8 @@ fn valid_until(text: &str) -> Result<Option<i64>, SqlError> {
     if text.eq_ignore_ascii_case("infinity") {
         return Ok(None);
     }
-    let zoned = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%#z")).map(|at| at.timestamp());
+    let zoned =
+        DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%#z")).map(|at| at.timestamp());
     let local = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
         .iter()
         .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())

@@ -70,9 +70,9 @@ fn place(session: &GatewaySession, snapshot: &Snapshot, parts: &[String]) -> Res
         [database, schema] => (database.as_str(), schema),
         _ => return Err(SqlError::new(SqlState::SyntaxError, "improper schema name")),
     };
-    let oid = snapshot.database_by_name(database).map(|database| database.oid).ok_or_else(|| CatalogError::Undefined {
-        kind: ObjectKind::Database,
-        name: database.to_owned(),
-    })?;
+    let oid = snapshot
+        .database_by_name(database)
+        .map(|database| database.oid)
+        .ok_or_else(|| CatalogError::Undefined { kind: ObjectKind::Database, name: database.to_owned() })?;
     Ok((oid, schema.clone()))
 }

@@ -1,7 +1,8 @@
 //! SET, RESET, DISCARD.
 
 use sqlparser::ast::{
-    ContextModifier, DiscardObject, Expr, Reset, ResetStatement, Set, SetSessionAuthorizationParamKind, TransactionMode, UnaryOperator, Value,
+    ContextModifier, DiscardObject, Expr, Reset, ResetStatement, Set, SetSessionAuthorizationParamKind, TransactionMode, UnaryOperator,
+    Value,
 };
 
 use super::transaction::apply_modes;
@@ -96,7 +97,11 @@ fn assign(session: &mut GatewaySession, local: bool, name: &str, values: &[Expr]
 
 fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value: &str) -> Result<(), SqlError> {
     if local && !session.settings.in_block() {
-        session.notice(SqlError::notice(Severity::Warning, SqlState::NoActiveSqlTransaction, "SET LOCAL can only be used in transaction blocks"));
+        session.notice(SqlError::notice(
+            Severity::Warning,
+            SqlState::NoActiveSqlTransaction,
+            "SET LOCAL can only be used in transaction blocks",
+        ));
         return Ok(());
     }
     let changed = session.settings.change(local, |settings| settings.set(name, value))?;
@@ -118,7 +123,9 @@ fn is_default(value: &Expr) -> bool {
 fn text(value: &Expr, setting: &str) -> Result<String, SqlError> {
     match value {
         Expr::Value(value) => Ok(match &value.value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) if setting.eq_ignore_ascii_case("search_path") && text.contains('.') => {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text)
+                if setting.eq_ignore_ascii_case("search_path") && text.contains('.') =>
+            {
                 format!("\"{text}\"")
             }
             Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => text.clone(),

@@ -33,9 +33,9 @@ pub fn run(session: &mut GatewaySession, variable: &[Ident]) -> Result<Response,
         let descriptions = REGISTRY.iter().map(|setting| Some(setting.description)).collect::<StringArray>();
         vec![Arc::new(names), Arc::new(values), Arc::new(descriptions)]
     } else {
-        let value = current.get(&name).ok_or_else(|| {
-            SqlError::new(SqlState::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
-        })?;
+        let value = current
+            .get(&name)
+            .ok_or_else(|| SqlError::new(SqlState::UndefinedObject, format!("unrecognized configuration parameter \"{name}\"")))?;
         vec![Arc::new(StringArray::from(vec![value]))]
     };
     rows(schema, columns, "SHOW")

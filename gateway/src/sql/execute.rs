@@ -128,7 +128,11 @@ async fn run_plan(
     let result = start(&plan, parameters, &journal, deadline).await;
     match deadline.explain(result) {
         Ok(Execution::Rows { schema, stream, metrics }) => {
-            let tag = if matches!(&*statement.command, Command::Sql(sql) if matches!(**sql, Statement::Explain { .. })) { "EXPLAIN" } else { "SELECT" };
+            let tag = if matches!(&*statement.command, Command::Sql(sql) if matches!(**sql, Statement::Explain { .. })) {
+                "EXPLAIN"
+            } else {
+                "SELECT"
+            };
             Ok(Response::Rows { schema, rows: LoggedRows::boxed(stream, metrics, journal, deadline.clone()), tag })
         }
         Ok(Execution::Done(outcome)) => {

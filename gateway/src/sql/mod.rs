@@ -7,7 +7,6 @@ pub mod grammar;
 pub mod journal;
 mod logged_rows;
 pub mod parse;
-pub mod passes;
 pub mod prepare;
 pub mod redact;
 pub mod session;

@@ -74,16 +74,13 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let start = part.iter().find(is_significant).map_or(0, |token| offsets.byte(text, token.span.start));
     let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let dialect = PostgreSqlDialect {};
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(NESTING_DEPTH_MAX).with_tokens_with_locations(without_comments(part));
+    let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_DEPTH_MAX).with_tokens_with_locations(without_comments(part));
     let command = grammar::parse_command(&mut parser).and_then(|command| match &parser.peek_token_ref().token {
         Token::EOF => Ok(command),
         _ => Err(ParserError::ParserError("end of statement expected".to_owned()).into()),
     });
     match command {
-        Ok(command) => {
-            Ok(ParsedStatement { command: Some(Arc::new(command)), text: text.get(start..end).unwrap_or_default().into() })
-        }
+        Ok(command) => Ok(ParsedStatement { command: Some(Arc::new(command)), text: text.get(start..end).unwrap_or_default().into() }),
         Err(grammar::GrammarError::Refused(error)) => Err(*error),
         Err(grammar::GrammarError::Parser(ParserError::RecursionLimitExceeded)) => {
             Err(SqlError::new(SqlState::StatementTooComplex, "statement is nested too deeply")
@@ -96,10 +93,7 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
 fn without_comments(part: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     part.iter()
         .filter(|token| {
-            !matches!(
-                token.token,
-                Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) | Token::EOF
-            )
+            !matches!(token.token, Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) | Token::EOF)
         })
         .cloned()
         .collect()

@@ -55,10 +55,7 @@ impl PreparedSql for PreparedStatement {
 
 /// The front end's own type back from the protocol's handle.
 pub fn downcast(statement: &Arc<dyn PreparedSql>) -> Result<&PreparedStatement, SqlError> {
-    statement
-        .as_any()
-        .downcast_ref()
-        .ok_or_else(|| SqlError::new(SqlState::InternalError, "a statement of another session was executed"))
+    statement.as_any().downcast_ref().ok_or_else(|| SqlError::new(SqlState::InternalError, "a statement of another session was executed"))
 }
 
 /// Plans what an engine runs; takes everything else as it is.
@@ -187,7 +184,12 @@ fn is_planned(command: &Command) -> bool {
     let Command::Sql(statement) = command else { return false };
     match statement.as_ref() {
         Statement::Query(query) => !has_select_into(query),
-        Statement::Explain { .. } | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_) | Statement::Merge(_) => true,
+        Statement::Explain { .. }
+        | Statement::Insert(_)
+        | Statement::Update(_)
+        | Statement::Delete(_)
+        | Statement::Truncate(_)
+        | Statement::Merge(_) => true,
         _ => false,
     }
 }
@@ -260,4 +262,3 @@ pub fn text_schema<'a>(names: impl IntoIterator<Item = &'a str>) -> SchemaRef {
 pub fn names(set: &std::collections::BTreeSet<RelationName>) -> Vec<String> {
     set.iter().map(ToString::to_string).collect()
 }
-

@@ -81,12 +81,15 @@ impl GatewaySession {
         let role = start.authenticated.role();
         let principal = Principal::new(role);
         if start.database != SYSTEM_DATABASE {
-            let database = snapshot.database_by_name(&start.database).ok_or_else(|| {
-                SqlError::fatal(SqlState::InvalidCatalogName, format!("database \"{}\" does not exist", start.database))
-            })?;
+            let database = snapshot
+                .database_by_name(&start.database)
+                .ok_or_else(|| SqlError::fatal(SqlState::InvalidCatalogName, format!("database \"{}\" does not exist", start.database)))?;
             if !authorize::has_privilege(&snapshot, role, ObjectRef::Database(database.oid), Privilege::Connect) {
-                return Err(SqlError::fatal(SqlState::InsufficientPrivilege, format!("permission denied for database \"{}\"", start.database))
-                    .detail("User does not have CONNECT privilege."));
+                return Err(SqlError::fatal(
+                    SqlState::InsufficientPrivilege,
+                    format!("permission denied for database \"{}\"", start.database),
+                )
+                .detail("User does not have CONNECT privilege."));
             }
         }
         let mut current = Settings::new(&start.settings)?;
@@ -174,7 +177,9 @@ impl GatewaySession {
             let at_begin = self.settings.current.clone();
             self.settings.block = Some(BlockSettings { after_commit: at_begin.clone(), at_begin });
         }
-        if step.ended && let Some(block) = self.settings.block.take() {
+        if step.ended
+            && let Some(block) = self.settings.block.take()
+        {
             let rolled_back = step.rolled_back || event == Event::Rollback;
             let next = if rolled_back { block.at_begin } else { block.after_commit };
             let before = std::mem::replace(&mut self.settings.current, next);

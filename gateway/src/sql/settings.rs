@@ -12,12 +12,22 @@ use crate::sqlstate::{SqlError, SqlState};
 pub enum Kind {
     Bool,
     /// Whole number between bounds, no unit.
-    Integer { min: i64, max: i64 },
+    Integer {
+        min: i64,
+        max: i64,
+    },
     /// Milliseconds; input may carry us, ms, s, min, h, d.
-    Milliseconds { max: i64 },
+    Milliseconds {
+        max: i64,
+    },
     /// kB; input may carry B, kB, MB, GB, TB.
-    Kilobytes { max: i64 },
-    Float { min: f64, max: f64 },
+    Kilobytes {
+        max: i64,
+    },
+    Float {
+        min: f64,
+        max: f64,
+    },
     Text,
     Enum(&'static [&'static str]),
     DateStyle,
@@ -72,20 +82,62 @@ const MESSAGE_LEVELS: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug
 
 /// Sorted by name, case-insensitively.
 pub static REGISTRY: &[Setting] = &[
-    reported("application_name", "", Kind::Text, "Reporting and Logging / What to Log", "Name of the application, for the statement log and pg_stat_activity."),
+    reported(
+        "application_name",
+        "",
+        Kind::Text,
+        "Reporting and Logging / What to Log",
+        "Name of the application, for the statement log and pg_stat_activity.",
+    ),
     user("bytea_output", "hex", Kind::Enum(&["escape", "hex"]), BEHAVIOR, "Output format of bytea."),
-    user("client_connection_check_interval", "0", Kind::Milliseconds { max: DAY_MS_MAX }, "Connections and Authentication / TCP Settings", "A lost client is always noticed at once; the value has no further effect."),
+    user(
+        "client_connection_check_interval",
+        "0",
+        Kind::Milliseconds { max: DAY_MS_MAX },
+        "Connections and Authentication / TCP Settings",
+        "A lost client is always noticed at once; the value has no further effect.",
+    ),
     reported("client_encoding", "UTF8", Kind::ClientEncoding, FORMAT, "Character set of the client; UTF8 alone."),
     user("client_min_messages", "notice", Kind::Enum(MESSAGE_LEVELS), BEHAVIOR, "Least severe message that is sent to the client."),
-    reported("DateStyle", "ISO, MDY", Kind::DateStyle, FORMAT, "Output format of dates and times, and the order of day, month and year in input."),
+    reported(
+        "DateStyle",
+        "ISO, MDY",
+        Kind::DateStyle,
+        FORMAT,
+        "Output format of dates and times, and the order of day, month and year in input.",
+    ),
     user("default_transaction_deferrable", "off", Kind::Bool, BEHAVIOR, "Deferrable status of new transactions."),
-    user("default_transaction_isolation", "repeatable read", Kind::Enum(ISOLATION), BEHAVIOR, "Isolation level of new transactions; every level reads repeatably."),
+    user(
+        "default_transaction_isolation",
+        "repeatable read",
+        Kind::Enum(ISOLATION),
+        BEHAVIOR,
+        "Isolation level of new transactions; every level reads repeatably.",
+    ),
     reported("default_transaction_read_only", "off", Kind::Bool, BEHAVIOR, "New transactions may not change data."),
-    user("extra_float_digits", "1", Kind::Integer { min: -15, max: 3 }, FORMAT, "Digits of floating-point output; above 0 the shortest exact form."),
-    user("idle_in_transaction_session_timeout", "0", Kind::Milliseconds { max: DAY_MS_MAX }, BEHAVIOR, "Longest idle time within a transaction; 0 for none."),
+    user(
+        "extra_float_digits",
+        "1",
+        Kind::Integer { min: -15, max: 3 },
+        FORMAT,
+        "Digits of floating-point output; above 0 the shortest exact form.",
+    ),
+    user(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Kind::Milliseconds { max: DAY_MS_MAX },
+        BEHAVIOR,
+        "Longest idle time within a transaction; 0 for none.",
+    ),
     internal("in_hot_standby", "off", true, "The server is not a standby."),
     internal("integer_datetimes", "on", true, "Times are 64-bit integers of microseconds."),
-    reported("IntervalStyle", "postgres", Kind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]), FORMAT, "Output format of intervals."),
+    reported(
+        "IntervalStyle",
+        "postgres",
+        Kind::Enum(&["postgres", "postgres_verbose", "sql_standard", "iso_8601"]),
+        FORMAT,
+        "Output format of intervals.",
+    ),
     internal("is_superuser", "off", true, "The current role is a superuser."),
     user("lakegate.query_tags", "", Kind::Text, LAKEGATE, "Tags written beside each statement in system.query.history."),
     user("lakegate.warehouse", "default", Kind::Text, LAKEGATE, "Warehouse that runs the statements."),
@@ -111,7 +163,13 @@ pub static REGISTRY: &[Setting] = &[
     user("transaction_deferrable", "off", Kind::Bool, BEHAVIOR, "The current transaction is deferrable."),
     user("transaction_isolation", "repeatable read", Kind::Enum(ISOLATION), BEHAVIOR, "The current transaction's isolation level."),
     user("transaction_read_only", "off", Kind::Bool, BEHAVIOR, "The current transaction may not change data."),
-    user("work_mem", "4096", Kind::Kilobytes { max: 2_147_483_647 }, "Resource Usage / Memory", "Memory is shared out by the engine; the value has no effect."),
+    user(
+        "work_mem",
+        "4096",
+        Kind::Kilobytes { max: 2_147_483_647 },
+        "Resource Usage / Memory",
+        "Memory is shared out by the engine; the value has no effect.",
+    ),
     user("xmloption", "content", Kind::Enum(&["content", "document"]), BEHAVIOR, "There is no xml type; accepted for pg_dump."),
 ];
 
@@ -234,7 +292,9 @@ impl Settings {
         self.refresh();
         REGISTRY
             .iter()
-            .filter(|setting| setting.reported && before.get(&setting.name.to_ascii_lowercase()).map(String::as_str) != self.get(setting.name))
+            .filter(|setting| {
+                setting.reported && before.get(&setting.name.to_ascii_lowercase()).map(String::as_str) != self.get(setting.name)
+            })
             .collect()
     }
 
@@ -309,15 +369,19 @@ fn parse_value(setting: &Setting, value: &str) -> Result<String, SqlError> {
                 ("standard_conforming_strings", Some(true)) => "on",
                 _ => value,
             };
-            choices.iter().find(|choice| choice.eq_ignore_ascii_case(wanted)).map(|choice| (*choice).to_owned()).ok_or_else(|| {
-                invalid(setting, value).hint(format!("Available values: {}.", choices.join(", ")))
-            })
+            choices
+                .iter()
+                .find(|choice| choice.eq_ignore_ascii_case(wanted))
+                .map(|choice| (*choice).to_owned())
+                .ok_or_else(|| invalid(setting, value).hint(format!("Available values: {}.", choices.join(", "))))
         }
         Kind::DateStyle => parse_date_style(value).ok_or_else(|| invalid(setting, value)),
         Kind::TimeZone => parse_time_zone(value).ok_or_else(|| invalid(setting, value)),
         Kind::ClientEncoding => match value.to_ascii_lowercase().replace(['-', '_', '\''], "").as_str() {
             "utf8" | "unicode" | "" | "auto" => Ok("UTF8".to_owned()),
-            _ => Err(SqlError::new(SqlState::FeatureNotSupported, format!("client encoding \"{value}\" is not supported")).hint("Use UTF8.")),
+            _ => {
+                Err(SqlError::new(SqlState::FeatureNotSupported, format!("client encoding \"{value}\" is not supported")).hint("Use UTF8."))
+            }
         },
     }
 }
@@ -353,7 +417,11 @@ fn parse_quantity(value: &str, units: &Units) -> Option<((), i64)> {
     let (number, unit) = value.split_at(split);
     let number = number.trim().parse::<f64>().ok()?;
     let thousandths = if unit.is_empty() { 1_000 } else { units.iter().find(|(name, _)| *name == unit.trim())?.1 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "range-checked by the caller; settings are far below 2^53")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "range-checked by the caller; settings are far below 2^53"
+    )]
     let base = (number * thousandths as f64 / 1_000.0).round() as i64;
     Some(((), base))
 }

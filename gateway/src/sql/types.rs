@@ -39,7 +39,9 @@ pub fn column_type(data_type: &DataType) -> Result<PgType, SqlError> {
         DataType::Time(..) => return Err(unstorable("time").hint("Store it as an interval of seconds or as text.")),
         DataType::Interval { .. } => return Err(unstorable("interval").hint("Store it as a number of seconds or as text.")),
         DataType::Custom(name, modifiers) => custom(&name_parts(name)?, modifiers)?,
-        other => return Err(SqlError::new(SqlState::UndefinedObject, format!("type \"{}\" does not exist", other.to_string().to_lowercase()))),
+        other => {
+            return Err(SqlError::new(SqlState::UndefinedObject, format!("type \"{}\" does not exist", other.to_string().to_lowercase())));
+        }
     })
 }
 
@@ -58,7 +60,9 @@ fn custom(parts: &[String], modifiers: &[String]) -> Result<PgType, SqlError> {
         "timestamptz" => PgType::TIMESTAMPTZ,
         "name" => PgType::TEXT,
         "serial" | "serial4" | "bigserial" | "serial8" | "smallserial" | "serial2" => {
-            return Err(SqlError::unsupported(format!("the type {name}")).hint("There are no sequences; use a uuid with gen_random_uuid()."));
+            return Err(
+                SqlError::unsupported(format!("the type {name}")).hint("There are no sequences; use a uuid with gen_random_uuid().")
+            );
         }
         "money" | "inet" | "cidr" | "macaddr" | "xml" | "tsvector" | "tsquery" | "point" | "bit" | "varbit" | "timetz" => {
             return Err(unstorable(name));
@@ -113,7 +117,9 @@ fn characters(length: Option<&CharacterLength>) -> Result<Option<i32>, SqlError>
 
 fn array(element: &ArrayElemTypeDef) -> Result<PgType, SqlError> {
     let element = match element {
-        ArrayElemTypeDef::AngleBracket(element) | ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element) => element,
+        ArrayElemTypeDef::AngleBracket(element) | ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element) => {
+            element
+        }
         ArrayElemTypeDef::None => return Err(SqlError::new(SqlState::UndefinedObject, "type \"array\" needs an element type")),
     };
     if matches!(**element, DataType::Array(_)) {

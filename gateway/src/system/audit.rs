@@ -100,10 +100,14 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::DropExternalLocation(drop) => (Some("external location"), Some(drop.name.clone()), nothing),
         Command::Grant(grant) => granted(&grant.privileges, &grant.target, &grant.grantees),
         Command::Revoke(revoke) => granted(&revoke.privileges, &revoke.target, &revoke.grantees),
-        Command::GrantMembership(grant) => {
-            (Some("role"), Some(grant.roles.join(", ")), serde_json::json!({ "members": grant.members, "admin_option": grant.admin_option }))
+        Command::GrantMembership(grant) => (
+            Some("role"),
+            Some(grant.roles.join(", ")),
+            serde_json::json!({ "members": grant.members, "admin_option": grant.admin_option }),
+        ),
+        Command::RevokeMembership(revoke) => {
+            (Some("role"), Some(revoke.roles.join(", ")), serde_json::json!({ "members": revoke.members }))
         }
-        Command::RevokeMembership(revoke) => (Some("role"), Some(revoke.roles.join(", ")), serde_json::json!({ "members": revoke.members })),
         Command::Sql(statement) => match statement.as_ref() {
             Statement::CreateView(view) => (Some("view"), Some(view.name.to_string()), nothing),
             Statement::CreateSchema { schema_name, .. } => (Some("schema"), Some(schema_name.to_string()), nothing),
@@ -111,15 +115,17 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             Statement::AlterTable(alter) => (Some("table"), Some(alter.name.to_string()), nothing),
             Statement::AlterSchema(alter) => (Some("schema"), Some(alter.name.to_string()), nothing),
             Statement::Comment { object_name, .. } => (None, Some(object_name.to_string()), nothing),
-            Statement::Drop { names, .. } => {
-                (None, Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")), nothing)
-            }
+            Statement::Drop { names, .. } => (None, Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")), nothing),
             _ => (None, None, nothing),
         },
     }
 }
 
-fn granted(privileges: &[PrivilegeWord], target: &GrantTarget, grantees: &[String]) -> (Option<&'static str>, Option<String>, serde_json::Value) {
+fn granted(
+    privileges: &[PrivilegeWord],
+    target: &GrantTarget,
+    grantees: &[String],
+) -> (Option<&'static str>, Option<String>, serde_json::Value) {
     let objects = |names: &[ObjectName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (kind, name) = match target {
         GrantTarget::Tables(names) => ("table", objects(names)),

@@ -55,7 +55,8 @@ impl Fields {
         let bytes = self.data.get(start..end).unwrap_or_default();
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let at = bytes.get(error.valid_up_to()..).unwrap_or_default();
-            let shown: Vec<String> = at.iter().take(error.error_len().unwrap_or(at.len()).max(1)).map(|byte| format!("0x{byte:02x}")).collect();
+            let shown: Vec<String> =
+                at.iter().take(error.error_len().unwrap_or(at.len()).max(1)).map(|byte| format!("0x{byte:02x}")).collect();
             SqlError::new(SqlState::CharacterNotInRepertoire, format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")))
         })?;
         if text.contains('\0') {

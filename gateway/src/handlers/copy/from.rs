@@ -146,9 +146,8 @@ impl StdinSink {
     async fn take_records(&mut self, last: bool) -> Result<(), SqlError> {
         while !self.ended {
             let found = match self.options.format {
-                Format::Csv => csv::read(&self.buffer, last, &self.options, &self.rules, &mut self.fields).map_err(|error| {
-                    error.context(format!("COPY {}, line {}", self.table, self.line + 1))
-                })?,
+                Format::Csv => csv::read(&self.buffer, last, &self.options, &self.rules, &mut self.fields)
+                    .map_err(|error| error.context(format!("COPY {}, line {}", self.table, self.line + 1)))?,
                 _ => text::read(&self.buffer, last, &self.options, &mut self.fields),
             };
             match found {

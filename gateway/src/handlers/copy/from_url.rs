@@ -29,7 +29,8 @@ pub async fn run(
     let facts = session.facts(&snapshot);
     let access = file_access(&snapshot, &session.principal, url, Privilege::ReadFiles)?;
     if options.format != Format::Parquet {
-        return Err(SqlError::unsupported("COPY FROM a file that is not Parquet").hint("Use COPY t FROM STDIN for text and csv, e.g. psql's \\copy."));
+        return Err(SqlError::unsupported("COPY FROM a file that is not Parquet")
+            .hint("Use COPY t FROM STDIN for text and csv, e.g. psql's \\copy."));
     }
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);

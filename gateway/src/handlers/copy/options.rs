@@ -60,7 +60,9 @@ impl Options {
                 CopyOption::ForceNotNull(columns) => result.force_not_null = csv_only(is_csv, "force not null", folded(columns))?,
                 CopyOption::ForceNull(columns) => result.force_null = csv_only(is_csv, "force null", folded(columns))?,
                 CopyOption::Encoding(encoding) if encoding.to_ascii_lowercase().replace(['-', '_'], "") == "utf8" => {}
-                CopyOption::Encoding(encoding) => return Err(SqlError::unsupported(format!("COPY with encoding {encoding}")).hint("Use UTF8.")),
+                CopyOption::Encoding(encoding) => {
+                    return Err(SqlError::unsupported(format!("COPY with encoding {encoding}")).hint("Use UTF8."));
+                }
             }
         }
         for option in legacy {
@@ -124,7 +126,9 @@ fn format(options: &[CopyOption], legacy: &[CopyLegacyOption], target: &CopyTarg
         None if legacy.iter().any(|option| matches!(option, CopyLegacyOption::Binary)) => {
             Err(SqlError::unsupported("COPY in binary format").hint("Use text or csv."))
         }
-        None if matches!(target, CopyTarget::File { filename } if filename.ends_with(".parquet") || filename.ends_with('/')) => Ok(Format::Parquet),
+        None if matches!(target, CopyTarget::File { filename } if filename.ends_with(".parquet") || filename.ends_with('/')) => {
+            Ok(Format::Parquet)
+        }
         None => Ok(Format::Text),
     }
 }

@@ -10,7 +10,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    CopySource, Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins,
+    CopySource, Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor,
+    TableWithJoins,
 };
 
 use super::options::Format::{Parquet, Text};
@@ -42,7 +43,8 @@ pub async fn stdout(
         CopySource::Query(query) => query.clone(),
         CopySource::Table { table_name, columns } => Box::new(select_of(table_name, columns)),
     };
-    let parsed = ParsedStatement { command: Some(Arc::new(Command::Sql(Box::new(Statement::Query(query))))), text: Arc::clone(&statement.text) };
+    let parsed =
+        ParsedStatement { command: Some(Arc::new(Command::Sql(Box::new(Statement::Query(query))))), text: Arc::clone(&statement.text) };
     let prepared = crate::sql::prepare::prepare(session, parsed, &[]).await?;
     let response = Box::pin(execute::execute(session, &prepared, Vec::new(), deadline.token().clone())).await?;
     let Response::Rows { schema, rows, .. } = response else {

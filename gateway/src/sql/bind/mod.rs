@@ -15,7 +15,6 @@ use sqlparser::ast::VisitMut;
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
 pub use qualify::{Mentions, object_name, qualify};
 
-use super::passes;
 use crate::pg_catalog;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -64,7 +63,6 @@ impl Binder<'_> {
     /// # Errors
     /// 42P01, 42501, 42809 for changing what is no table.
     pub async fn bind(&self, node: &mut (impl VisitMut + Send), target: Option<(RelationName, Access)>) -> Result<Bound, SqlError> {
-        passes::run(node)?;
         let mut mentions = qualify(node, &self.scope, self.snapshot)?;
         let mut bound = Bound::default();
         if let Some((name, access)) = target {
@@ -154,9 +152,12 @@ impl Binder<'_> {
         let mut query = super::parse::parse_query(relation.definition.as_deref().unwrap_or_default())?;
         let scope = NameScope {
             database: name.database.clone(),
-            search_path: relation.properties.get(VIEW_SEARCH_PATH).map(|path| path.split('\u{1f}').map(str::to_owned).collect()).unwrap_or_default(),
+            search_path: relation
+                .properties
+                .get(VIEW_SEARCH_PATH)
+                .map(|path| path.split('\u{1f}').map(str::to_owned).collect())
+                .unwrap_or_default(),
         };
-        passes::run(&mut query)?;
         let mentions = qualify(&mut query, &scope, self.snapshot)?;
         let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
         bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });
@@ -177,7 +178,6 @@ impl Binder<'_> {
             return Ok(());
         };
         let mut query = Arc::unwrap_or_clone(query);
-        passes::run(&mut query)?;
         let scope = NameScope { database: name.database.clone(), search_path: vec![name.schema.clone()] };
         let mentions = qualify(&mut query, &scope, self.snapshot)?;
         bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });

@@ -24,14 +24,17 @@ impl NameScope {
     /// # Errors
     /// 42P01 where there is none, 0A000 for names with more than three parts.
     pub fn resolve(&self, snapshot: &Snapshot, parts: &[String]) -> Result<RelationName, SqlError> {
-        let name = |database: &str, schema: &str, name: &str| RelationName { database: database.into(), schema: schema.into(), name: name.into() };
+        let name =
+            |database: &str, schema: &str, name: &str| RelationName { database: database.into(), schema: schema.into(), name: name.into() };
         match parts {
             [table] => self
                 .schemas_in_order()
                 .map(|schema| name(&self.database, schema, table))
                 .find(|candidate| exists(snapshot, candidate))
                 .ok_or_else(|| undefined(parts)),
-            [schema, table] => Some(name(&self.database, schema, table)).filter(|found| exists(snapshot, found)).ok_or_else(|| undefined(parts)),
+            [schema, table] => {
+                Some(name(&self.database, schema, table)).filter(|found| exists(snapshot, found)).ok_or_else(|| undefined(parts))
+            }
             [database, schema, table] => {
                 if database != SYSTEM_DATABASE && snapshot.database_by_name(database).is_none() {
                     return Err(undefined(parts).detail(format!("There is no database \"{database}\".")));
@@ -49,14 +52,19 @@ impl NameScope {
     pub fn place(&self, snapshot: &Snapshot, parts: &[String]) -> Result<RelationName, SqlError> {
         let (database, schema, name) = match parts {
             [name] => {
-                let schema = self.creation_schema(snapshot).ok_or_else(|| {
-                    SqlError::new(SqlState::InvalidSchemaName, "no schema has been selected to create in")
-                })?;
+                let schema = self
+                    .creation_schema(snapshot)
+                    .ok_or_else(|| SqlError::new(SqlState::InvalidSchemaName, "no schema has been selected to create in"))?;
                 (self.database.clone(), schema, name)
             }
             [schema, name] => (self.database.clone(), schema.clone(), name),
             [database, schema, name] => (database.clone(), schema.clone(), name),
-            _ => return Err(SqlError::new(SqlState::SyntaxError, format!("improper relation name (too many dotted names): {}", parts.join(".")))),
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::SyntaxError,
+                    format!("improper relation name (too many dotted names): {}", parts.join(".")),
+                ));
+            }
         };
         if matches!(schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA) || database == SYSTEM_DATABASE {
             return Err(SqlError::new(SqlState::InsufficientPrivilege, format!("permission denied to create \"{schema}.{name}\""))

@@ -172,8 +172,8 @@ fn parse_option(parser: &mut Parser, word: &str, options: &mut RoleOptions) -> R
 
 fn parse_limit(parser: &mut Parser) -> Result<i32, ParserError> {
     let negative = parser.consume_token(&Token::Minus);
-    let value = i32::try_from(parser.parse_literal_uint()?)
-        .map_err(|_| ParserError::ParserError("connection limit is out of range".to_owned()))?;
+    let value =
+        i32::try_from(parser.parse_literal_uint()?).map_err(|_| ParserError::ParserError("connection limit is out of range".to_owned()))?;
     Ok(if negative { -value } else { value })
 }
 

@@ -46,7 +46,9 @@ fn parse_rest(parser: &mut Parser, mut sql: ast::CreateTable) -> Result<Command,
         if accept_word(parser, "USING") {
             let format = parse_name(parser)?;
             if format != "delta" {
-                return Err(SqlError::unsupported(format!("the table format {format}")).hint("Tables are Delta tables: USING DELTA.").into());
+                return Err(SqlError::unsupported(format!("the table format {format}"))
+                    .hint("Tables are Delta tables: USING DELTA.")
+                    .into());
             }
         } else if accept_word(parser, "LOCATION") {
             table.location = Some(parser.parse_literal_string()?);
@@ -123,7 +125,8 @@ mod tests {
 
     #[test]
     fn delta_clauses_in_any_order() {
-        let made = table("create table t (a int, b date) using delta partitioned by (b) comment 'c' tblproperties ('delta.appendOnly' = 'true')");
+        let made =
+            table("create table t (a int, b date) using delta partitioned by (b) comment 'c' tblproperties ('delta.appendOnly' = 'true')");
         assert_eq!(made.partitioned_by, ["b"]);
         assert_eq!(made.comment.as_deref(), Some("c"));
         assert_eq!(made.properties.get("delta.appendOnly").map(String::as_str), Some("true"));

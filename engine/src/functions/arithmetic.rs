@@ -1,0 +1,271 @@
+//! Arithmetic that must fail where PostgreSQL's does: integers that overflow, floats divided by zero, numeric division.
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum, Decimal128Array, Decimal256Array, Float64Array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::kernels::arity::try_binary;
+use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
+use datafusion::arrow::datatypes::{DataType, Decimal256Type, Float32Type, Float64Type, i256};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::{Result, internal_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use lakegate_engine_api::DataError;
+
+use super::error::{data, out_of_range};
+use super::kernel;
+
+pub static INT_ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('+'));
+pub static INT_SUB: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('-'));
+pub static INT_MUL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('*'));
+pub static FLOAT_DIV: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(FloatDivide::new())));
+pub static NUMERIC_DIV: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(NumericDivide::new())));
+
+/// Fewest digits after the point of a numeric quotient (`NUMERIC_MIN_SIG_DIGITS`).
+const QUOTIENT_SCALE: i8 = 16;
+
+/// 22012.
+pub fn division_by_zero() -> datafusion::error::DataFusionError {
+    data(DataError::DivisionByZero, "division by zero")
+}
+
+/// `+`, `-`, `*` of two integers of one width; 22003 on overflow.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct IntegerOp {
+    operator: char,
+    name: String,
+    signature: Signature,
+}
+
+impl IntegerOp {
+    fn udf(operator: char) -> Arc<ScalarUDF> {
+        let widths = vec![DataType::Int16, DataType::Int32, DataType::Int64];
+        let name = format!("int{operator}");
+        Arc::new(ScalarUDF::new_from_impl(IntegerOp { operator, name, signature: Signature::uniform(2, widths, Volatility::Immutable) }))
+    }
+}
+
+impl ScalarUDFImpl for IntegerOp {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn schema_name(&self, args: &[datafusion::logical_expr::Expr]) -> Result<String> {
+        match args {
+            [left, right] => Ok(format!("{} {} {}", left.schema_name(), self.operator, right.schema_name())),
+            _ => internal_err!("two operands were expected"),
+        }
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        types.first().cloned().map_or_else(|| internal_err!("an operand was expected"), Ok)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let name = match args.return_field.data_type() {
+            DataType::Int16 => "smallint",
+            DataType::Int32 => "integer",
+            _ => "bigint",
+        };
+        let kernel = match self.operator {
+            '+' => add,
+            '-' => sub,
+            _ => mul,
+        };
+        kernel::binary(&args.args, |left, right| {
+            kernel(left, right).map_err(|error| match error {
+                ArrowError::ArithmeticOverflow(_) => out_of_range(name),
+                other => other.into(),
+            })
+        })
+    }
+}
+
+/// `/` of two floats; 22012 for a zero divisor, 22003 for overflow and underflow.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct FloatDivide {
+    signature: Signature,
+}
+
+impl FloatDivide {
+    fn new() -> Self {
+        FloatDivide { signature: Signature::uniform(2, vec![DataType::Float32, DataType::Float64], Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for FloatDivide {
+    fn name(&self) -> &str {
+        "float/"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn schema_name(&self, args: &[datafusion::logical_expr::Expr]) -> Result<String> {
+        match args {
+            [left, right] => Ok(format!("{} / {}", left.schema_name(), right.schema_name())),
+            _ => internal_err!("two operands were expected"),
+        }
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        types.first().cloned().map_or_else(|| internal_err!("an operand was expected"), Ok)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let narrow = args.return_field.data_type() == &DataType::Float32;
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let [left, right] = arrays.as_slice() else { return internal_err!("two operands were expected") };
+        let result: ArrayRef = if narrow {
+            let (left, right) = (left.as_primitive::<Float32Type>(), right.as_primitive::<Float32Type>());
+            Arc::new(try_binary::<_, _, _, Float32Type>(left, right, |a, b| {
+                quotient(f64::from(a), f64::from(b), f64::from(a / b)).map(|_| a / b)
+            })?)
+        } else {
+            let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
+            Arc::new(try_binary::<_, _, _, Float64Type>(left, right, |a, b| quotient(a, b, a / b))?) as Arc<Float64Array>
+        };
+        if args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) {
+            return datafusion::common::ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+fn quotient(dividend: f64, divisor: f64, result: f64) -> Result<f64, ArrowError> {
+    if divisor == 0.0 && !dividend.is_nan() {
+        return Err(ArrowError::DivideByZero);
+    }
+    if result.is_infinite() && !dividend.is_infinite() {
+        return Err(ArrowError::ArithmeticOverflow("value out of range: overflow".to_owned()));
+    }
+    Ok(result)
+}
+
+/// `/` of two numerics. PostgreSQL picks the digits after the point by the values, at least 16 significant ones; a column
+/// has one scale, so 16 digits after the point, more where an operand has more.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NumericDivide {
+    signature: Signature,
+}
+
+impl NumericDivide {
+    fn new() -> Self {
+        NumericDivide { signature: Signature::user_defined(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for NumericDivide {
+    fn name(&self) -> &str {
+        "numeric/"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn schema_name(&self, args: &[datafusion::logical_expr::Expr]) -> Result<String> {
+        match args {
+            [left, right] => Ok(format!("{} / {}", left.schema_name(), right.schema_name())),
+            _ => internal_err!("two operands were expected"),
+        }
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        types.iter().map(|data_type| super::types::Ty::Numeric.coerce_from(data_type)).collect()
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match types {
+            [left, right] => quotient_type(digits(left)?, digits(right)?),
+            _ => internal_err!("two operands were expected"),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let result = args.return_field.data_type().clone();
+        kernel::binary(&args.args, |left, right| divide(left, right, &result))
+    }
+}
+
+fn digits(data_type: &DataType) -> Result<(u8, i8)> {
+    match data_type {
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => Ok((*precision, *scale)),
+        DataType::Int16 => Ok((5, 0)),
+        DataType::Int32 => Ok((10, 0)),
+        DataType::Int64 => Ok((19, 0)),
+        DataType::Null => Ok((1, 0)),
+        other => plan_err!("{other} is not numeric"),
+    }
+}
+
+fn quotient_type((p1, s1): (u8, i8), (_, s2): (u8, i8)) -> Result<DataType> {
+    let scale = QUOTIENT_SCALE.max(s1).max(s2);
+    let whole = i16::from(p1) - i16::from(s1) + i16::from(s2);
+    let precision = (whole + i16::from(scale)).clamp(1, 76);
+    let precision = u8::try_from(precision).unwrap_or(76);
+    Ok(if precision <= 38 { DataType::Decimal128(precision, scale) } else { DataType::Decimal256(precision, scale) })
+}
+
+/// The quotients of two columns of decimals, as a decimal type.
+///
+/// # Errors
+/// 22012, 22003.
+pub fn divide(left: &dyn Datum, right: &dyn Datum, result: &DataType) -> Result<ArrayRef> {
+    let ((left, left_constant), (right, right_constant)) = (left.get(), right.get());
+    let rows = if left_constant { right.len() } else { left.len() };
+    let (_, s1) = digits(left.data_type())?;
+    let (_, s2) = digits(right.data_type())?;
+    let (precision, scale) = digits(result)?;
+    let (left, right) = (wide(left, s1)?, wide(right, s2)?);
+    let (left, right) = (left.as_primitive::<Decimal256Type>(), right.as_primitive::<Decimal256Type>());
+    let shift = u32::try_from(i32::from(scale) - i32::from(s1) + i32::from(s2)).unwrap_or(0);
+    let factor = i256::from(10_i32).checked_pow(shift).ok_or_else(super::text::number::numeric_overflow)?;
+    let quotient = |at: usize| -> Result<Option<i256>> {
+        let (a, b) = (if left_constant { 0 } else { at }, if right_constant { 0 } else { at });
+        if left.is_null(a) || right.is_null(b) {
+            return Ok(None);
+        }
+        divide_rounded(left.value(a), right.value(b), factor).map(Some)
+    };
+    let values = (0..rows).map(quotient).collect::<Result<Vec<_>>>()?;
+    if let DataType::Decimal128(..) = result {
+        let narrow = values
+            .into_iter()
+            .map(|value| value.map(|value| value.to_i128().ok_or_else(super::text::number::numeric_overflow)).transpose())
+            .collect::<Result<Decimal128Array>>()?;
+        return Ok(Arc::new(narrow.with_precision_and_scale(precision, scale)?));
+    }
+    Ok(Arc::new(values.into_iter().collect::<Decimal256Array>().with_precision_and_scale(precision, scale)?))
+}
+
+/// `dividend × factor / divisor`, half away from zero.
+fn divide_rounded(dividend: i256, divisor: i256, factor: i256) -> Result<i256> {
+    if divisor == i256::ZERO {
+        return Err(division_by_zero());
+    }
+    if let (Some(a), Some(b), Some(f)) = (dividend.to_i128(), divisor.to_i128(), factor.to_i128())
+        && let Some(scaled) = a.checked_mul(f)
+    {
+        let (quotient, rest) = (scaled / b, scaled % b);
+        let up = rest.unsigned_abs() >= b.unsigned_abs() - rest.unsigned_abs();
+        let away = if (a < 0) == (b < 0) { 1 } else { -1 };
+        return Ok(i256::from_i128(if up && rest != 0 { quotient + away } else { quotient }));
+    }
+    let scaled = dividend.checked_mul(factor).ok_or_else(super::text::number::numeric_overflow)?;
+    let quotient = scaled.wrapping_div(divisor);
+    let rest = scaled.wrapping_rem(divisor);
+    let magnitude = |value: i256| if value < i256::ZERO { value.wrapping_neg() } else { value };
+    let up = rest != i256::ZERO && magnitude(rest) >= magnitude(divisor).wrapping_sub(magnitude(rest));
+    let away = if (dividend < i256::ZERO) == (divisor < i256::ZERO) { i256::ONE } else { i256::MINUS_ONE };
+    Ok(if up { quotient.wrapping_add(away) } else { quotient })
+}
+
+fn wide(array: &dyn Array, scale: i8) -> Result<ArrayRef> {
+    Ok(cast(array, &DataType::Decimal256(76, scale))?)
+}

@@ -1,0 +1,120 @@
+//! PostgreSQL's functions. Those that DataFusion computes the same way are DataFusion's, listed in [`shared`]; all others
+//! are written here. A function that is in neither list does not exist.
+
+pub mod arithmetic;
+mod arrays;
+pub mod call;
+pub mod cast;
+mod catalog;
+mod datetime;
+mod datetime_parts;
+pub mod error;
+pub mod format_type;
+pub mod function;
+mod json;
+mod kernel;
+mod math;
+mod numeric;
+mod privileges;
+pub mod quote;
+pub mod reg;
+pub mod regex;
+pub mod session;
+pub mod sets;
+mod shared;
+pub mod string;
+pub mod text;
+mod to_char;
+mod to_char_number;
+mod to_date;
+pub mod types;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+
+use session::Session;
+
+/// Everything that can be called in one session.
+pub struct Registry {
+    scalars: Vec<Arc<ScalarUDF>>,
+    pub aggregates: Vec<Arc<AggregateUDF>>,
+    pub windows: Vec<Arc<WindowUDF>>,
+}
+
+static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
+    [
+        shared::scalars(),
+        arrays::functions(),
+        datetime::functions(),
+        datetime_parts::functions(),
+        json::functions(),
+        math::functions(),
+        numeric::functions(),
+        regex::functions(),
+        sets::functions(),
+        string::functions(),
+        to_char_number::functions(),
+    ]
+    .concat()
+});
+
+/// The functions of a session.
+#[must_use]
+pub fn registry(session: &Arc<Session>) -> Registry {
+    let mut scalars = STATELESS.clone();
+    scalars.extend(datetime::session_functions(session));
+    scalars.extend(datetime_parts::session_functions(session));
+    scalars.extend(to_char::session_functions(session));
+    scalars.extend(to_date::session_functions(session));
+    scalars.extend(string::session_functions(session));
+    scalars.extend(arrays::session_functions(session));
+    scalars.extend(json::session_functions(session));
+    scalars.extend(catalog::session_functions(session));
+    scalars.extend(privileges::session_functions(session));
+    Registry { scalars, aggregates: shared::aggregates(), windows: shared::windows() }
+}
+
+impl Registry {
+    /// All scalar functions by name and alias, those too that only the planner calls.
+    #[must_use]
+    pub fn scalar_by_name(&self) -> HashMap<String, Arc<ScalarUDF>> {
+        let mut map = HashMap::with_capacity(self.scalars.len() * 2);
+        for function in &self.scalars {
+            map.insert(function.name().to_owned(), Arc::clone(function));
+            for alias in function.aliases() {
+                map.insert(alias.clone(), Arc::clone(function));
+            }
+        }
+        map
+    }
+
+    #[must_use]
+    pub fn aggregate_by_name(&self) -> HashMap<String, Arc<AggregateUDF>> {
+        self.aggregates.iter().map(|aggregate| (aggregate.name().to_owned(), Arc::clone(aggregate))).collect()
+    }
+
+    /// Those that SQL can call.
+    #[must_use]
+    pub fn public_scalars(&self) -> Vec<Arc<ScalarUDF>> {
+        self.scalars.iter().filter(|function| !function.name().starts_with('#')).cloned().collect()
+    }
+}
+
+/// Names of all functions and aggregates that SQL can call, sorted: what `pg_proc` shows.
+#[must_use]
+pub fn names(session: &Arc<Session>) -> Vec<String> {
+    let registry = registry(session);
+    let scalars = registry.public_scalars();
+    let mut names: Vec<String> = scalars
+        .iter()
+        .flat_map(|function| std::iter::once(function.name().to_owned()).chain(function.aliases().iter().cloned()))
+        .chain(registry.aggregates.iter().flat_map(|f| std::iter::once(f.name().to_owned()).chain(f.aliases().iter().cloned())))
+        .chain(registry.windows.iter().map(|function| function.name().to_owned()))
+        .chain(sets::SET_FUNCTIONS.iter().map(|set| set.name.to_owned()))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,127 @@
+//! DataFusion's functions that answer as PostgreSQL's do, and aggregates that the planner replaces by name.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, internal_err};
+use datafusion::functions::{core, string, unicode};
+use datafusion::functions_aggregate as aggregate;
+use datafusion::functions_window as window;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, ScalarUDF, Signature, Volatility, WindowUDF};
+
+pub fn scalars() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        core::coalesce(),
+        core::nullif(),
+        core::greatest(),
+        core::least(),
+        core::get_field(),
+        core::r#struct(),
+        core::named_struct(),
+        string::ascii(),
+        string::bit_length(),
+        string::lower(),
+        string::upper(),
+        string::octet_length(),
+        string::replace(),
+        string::starts_with(),
+        unicode::character_length(),
+        unicode::initcap(),
+        unicode::strpos(),
+    ]
+}
+
+pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    let mut all = vec![
+        aggregate::count::count_udaf(),
+        aggregate::sum::sum_udaf(),
+        aggregate::average::avg_udaf(),
+        aggregate::min_max::min_udaf(),
+        aggregate::min_max::max_udaf(),
+        aggregate::array_agg::array_agg_udaf(),
+        aggregate::string_agg::string_agg_udaf(),
+        aggregate::bool_and_or::bool_and_udaf(),
+        aggregate::bool_and_or::bool_or_udaf(),
+        aggregate::bit_and_or_xor::bit_and_udaf(),
+        aggregate::bit_and_or_xor::bit_or_udaf(),
+        aggregate::bit_and_or_xor::bit_xor_udaf(),
+        aggregate::stddev::stddev_udaf(),
+        aggregate::stddev::stddev_pop_udaf(),
+        aggregate::variance::var_samp_udaf(),
+        aggregate::variance::var_pop_udaf(),
+        aggregate::correlation::corr_udaf(),
+        aggregate::covariance::covar_samp_udaf(),
+        aggregate::covariance::covar_pop_udaf(),
+        aggregate::percentile_cont::percentile_cont_udaf(),
+        aggregate::grouping::grouping_udaf(),
+        aggregate::median::median_udaf(),
+        aggregate::approx_distinct::approx_distinct_udaf(),
+        aggregate::regr::regr_slope_udaf(),
+        aggregate::regr::regr_intercept_udaf(),
+        aggregate::regr::regr_count_udaf(),
+        aggregate::regr::regr_r2_udaf(),
+        aggregate::regr::regr_avgx_udaf(),
+        aggregate::regr::regr_avgy_udaf(),
+        aggregate::regr::regr_sxx_udaf(),
+        aggregate::regr::regr_syy_udaf(),
+        aggregate::regr::regr_sxy_udaf(),
+        // Under these names window calls find PostgreSQL's window functions of the same name.
+    ];
+    all.extend(REPLACED.iter().map(|name| Arc::new(AggregateUDF::new_from_impl(Replaced::new(name)))));
+    all
+}
+
+pub fn windows() -> Vec<Arc<WindowUDF>> {
+    vec![
+        window::row_number::row_number_udwf(),
+        window::rank::rank_udwf(),
+        window::rank::dense_rank_udwf(),
+        window::rank::percent_rank_udwf(),
+        window::cume_dist::cume_dist_udwf(),
+        window::ntile::ntile_udwf(),
+        window::lead_lag::lag_udwf(),
+        window::lead_lag::lead_udwf(),
+        window::nth_value::first_value_udwf(),
+        window::nth_value::last_value_udwf(),
+        window::nth_value::nth_value_udwf(),
+    ]
+}
+
+/// Aggregates that the planner computes with others.
+pub const REPLACED: &[&str] = &["every", "variance", "stddev_samp", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"];
+
+/// A name that planning replaces; it never runs.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Replaced {
+    name: &'static str,
+    signature: Signature,
+}
+
+impl Replaced {
+    fn new(name: &'static str) -> Self {
+        Replaced { name, signature: Signature::variadic_any(Volatility::Immutable) }
+    }
+}
+
+impl AggregateUDFImpl for Replaced {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn accumulator(&self, _args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        internal_err!("{} was not replaced while planning", self.name)
+    }
+
+    fn state_fields(&self, _args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(Vec::new())
+    }
+}

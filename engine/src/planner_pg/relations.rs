@@ -1,0 +1,203 @@
+//! Functions in FROM: set-returning ones become a list that is unnested, others give one row.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Column, DFSchema, NullHandling, Result, TableReference, UnnestOptions};
+use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
+use lakegate_engine_api::SqlMistake;
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor};
+
+use super::PgPlanner;
+use super::operand::{Operand, int4_literals};
+use crate::functions::error;
+use crate::functions::sets::{SetFunction, set_function};
+
+impl RelationPlanner for PgPlanner {
+    fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
+        let (name, args, with_ordinality, alias) = match relation {
+            TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => (name, args.args, with_ordinality, alias),
+            TableFactor::Function { name, args, with_ordinality, alias, .. } => (name, args, with_ordinality, alias),
+            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+                let args = array_exprs.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
+                (ObjectName::from(vec![Ident::new("unnest")]), args, with_ordinality, alias)
+            }
+            other => return Ok(RelationPlanning::Original(Box::new(other))),
+        };
+        let name = function_name(&name, context)?;
+        let planned = self.function_relation(&name, args, with_ordinality, alias, context)?;
+        Ok(RelationPlanning::Planned(Box::new(planned)))
+    }
+}
+
+impl PgPlanner {
+    fn function_relation(
+        &self,
+        name: &str,
+        args: Vec<FunctionArg>,
+        with_ordinality: bool,
+        alias: Option<TableAlias>,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<PlannedRelation> {
+        let set = set_function(name);
+        let (plan, columns) = if let Some(set) = &set {
+            let args = self.arguments(args, context)?;
+            match self.streamed_series(name, &args, with_ordinality, context)? {
+                Some(plan) => (plan, vec![name.to_owned()]),
+                None => self.unnested(name, set, args, with_ordinality)?,
+            }
+        } else {
+            let call = ast::Expr::Function(ast::Function {
+                name: ObjectName::from(vec![Ident::with_quote('"', name)]),
+                uses_odbc_syntax: false,
+                parameters: ast::FunctionArguments::None,
+                args: ast::FunctionArguments::List(ast::FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() }),
+                filter: None,
+                null_treatment: None,
+                over: None,
+                within_group: Vec::new(),
+            });
+            let expr = context.sql_to_expr(call, &DFSchema::empty())?;
+            let mut builder = LogicalPlanBuilder::empty(true).project(vec![expr.alias(name)])?;
+            let mut columns = vec![name.to_owned()];
+            if with_ordinality {
+                builder = builder.project(vec![ident(name), lit(1_i64).alias("ordinality")])?;
+                columns.push("ordinality".to_owned());
+            }
+            (builder.build()?, columns)
+        };
+        aliased(plan, columns, name, set.is_none_or(|set| set.columns.is_empty()), alias, context)
+    }
+
+    fn arguments(&self, args: Vec<FunctionArg>, context: &mut dyn RelationPlannerContext) -> Result<Vec<Expr>> {
+        let empty = DFSchema::empty();
+        args.into_iter()
+            .map(|arg| match arg {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => context.sql_to_expr(expr, &empty).and_then(int4_literals),
+                _ => Err(error::unsupported("named arguments of a function in FROM")),
+            })
+            .collect()
+    }
+
+    /// `generate_series` over constant integers streams; it may be longer than memory.
+    fn streamed_series(
+        &self,
+        name: &str,
+        args: &[Expr],
+        with_ordinality: bool,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<Option<LogicalPlan>> {
+        if name != "generate_series" || with_ordinality || !args.iter().all(|arg| matches!(arg, Expr::Literal(..))) {
+            return Ok(None);
+        }
+        let empty = DFSchema::empty();
+        let operands = args.iter().map(|arg| Operand::of(arg.clone(), &empty)).collect::<Result<Vec<_>>>()?;
+        let wide = operands.iter().any(|operand| operand.arrow == DataType::Int64);
+        if !operands.iter().all(|operand| matches!(operand.arrow, DataType::Int32 | DataType::Int64)) {
+            return Ok(None);
+        }
+        let values = args.iter().map(|arg| cast(arg.clone(), DataType::Int64)).collect();
+        let source = context.context_provider().get_table_function_source("generate_series", values)?;
+        let scan = LogicalPlanBuilder::scan(TableReference::bare("generate_series"), source, None)?.build()?;
+        let value = Expr::Column(Column::from(scan.schema().qualified_field(0)));
+        let value = if wide { value } else { cast(value, DataType::Int32) };
+        LogicalPlanBuilder::from(scan).project(vec![value.alias(name)])?.build().map(Some)
+    }
+
+    /// The rows of a list, and the names of their columns.
+    fn unnested(&self, name: &str, set: &SetFunction, args: Vec<Expr>, with_ordinality: bool) -> Result<(LogicalPlan, Vec<String>)> {
+        if name == "unnest" && args.len() > 1 {
+            return self.unnest_many(args, with_ordinality);
+        }
+        let list = self.call(set.list, args)?;
+        let list = if with_ordinality { self.call("#with_ordinality", vec![list])? } else { list };
+        let plan = LogicalPlanBuilder::empty(true)
+            .project(vec![list.alias(name)])?
+            .unnest_column_with_options(Column::from_name(name), dropping())?
+            .build()?;
+        let row = ident(name);
+        let (value, ordinality) = if with_ordinality {
+            (self.call("#field", vec![row.clone(), lit("v")])?, Some(self.call("#field", vec![row, lit("ordinality")])?))
+        } else {
+            (row, None)
+        };
+        let (mut exprs, mut columns) = (Vec::new(), Vec::new());
+        if set.columns.is_empty() {
+            exprs.push(value.alias(name));
+            columns.push(name.to_owned());
+        } else {
+            for column in set.columns {
+                exprs.push(self.call("#field", vec![value.clone(), lit(*column)])?.alias(*column));
+                columns.push((*column).to_owned());
+            }
+        }
+        if let Some(ordinality) = ordinality {
+            exprs.push(ordinality.alias("ordinality"));
+            columns.push("ordinality".to_owned());
+        }
+        Ok((LogicalPlanBuilder::from(plan).project(exprs)?.build()?, columns))
+    }
+
+    /// `unnest(a, b)` runs in step, shorter arrays padded with NULL.
+    fn unnest_many(&self, args: Vec<Expr>, with_ordinality: bool) -> Result<(LogicalPlan, Vec<String>)> {
+        if with_ordinality {
+            return Err(error::unsupported("WITH ORDINALITY for unnest of several arrays"));
+        }
+        let names: Vec<String> = (1..=args.len()).map(|at| format!("unnest_{at}")).collect();
+        let exprs = args.into_iter().zip(&names).map(|(arg, name)| arg.alias(name)).collect::<Vec<_>>();
+        let columns = names.iter().map(Column::from_name).collect();
+        let plan = LogicalPlanBuilder::empty(true).project(exprs)?.unnest_columns_with_options(columns, dropping())?.build()?;
+        Ok((plan, names))
+    }
+}
+
+fn dropping() -> UnnestOptions {
+    UnnestOptions::new().with_null_handling(NullHandling::Drop)
+}
+
+/// A function's own name, without `pg_catalog`.
+fn function_name(name: &ObjectName, context: &dyn RelationPlannerContext) -> Result<String> {
+    let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident()).map(|ident| context.normalize_ident(ident.clone())).collect();
+    match parts.as_slice() {
+        [name] => Ok(name.clone()),
+        [schema, name] if schema == "pg_catalog" || schema == "information_schema" => Ok(name.clone()),
+        _ => Err(error::mistake(SqlMistake::UndefinedFunction, format_args!("function {} does not exist", parts.join(".")))),
+    }
+}
+
+/// Names the relation and its columns: a lone column takes the alias's name.
+fn aliased(
+    plan: LogicalPlan,
+    columns: Vec<String>,
+    function: &str,
+    scalar: bool,
+    alias: Option<TableAlias>,
+    context: &dyn RelationPlannerContext,
+) -> Result<PlannedRelation> {
+    let (relation, given) = match alias {
+        Some(alias) => {
+            let given: Vec<String> = alias.columns.iter().map(|column| context.normalize_ident(column.name.clone())).collect();
+            (context.normalize_ident(alias.name), given)
+        }
+        None => (function.to_owned(), Vec::new()),
+    };
+    if given.len() > columns.len() {
+        return Err(error::mistake(
+            SqlMistake::InvalidColumnReference,
+            format_args!("table \"{relation}\" has {} columns available but {} columns specified", columns.len(), given.len()),
+        ));
+    }
+    let exprs: Vec<Expr> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| {
+            let name = match given.get(at) {
+                Some(name) => name.clone(),
+                None if at == 0 && scalar => relation.clone(),
+                None => column.clone(),
+            };
+            ident(column).alias(name)
+        })
+        .collect();
+    let plan = LogicalPlanBuilder::from(plan).project(exprs)?.alias(relation.as_str())?.build()?;
+    Ok(PlannedRelation::new(plan, None))
+}

@@ -1,0 +1,423 @@
+//! Types of literals and of everything that must agree on one: CASE, COALESCE, IN, BETWEEN, UNION, `= ANY`. Runs before
+//! DataFusion's coercion, which would otherwise turn numbers into text or read text by other rules.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{
+    Alias, Between, Case, Cast, Exists, InList, InSubquery, Like, Placeholder, ScalarFunction, SetComparison,
+};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection, Subquery, Union, lit};
+use datafusion::optimizer::AnalyzerRule;
+use lakegate_engine_api::SqlMistake;
+use lakegate_engine_api::catalog::PgType;
+
+use super::PgPlanner;
+use super::operand::{Family, Operand, is_unknown};
+use super::types::cast_field;
+use crate::functions::error;
+
+#[derive(Debug)]
+pub struct ResolveTypes(pub PgPlanner);
+
+impl AnalyzerRule for ResolveTypes {
+    fn name(&self) -> &str {
+        "pg_resolve_types"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        self.plan(plan, &mut Vec::new(), true)
+    }
+}
+
+impl ResolveTypes {
+    /// `outer`: schemas of the enclosing queries, innermost last. `literals`: whether integer literals become int4; not in
+    /// recursive queries, whose working table was typed when they were planned.
+    fn plan(&self, plan: LogicalPlan, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
+        let literals = literals && !matches!(plan, LogicalPlan::RecursiveQuery(_));
+        let plan = match plan {
+            LogicalPlan::Join(join) => self.join(join, outer, literals)?,
+            plan => plan.map_children(|child| self.plan(child, outer, literals).map(Transformed::yes))?.data,
+        };
+        let plan = match plan {
+            LogicalPlan::Union(union) => self.union(union)?,
+            plan => plan,
+        };
+        if matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::RecursiveQuery(_)) {
+            return plan.recompute_schema();
+        }
+        let mut schema = merge_schema(&plan.inputs());
+        if let LogicalPlan::TableScan(scan) = &plan {
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+        }
+        let schema = Arc::new(schema);
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = self.expr(expr, &schema, outer, literals)?;
+            Ok(Transformed::yes(name.restore(expr)))
+        })?
+        .data
+        .recompute_schema()
+    }
+
+    /// The right side of a lateral join refers to the left one.
+    fn join(&self, join: Join, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
+        let left = self.plan(Arc::unwrap_or_clone(join.left), outer, literals)?;
+        outer.push(Arc::clone(left.schema()));
+        let right = self.plan(Arc::unwrap_or_clone(join.right), outer, literals);
+        outer.pop();
+        Ok(LogicalPlan::Join(Join { left: Arc::new(left), right: Arc::new(right?), ..join }))
+    }
+
+    fn expr(&self, expr: Expr, schema: &Arc<DFSchema>, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<Expr> {
+        let expr = expr
+            .transform_up(|expr| {
+                Ok(match expr {
+                    Expr::OuterReferenceColumn(field, column) => {
+                        // The column's type may have changed since the reference was made.
+                        let current = outer.iter().rev().find_map(|schema| schema.field_from_column(&column).ok().cloned());
+                        Transformed::yes(Expr::OuterReferenceColumn(current.unwrap_or(field), column))
+                    }
+                    Expr::ScalarSubquery(subquery) => {
+                        Transformed::yes(Expr::ScalarSubquery(self.subquery(subquery, schema, outer, literals)?))
+                    }
+                    Expr::Exists(Exists { subquery, negated }) => {
+                        let subquery = self.subquery(subquery, schema, outer, literals)?;
+                        Transformed::yes(Expr::Exists(Exists { subquery, negated }))
+                    }
+                    Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                        let subquery = self.subquery(subquery, schema, outer, literals)?;
+                        Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated }))
+                    }
+                    Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+                        let subquery = self.subquery(subquery, schema, outer, literals)?;
+                        Transformed::yes(Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }))
+                    }
+                    Expr::Literal(ScalarValue::Int64(Some(value)), None) if literals => match i32::try_from(value) {
+                        Ok(value) => Transformed::yes(lit(value)),
+                        Err(_) => Transformed::no(lit(value)),
+                    },
+                    other => Transformed::no(other),
+                })
+            })?
+            .data;
+        self.0.resolve_expr(expr, schema)
+    }
+
+    fn subquery(&self, subquery: Subquery, schema: &Arc<DFSchema>, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<Subquery> {
+        outer.push(Arc::clone(schema));
+        let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery), outer, literals);
+        outer.pop();
+        let plan = plan?;
+        let outer_ref_columns = plan.all_out_ref_exprs();
+        Ok(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans })
+    }
+
+    /// Open literals in a branch take the column's type of the other branches; other types must match.
+    fn union(&self, union: Union) -> Result<LogicalPlan> {
+        let width = union.inputs.first().map_or(0, |input| input.schema().fields().len());
+        let mut inputs = union.inputs;
+        for column in 0..width {
+            let mut operands = Vec::with_capacity(inputs.len());
+            for input in &inputs {
+                let open = open_column(input, column);
+                let expr = match open {
+                    Some(expr) => expr,
+                    None => {
+                        let (qualifier, field) = input.schema().qualified_field(column);
+                        Expr::Column((qualifier, field).into())
+                    }
+                };
+                operands.push(Operand::of(expr, input.schema())?);
+            }
+            if operands.iter().all(|operand| operand.unknown) {
+                continue;
+            }
+            let common = common_type(&operands, "UNION")?;
+            for (input, operand) in inputs.iter_mut().zip(operands) {
+                if operand.unknown && open_column(input, column).is_some() {
+                    let typed = operand.into_type(common, self.0.style())?;
+                    *input = Arc::new(replace_column(Arc::unwrap_or_clone(Arc::clone(input)), column, typed.expr)?);
+                }
+            }
+        }
+        LogicalPlan::Union(Union { inputs, schema: union.schema }).recompute_schema()
+    }
+}
+
+/// The open literal that a projection gives as a column.
+fn open_column(plan: &LogicalPlan, column: usize) -> Option<Expr> {
+    let LogicalPlan::Projection(projection) = plan else { return None };
+    let mut expr = projection.expr.get(column)?;
+    while let Expr::Alias(Alias { expr: inner, .. }) = expr {
+        expr = inner;
+    }
+    is_unknown(expr).then(|| expr.clone())
+}
+
+fn replace_column(plan: LogicalPlan, column: usize, expr: Expr) -> Result<LogicalPlan> {
+    let LogicalPlan::Projection(projection) = plan else { return Ok(plan) };
+    let mut exprs = projection.expr;
+    if let Some(old) = exprs.get_mut(column) {
+        let (qualifier, name) = old.qualified_name();
+        *old = expr.alias_qualified(qualifier, name);
+    }
+    Projection::try_new(exprs, projection.input).map(LogicalPlan::Projection)
+}
+
+impl PgPlanner {
+    /// Types everything inside an expression whose parts must agree.
+    ///
+    /// # Errors
+    /// 42804 where they cannot, 42883 for operators, the input functions' errors for literals.
+    pub fn resolve_expr(&self, expr: Expr, schema: &DFSchema) -> Result<Expr> {
+        expr.transform_up(|expr| {
+            Ok(match expr {
+                Expr::Case(case) => Transformed::yes(self.case(case, schema)?),
+                Expr::Between(between) => Transformed::yes(self.between(between, schema)?),
+                Expr::InList(list) => Transformed::yes(self.in_list(list, schema)?),
+                Expr::SimilarTo(like) => Transformed::yes(self.similar(like, schema)?),
+                Expr::Like(like) => Transformed::yes(self.like_operands(like, schema)?),
+                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                    let expr = self.beside_column(*expr, &subquery, schema, "=")?;
+                    Transformed::yes(Expr::InSubquery(InSubquery { expr: Box::new(expr), subquery, negated }))
+                }
+                Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+                    let expr = self.beside_column(*expr, &subquery, schema, &op.to_string())?;
+                    Transformed::yes(Expr::SetComparison(SetComparison { expr: Box::new(expr), subquery, op, quantifier }))
+                }
+                Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::IsDistinctFrom | Operator::IsNotDistinctFrom), right }) => {
+                    let (left, right) = self.distinct_operands(*left, *right, schema)?;
+                    Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))))
+                }
+                Expr::Cast(Cast { expr, field }) => match *expr {
+                    Expr::Placeholder(Placeholder { id, field: None }) => {
+                        let typed = Placeholder::new_with_field(id, Some(Arc::clone(&field)));
+                        Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(Expr::Placeholder(typed)), field)))
+                    }
+                    inner => Transformed::no(Expr::Cast(Cast::new_from_field(Box::new(inner), field))),
+                },
+                Expr::TryCast(_) => return Err(error::unsupported("TRY_CAST")),
+                Expr::ScalarFunction(call) => self.scalar_call(call, schema)?,
+                other => Transformed::no(other),
+            })
+        })
+        .map(|transformed| transformed.data)
+    }
+
+    fn scalar_call(&self, call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+        let ScalarFunction { func, args } = call;
+        let args = match func.name() {
+            "coalesce" => self.unify(args, schema, "COALESCE")?,
+            "greatest" => self.unify(args, schema, "GREATEST")?,
+            "least" => self.unify(args, schema, "LEAST")?,
+            "nullif" => match <[Expr; 2]>::try_from(args) {
+                Ok([left, right]) => {
+                    let (left, right) = self.comparable(Operand::of(left, schema)?, Operand::of(right, schema)?, "=")?;
+                    vec![left.expr, right.expr]
+                }
+                Err(args) => args,
+            },
+            "array_has" => match <[Expr; 2]>::try_from(args) {
+                Ok([array, element]) => return self.any_equal(array, element, schema).map(Transformed::yes),
+                Err(args) => args,
+            },
+            _ => return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args }))),
+        };
+        Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+    }
+
+    /// `element = ANY (array)`, which DataFusion plans as `array_has`; NULL where nothing equals and an element is NULL.
+    fn any_equal(&self, array: Expr, element: Expr, schema: &DFSchema) -> Result<Expr> {
+        let array = Operand::of(array, schema)?;
+        let element = Operand::of(element, schema)?;
+        let element = if element.unknown { element.into_type(element_type(&array), self.style())? } else { element };
+        let array = if array.unknown {
+            let element_type = element.comparison_type();
+            let wanted = PgType::array_of(element_type.oid).map_or(PgType::plain(1009), PgType::plain);
+            array.into_type(wanted, self.style())?
+        } else {
+            array
+        };
+        self.call("#any_equal", vec![element.expr, array.expr])
+    }
+
+    fn case(&self, case: Case, schema: &DFSchema) -> Result<Expr> {
+        let Case { expr, when_then_expr, else_expr } = case;
+        let (mut whens, mut thens) = (Vec::new(), Vec::new());
+        for (when, then) in when_then_expr {
+            whens.push(*when);
+            thens.push(*then);
+        }
+        let expr = match expr {
+            Some(operand) => {
+                let mut operand = Operand::of(*operand, schema)?;
+                for when in &mut whens {
+                    let candidate = Operand::of(when.clone(), schema)?;
+                    let (left, right) = self.comparable(operand, candidate, "=")?;
+                    operand = left;
+                    *when = right.expr;
+                }
+                Some(Box::new(operand.expr))
+            }
+            None => {
+                for when in &mut whens {
+                    if is_unknown(when) {
+                        *when = Operand::of(when.clone(), schema)?.into_type(PgType::BOOL, self.style())?.expr;
+                    }
+                }
+                None
+            }
+        };
+        let has_else = else_expr.is_some();
+        let mut results = thens;
+        results.extend(else_expr.map(|expr| *expr));
+        let mut results = self.unify(results, schema, "CASE")?;
+        let else_expr = if has_else { results.pop().map(Box::new) } else { None };
+        let when_then_expr = whens.into_iter().zip(results).map(|(when, then)| (Box::new(when), Box::new(then))).collect();
+        Ok(Expr::Case(Case { expr, when_then_expr, else_expr }))
+    }
+
+    fn between(&self, between: Between, schema: &DFSchema) -> Result<Expr> {
+        let Between { expr, negated, low, high } = between;
+        let value = Operand::of(*expr, schema)?;
+        let (value, low) = self.comparable(value, Operand::of(*low, schema)?, ">=")?;
+        let (value, high) = self.comparable(value, Operand::of(*high, schema)?, "<=")?;
+        // The value may have changed its type for the upper bound.
+        let (value, low) = self.comparable(value, low, ">=")?;
+        Ok(Expr::Between(Between { expr: Box::new(value.expr), negated, low: Box::new(low.expr), high: Box::new(high.expr) }))
+    }
+
+    fn in_list(&self, list: InList, schema: &DFSchema) -> Result<Expr> {
+        let InList { expr, list, negated } = list;
+        let mut value = Operand::of(*expr, schema)?;
+        let mut items = Vec::with_capacity(list.len());
+        for item in list {
+            let (changed, item) = self.comparable(value, Operand::of(item, schema)?, "=")?;
+            value = changed;
+            items.push(item);
+        }
+        // Once more, for a value that changed its type along the list.
+        let mut exprs = Vec::with_capacity(items.len());
+        for item in items {
+            let (changed, item) = self.comparable(value, item, "=")?;
+            value = changed;
+            exprs.push(item.expr);
+        }
+        Ok(Expr::InList(InList { expr: Box::new(value.expr), list: exprs, negated }))
+    }
+
+    fn like_operands(&self, like: Like, schema: &DFSchema) -> Result<Expr> {
+        let Like { negated, expr, pattern, escape_char, case_insensitive } = like;
+        let expr = Operand::of(*expr, schema)?;
+        let pattern = Operand::of(*pattern, schema)?;
+        if !matches!(expr.family(), Family::Text | Family::Unknown) || !matches!(pattern.family(), Family::Text | Family::Unknown) {
+            return Err(crate::functions::types::undefined_operator(&expr.type_name(), "~~", &pattern.type_name()));
+        }
+        let expr = expr.into_type(PgType::TEXT, self.style())?;
+        let pattern = pattern.into_type(PgType::TEXT, self.style())?;
+        Ok(Expr::Like(Like { negated, expr: Box::new(expr.expr), pattern: Box::new(pattern.expr), escape_char, case_insensitive }))
+    }
+
+    fn similar(&self, like: Like, schema: &DFSchema) -> Result<Expr> {
+        let Like { negated, expr, pattern, escape_char, .. } = like;
+        let expr = Operand::of(*expr, schema)?.into_type(PgType::TEXT, self.style())?;
+        let Expr::Literal(ScalarValue::Utf8(Some(pattern)), _) = *pattern else {
+            return Err(error::unsupported("SIMILAR TO with a pattern that is not a literal"));
+        };
+        let translated = crate::functions::regex::similar(&pattern, escape_char)?;
+        let operator = if negated { Operator::RegexNotMatch } else { Operator::RegexMatch };
+        Ok(Expr::BinaryExpr(BinaryExpr::new(Box::new(expr.expr), operator, Box::new(lit(translated)))))
+    }
+
+    /// An expression compared with a subquery's column.
+    fn beside_column(&self, expr: Expr, subquery: &Subquery, schema: &DFSchema, op: &str) -> Result<Expr> {
+        let inner = subquery.subquery.schema();
+        if inner.fields().len() != 1 {
+            return Ok(expr);
+        }
+        let (qualifier, field) = inner.qualified_field(0);
+        let column = Operand::of(Expr::Column((qualifier, field).into()), inner)?;
+        let (expr, _) = self.comparable(Operand::of(expr, schema)?, column, op)?;
+        Ok(expr.expr)
+    }
+
+    fn distinct_operands(&self, left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
+        let (left, right) = (Operand::of(left, schema)?, Operand::of(right, schema)?);
+        if matches!((&left.expr, &right.expr), (Expr::Literal(ScalarValue::Null, _), _) | (_, Expr::Literal(ScalarValue::Null, _))) {
+            return Ok((left.expr, right.expr));
+        }
+        let (left, right) = self.comparable(left, right, "IS DISTINCT FROM")?;
+        Ok((left.expr, right.expr))
+    }
+
+    /// Converts expressions to one type, as `select_common_type` picks it.
+    ///
+    /// # Errors
+    /// 42804 with PostgreSQL's wording for the construct.
+    pub fn unify(&self, exprs: Vec<Expr>, schema: &DFSchema, construct: &str) -> Result<Vec<Expr>> {
+        let operands = exprs.into_iter().map(|expr| Operand::of(expr, schema)).collect::<Result<Vec<_>>>()?;
+        if operands.iter().all(|operand| operand.unknown) {
+            // All open: text, but a lone NULL may still become anything.
+            return Ok(operands.into_iter().map(|operand| operand.expr).collect());
+        }
+        let common = common_type(&operands, construct)?;
+        operands
+            .into_iter()
+            .map(|operand| {
+                let same_family = !operand.unknown && family_of(common) == operand.family();
+                let keeps = same_family && !(operand.family() == Family::Int && operand.pg != common);
+                if keeps { Ok(operand.expr) } else { operand.into_type(common, self.style()).map(|operand| operand.expr) }
+            })
+            .collect()
+    }
+}
+
+fn element_type(array: &Operand) -> PgType {
+    PgType::element_of(array.pg.oid).map_or(PgType::TEXT, PgType::plain)
+}
+
+fn family_of(pg: PgType) -> Family {
+    let arrow = cast_field(pg).map_or(datafusion::arrow::datatypes::DataType::Utf8, |field| field.data_type().clone());
+    Operand { expr: lit(ScalarValue::Null), pg, arrow, unknown: false }.family()
+}
+
+/// The type that all known operands convert to implicitly.
+fn common_type(operands: &[Operand], construct: &str) -> Result<PgType> {
+    let mut known = operands.iter().filter(|operand| !operand.unknown && operand.arrow != datafusion::arrow::datatypes::DataType::Null);
+    let Some(first) = known.next() else { return Ok(PgType::TEXT) };
+    let mut common = first.clone();
+    for operand in known {
+        use Family::{Date, Float, Int, Numeric, Oid, Text, Timestamp, Timestamptz};
+        let takes_other = match (common.family(), operand.family()) {
+            (Int, Int) => common.arrow.primitive_width() < operand.arrow.primitive_width(),
+            (Int, Numeric | Float) | (Numeric, Float) => true,
+            (Float, Float) => common.pg == PgType::FLOAT4 && operand.pg == PgType::FLOAT8,
+            (Float | Numeric, Int) | (Float, Numeric) | (Numeric, Numeric) => false,
+            (Oid, Int | Oid) => false,
+            (Int, Oid) => true,
+            (Text, Text) => false,
+            (Date, Timestamp | Timestamptz) | (Timestamp, Timestamptz) => true,
+            (Timestamp | Timestamptz, Date) | (Timestamptz, Timestamp) => false,
+            (Family::Array, Family::Array) | (Family::Record, Family::Record) => false,
+            (a, b) if a == b => false,
+            _ => {
+                return Err(error::mistake(
+                    SqlMistake::DatatypeMismatch,
+                    format_args!("{construct} types {} and {} cannot be matched", common.type_name(), operand.type_name()),
+                ));
+            }
+        };
+        if takes_other {
+            common = operand.clone();
+        }
+    }
+    // Modifiers hold only where all agree; DataFusion's coercion unites decimals.
+    let agree = operands.iter().filter(|operand| !operand.unknown).all(|operand| operand.pg == common.pg);
+    Ok(if agree { common.pg } else { common.comparison_type() })
+}
