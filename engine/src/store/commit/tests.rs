@@ -72,7 +72,8 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        match self.gets.lock().unwrap().pop_front().unwrap_or(Fault::None) {
+        let fault = self.gets.lock().unwrap().pop_front().unwrap_or(Fault::None);
+        match fault {
             Fault::None => self.inner.get_opts(location, options).await,
             Fault::Hang => std::future::pending().await,
             _ => Err(lost()),

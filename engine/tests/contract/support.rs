@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use chrono::Utc;
 use futures::TryStreamExt;
 use lakegate_catalog::authorize::{Access, Principal, open_table};
-use lakegate_catalog::ddl::relation::NewRelation;
+use lakegate_catalog::ddl::NewRelation;
 use lakegate_catalog::model::{BOOTSTRAP_ROLE_OID, Column, Oid, RelationKind, RelationName};
 use lakegate_catalog::{Bootstrap, Catalog, CatalogOptions, Kek};
 use lakegate_engine::{EngineOptions, LocalEngine};
