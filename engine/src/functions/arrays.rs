@@ -98,9 +98,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("array_positions")
             .on_nullable(&[Ty::AnyArray, Ty::Element], Ty::Array(PgType::INT4), columns(positions))
             .build(),
-        PgFunction::immutable("#any_equal").on_nullable(&[Ty::Element, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(any_equal))).build(),
-        PgFunction::immutable("#array_contains")
-            .on(&[Ty::AnyArray, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(|row| contains(row, true))))
+        PgFunction::immutable("#any")
+            .on_nullable(&[Ty::Element, Ty::TEXT, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(|row| quantified(row, false))))
+            .build(),
+        PgFunction::immutable("#all")
+            .on_nullable(&[Ty::Element, Ty::TEXT, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(|row| quantified(row, true))))
             .build(),
         PgFunction::immutable("#array_overlaps")
             .on(&[Ty::AnyArray, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(|row| contains(row, false))))
@@ -479,23 +481,62 @@ fn positions(args: &Columns<'_>) -> Result<ArrayRef> {
     Ok(Arc::new(builder.finish()))
 }
 
-/// NULL where nothing equals and the element, an element of the array, or the array is NULL.
-fn any_equal(row: &Row<'_>) -> Result<Option<bool>> {
-    let (Some((wanted, index)), Some(list)) = (row.value(0), row.list(1)) else { return Ok(None) };
-    if row.is_null(1) {
+/// `element op ANY (array)` and `op ALL`, by three-valued logic: NULL where a NULL could change the answer.
+fn quantified(row: &Row<'_>, all: bool) -> Result<Option<bool>> {
+    let (Some((wanted, index)), Some(list)) = (row.value(0), row.list(2)) else { return Ok(None) };
+    if row.is_null(2) {
         return Ok(None);
     }
     if list.is_empty() {
-        return Ok(Some(false));
+        return Ok(Some(all));
     }
     if row.is_null(0) {
         return Ok(None);
     }
-    let equal = equality(&list, wanted)?;
-    if (0..list.len()).any(|at| list.is_valid(at) && equal(at, index)) {
-        return Ok(Some(true));
+    let holds = comparison(row.text(1), wanted, &list)?;
+    let mut unknown = false;
+    for at in 0..list.len() {
+        if list.is_null(at) {
+            unknown = true;
+        } else if holds(index, at)? != all {
+            return Ok(Some(!all));
+        }
     }
-    Ok((list.null_count() == 0).then_some(false))
+    Ok(if unknown { None } else { Some(all) })
+}
+
+type Comparison<'a> = Box<dyn Fn(usize, usize) -> Result<bool> + 'a>;
+
+/// An operator over values of two arrays of one type.
+fn comparison<'a>(operator: &str, left: &'a ArrayRef, right: &'a ArrayRef) -> Result<Comparison<'a>> {
+    let ordered: Option<fn(std::cmp::Ordering) -> bool> = match operator {
+        "=" => Some(std::cmp::Ordering::is_eq),
+        "<>" | "!=" => Some(std::cmp::Ordering::is_ne),
+        "<" => Some(std::cmp::Ordering::is_lt),
+        "<=" => Some(std::cmp::Ordering::is_le),
+        ">" => Some(std::cmp::Ordering::is_gt),
+        ">=" => Some(std::cmp::Ordering::is_ge),
+        _ => None,
+    };
+    if let Some(ordered) = ordered {
+        let compare = datafusion::arrow::array::make_comparator(left, right, SortOptions::default())?;
+        return Ok(Box::new(move |a, b| Ok(ordered(compare(a, b)))));
+    }
+    let flags = if operator.ends_with('*') { "i" } else { "" };
+    let (negated, like) = match operator {
+        "~" | "~*" => (false, false),
+        "!~" | "!~*" => (true, false),
+        "~~" | "~~*" => (false, true),
+        "!~~" | "!~~*" => (true, true),
+        other => return Err(unsupported(format_args!("{other} with ANY or ALL"))),
+    };
+    let (Some(texts), Some(patterns)) = (left.as_string_opt::<i32>(), right.as_string_opt::<i32>()) else {
+        return Err(unsupported(format_args!("{operator} with ANY or ALL over {}", left.data_type())));
+    };
+    Ok(Box::new(move |a, b| {
+        let pattern = if like { super::regex::of_like(patterns.value(b)) } else { patterns.value(b).to_owned() };
+        Ok(super::regex::compiled(&pattern, flags)?.is_match(texts.value(a)) != negated)
+    }))
 }
 
 /// `@>` and `&&`; NULL elements equal nothing.

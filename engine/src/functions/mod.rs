@@ -32,6 +32,8 @@ pub mod types;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use datafusion::catalog::TableFunction;
+use datafusion::functions_table::generate_series::GenerateSeriesFunc;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 use session::Session;
@@ -59,6 +61,16 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     ]
     .concat()
 });
+
+/// Functions that give tables; SQL reaches them through the planner of functions in FROM.
+#[must_use]
+pub fn table_functions() -> HashMap<String, Arc<TableFunction>> {
+    let series = TableFunction::new(SERIES.to_owned(), Arc::new(GenerateSeriesFunc {}));
+    HashMap::from([(SERIES.to_owned(), Arc::new(series))])
+}
+
+/// The table function that streams integers.
+const SERIES: &str = "generate_series";
 
 /// The functions of a session.
 #[must_use]
@@ -95,10 +107,10 @@ impl Registry {
         self.aggregates.iter().map(|aggregate| (aggregate.name().to_owned(), Arc::clone(aggregate))).collect()
     }
 
-    /// Those that SQL can call.
+    /// All scalar functions. Names that begin with `#` are for the planner's passes; they are not shown anywhere.
     #[must_use]
-    pub fn public_scalars(&self) -> Vec<Arc<ScalarUDF>> {
-        self.scalars.iter().filter(|function| !function.name().starts_with('#')).cloned().collect()
+    pub fn scalars(&self) -> Vec<Arc<ScalarUDF>> {
+        self.scalars.clone()
     }
 }
 
@@ -106,9 +118,10 @@ impl Registry {
 #[must_use]
 pub fn names(session: &Arc<Session>) -> Vec<String> {
     let registry = registry(session);
-    let scalars = registry.public_scalars();
+    let scalars = registry.scalars();
     let mut names: Vec<String> = scalars
         .iter()
+        .filter(|function| !function.name().starts_with('#'))
         .flat_map(|function| std::iter::once(function.name().to_owned()).chain(function.aliases().iter().cloned()))
         .chain(registry.aggregates.iter().flat_map(|f| std::iter::once(f.name().to_owned()).chain(f.aliases().iter().cloned())))
         .chain(registry.windows.iter().map(|function| function.name().to_owned()))

@@ -101,6 +101,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("factorial")
             .on(&[Ty::INT8], Returns::By(|_| Ok(Field::new("", DataType::Decimal256(76, 0), true))), columns(factorial))
             .build(),
+        PgFunction::immutable("#bitnot")
+            .on(&[Ty::INT2], Ty::INT2, int(|row| Ok(!row.int(0))))
+            .on(&[Ty::INT4], Ty::INT4, int(|row| Ok(!row.int(0))))
+            .on(&[Ty::INT8], Ty::INT8, int(|row| Ok(!row.int(0))))
+            .build(),
         // What sums and averages are made of.
         PgFunction::immutable("#sum_argument").on(&[Ty::Any], Returns::By(sum_type), columns(|args| to_result(args))).build(),
         PgFunction::immutable("#avg_argument").on(&[Ty::Any], Returns::By(avg_type), columns(|args| to_result(args))).build(),

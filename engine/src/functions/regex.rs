@@ -75,6 +75,28 @@ pub fn similar(pattern: &str, escape: Option<char>) -> Result<String> {
     Ok(out)
 }
 
+/// A LIKE pattern as a regular expression of PostgreSQL's syntax.
+#[must_use]
+pub fn of_like(pattern: &str) -> String {
+    let mut out = "^".to_owned();
+    let mut chars = pattern.chars();
+    let literal = |out: &mut String, c: char| {
+        if !c.is_alphanumeric() {
+            out.push('\\');
+        }
+        out.push(c);
+    };
+    while let Some(c) = chars.next() {
+        match c {
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '\\' => chars.next().into_iter().for_each(|c| literal(&mut out, c)),
+            c => literal(&mut out, c),
+        }
+    }
+    out + "$"
+}
+
 /// A pattern ready to run.
 ///
 /// # Errors

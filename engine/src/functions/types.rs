@@ -75,6 +75,8 @@ impl Ty {
             Ty::AnyArray => match from {
                 DataType::List(_) => Some(0),
                 DataType::LargeList(_) | DataType::FixedSizeList(..) => Some(1),
+                // A literal whose element type planning will settle.
+                from if is_text(from) => Some(25),
                 _ => None,
             },
             Ty::Array(element) => match from {
@@ -104,6 +106,7 @@ impl Ty {
                 DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
                     Some(DataType::List(Arc::new(field.as_ref().clone().with_data_type(canonical(field.data_type())))))
                 }
+                from if is_text(from) => Some(DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)))),
                 _ => Some(DataType::Null),
             },
             Ty::Array(element) => match from {

@@ -23,6 +23,7 @@ use super::names::{name_columns, restored};
 use super::refuse::refuse_ignored;
 use super::spelling::respell;
 use crate::error;
+use crate::planner_pg::passes;
 use crate::planner_pg::types::PgTypes;
 
 /// Views inside views.
@@ -62,6 +63,7 @@ impl<'a> Planner<'a> {
         refuse_ignored(&query).map_err(error::external)?;
         respell(&mut query);
         name_columns(&mut query);
+        passes::run(&mut query)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
         SqlToRel::new(self).sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
     }
@@ -78,6 +80,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Expr> {
         refuse_ignored(&expr).map_err(error::external)?;
         respell(&mut expr);
+        passes::run(&mut expr)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
         SqlToRel::new(self).sql_to_expr(expr, schema, &mut context)
     }

@@ -68,6 +68,11 @@ impl PgPlanner {
         {
             return literal(text, &to, self.style()).map(Transformed::yes);
         }
+        if let Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), None) = expr.as_ref()
+            && to.data_type() == &DataType::Float64
+        {
+            return literal(&crate::functions::text::number::decimal(&value.to_string(), *scale), &to, self.style()).map(Transformed::yes);
+        }
         let to = if pg_type(&to) == PgType::NUMERIC && is_decimal(to.data_type()) {
             Arc::new(unconstrained_numeric(from.data_type()))
         } else {

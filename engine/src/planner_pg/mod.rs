@@ -8,9 +8,12 @@
 
 mod aggregates;
 mod casts;
+mod correlated;
+mod lateral;
 mod operand;
 mod operators;
 mod output;
+pub mod passes;
 mod relations;
 mod resolve;
 pub mod types;
@@ -52,6 +55,7 @@ pub fn configure(mut builder: SessionStateBuilder, facts: &Arc<SessionFacts>) ->
         Arc::new(resolve::ResolveTypes(planner.clone())),
         Arc::new(TypeCoercion::new()),
         Arc::new(casts::PgCasts(planner.clone())),
+        Arc::new(correlated::CorrelatedSubqueries { runtime: builder.runtime_env().clone() }),
     ];
     // Field access of records and grouping of aggregates stay DataFusion's.
     let expr_planners: Vec<Arc<dyn datafusion::logical_expr::planner::ExprPlanner>> =
@@ -61,10 +65,10 @@ pub fn configure(mut builder: SessionStateBuilder, facts: &Arc<SessionFacts>) ->
         .with_relation_planners(vec![Arc::new(planner.clone())])
         .with_type_planner(Arc::new(types::PgTypes))
         .with_analyzer_rules(rules)
-        .with_scalar_functions(registry.public_scalars())
+        .with_scalar_functions(registry.scalars())
         .with_aggregate_functions(registry.aggregates)
         .with_window_functions(registry.windows)
-        .with_table_functions(HashMap::new())
+        .with_table_functions(functions::table_functions())
 }
 
 /// What planning needs of a session; cheap to clone.

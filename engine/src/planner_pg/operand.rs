@@ -108,6 +108,10 @@ impl Operand {
             Expr::Literal(value, _) if self.unknown && value.is_null() => {
                 Expr::Literal(ScalarValue::try_new_null(field.data_type())?, metadata(&field))
             }
+            // A decimal literal is the nearest float, without a detour over its digits as integers.
+            Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), None) if pg == PgType::FLOAT8 => {
+                literal(&crate::functions::text::number::decimal(&value.to_string(), scale), &field, style)?
+            }
             Expr::Placeholder(Placeholder { id, field: None }) => {
                 Expr::Placeholder(Placeholder::new_with_field(id, Some(Arc::clone(&field))))
             }
@@ -190,6 +194,9 @@ pub fn int4_literals(expr: Expr) -> Result<Expr> {
                 Ok(value) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(value)), None)),
                 Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), None)),
             },
+            Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), None) if scale < 0 => {
+                Transformed::yes(numeric_literal(&format!("{value}e{}", -i32::from(scale)))?)
+            }
             Expr::Literal(ScalarValue::UInt64(Some(value)), None) => {
                 Transformed::yes(Expr::Literal(ScalarValue::Decimal128(Some(i128::from(value)), 20, 0), None))
             }

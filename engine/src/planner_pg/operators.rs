@@ -44,6 +44,9 @@ impl ExprPlanner for PgPlanner {
                     (GetFieldAccess::NamedStructField { name: ScalarValue::Utf8(Some(name)) }, Family::Json | Family::Jsonb) => {
                         self.call("#json_get", vec![operand.expr, lit(name.as_str())]).map(PlannerResult::Planned)
                     }
+                    (GetFieldAccess::NamedStructField { name: ScalarValue::Utf8(Some(name)) }, _) => {
+                        self.call("#field", vec![raw.expr, lit(name.as_str())]).map(PlannerResult::Planned)
+                    }
                     _ => Ok(PlannerResult::Original(RawFieldAccessExpr { field_access, expr: raw.expr })),
                 }
             }

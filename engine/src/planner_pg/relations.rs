@@ -5,10 +5,11 @@ use datafusion::common::{Column, DFSchema, NullHandling, Result, TableReference,
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use lakegate_engine_api::SqlMistake;
+use lakegate_engine_api::catalog::PgType;
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor};
 
 use super::PgPlanner;
-use super::operand::{Operand, int4_literals};
+use super::operand::{Operand, int4_literals, is_unknown};
 use crate::functions::error;
 use crate::functions::sets::{SetFunction, set_function};
 
@@ -108,6 +109,7 @@ impl PgPlanner {
         if name == "unnest" && args.len() > 1 {
             return self.unnest_many(args, with_ordinality);
         }
+        let args = self.json_argument(name, args)?;
         let list = self.call(set.list, args)?;
         let list = if with_ordinality { self.call("#with_ordinality", vec![list])? } else { list };
         let plan = LogicalPlanBuilder::empty(true)
@@ -135,6 +137,24 @@ impl PgPlanner {
             columns.push("ordinality".to_owned());
         }
         Ok((LogicalPlanBuilder::from(plan).project(exprs)?.build()?, columns))
+    }
+
+    /// An open literal given to a json function is JSON.
+    fn json_argument(&self, name: &str, mut args: Vec<Expr>) -> Result<Vec<Expr>> {
+        let wanted = if name.starts_with("jsonb_") {
+            PgType::JSONB
+        } else if name.starts_with("json_") {
+            PgType::JSON
+        } else {
+            return Ok(args);
+        };
+        if let Some(first) = args.first_mut()
+            && is_unknown(first)
+        {
+            let operand = Operand::of(first.clone(), &DFSchema::empty())?;
+            *first = operand.into_type(wanted, self.style())?.expr;
+        }
+        Ok(args)
     }
 
     /// `unnest(a, b)` runs in step, shorter arrays padded with NULL.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::Array;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
@@ -11,7 +13,9 @@ use datafusion::logical_expr::expr::{
 };
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Expr, Join, LogicalPlan, Operator, Projection, Subquery, Union, lit};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, Union, Values, lit,
+};
 use datafusion::optimizer::AnalyzerRule;
 use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
@@ -45,6 +49,7 @@ impl ResolveTypes {
         };
         let plan = match plan {
             LogicalPlan::Union(union) => self.union(union)?,
+            LogicalPlan::Values(values) => return self.values(values, outer, literals),
             plan => plan,
         };
         if matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::RecursiveQuery(_)) {
@@ -63,6 +68,26 @@ impl ResolveTypes {
         })?
         .data
         .recompute_schema()
+    }
+
+    /// Each column of VALUES in one type.
+    fn values(&self, values: Values, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
+        let schema = Arc::new(DFSchema::empty());
+        let mut rows = values
+            .values
+            .into_iter()
+            .map(|row| row.into_iter().map(|expr| self.expr(expr, &schema, outer, literals)).collect::<Result<Vec<_>>>())
+            .collect::<Result<Vec<_>>>()?;
+        for column in 0..values.schema.fields().len() {
+            let cells = rows.iter().filter_map(|row| row.get(column).cloned()).collect();
+            let typed = self.0.unify(cells, &schema, "VALUES")?;
+            for (row, cell) in rows.iter_mut().zip(typed) {
+                if let Some(place) = row.get_mut(column) {
+                    *place = cell;
+                }
+            }
+        }
+        LogicalPlanBuilder::values(rows)?.build()
     }
 
     /// The right side of a lateral join refers to the left one.
@@ -97,6 +122,9 @@ impl ResolveTypes {
                     Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
                         let subquery = self.subquery(subquery, schema, outer, literals)?;
                         Transformed::yes(Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }))
+                    }
+                    Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), None) if scale < 0 => {
+                        Transformed::yes(super::operand::numeric_literal(&format!("{value}e{}", -i32::from(scale)))?)
                     }
                     Expr::Literal(ScalarValue::Int64(Some(value)), None) if literals => match i32::try_from(value) {
                         Ok(value) => Transformed::yes(lit(value)),
@@ -223,8 +251,8 @@ impl PgPlanner {
                 }
                 Err(args) => args,
             },
-            "array_has" => match <[Expr; 2]>::try_from(args) {
-                Ok([array, element]) => return self.any_equal(array, element, schema).map(Transformed::yes),
+            name @ ("#any" | "#all") => match <[Expr; 3]>::try_from(args) {
+                Ok([element, operator, array]) => return self.quantified(name, element, operator, array, schema).map(Transformed::yes),
                 Err(args) => args,
             },
             _ => return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args }))),
@@ -232,19 +260,35 @@ impl PgPlanner {
         Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
     }
 
-    /// `element = ANY (array)`, which DataFusion plans as `array_has`; NULL where nothing equals and an element is NULL.
-    fn any_equal(&self, array: Expr, element: Expr, schema: &DFSchema) -> Result<Expr> {
-        let array = Operand::of(array, schema)?;
-        let element = Operand::of(element, schema)?;
-        let element = if element.unknown { element.into_type(element_type(&array), self.style())? } else { element };
-        let array = if array.unknown {
-            let element_type = element.comparison_type();
-            let wanted = PgType::array_of(element_type.oid).map_or(PgType::plain(1009), PgType::plain);
-            array.into_type(wanted, self.style())?
+    /// `element op ANY (array)`: both in one type; `= ANY` of constants becomes IN, which prunes.
+    fn quantified(&self, name: &str, element: Expr, operator: Expr, array: Expr, schema: &DFSchema) -> Result<Expr> {
+        let style = self.style();
+        let (element, array) = (Operand::of(element, schema)?, Operand::of(array, schema)?);
+        let element = if element.unknown { element.into_type(element_type(&array), style)? } else { element };
+        let list_of = |pg: PgType| PgType::array_of(pg.oid).map_or(PgType::plain(1009), PgType::plain);
+        let array = if array.unknown || array.family() == Family::Text {
+            let wanted = list_of(element.comparison_type());
+            Operand { unknown: true, ..array }.into_type(wanted, style)?
         } else {
             array
         };
-        self.call("#any_equal", vec![element.expr, array.expr])
+        let item = Operand { expr: lit(ScalarValue::Null), pg: element_type(&array), arrow: item_type(&array), unknown: false };
+        let common = common_type(&[element.clone(), item.clone()], "ANY")?;
+        let element = if family_of(common) == element.family() && element.pg.oid == common.oid {
+            element
+        } else {
+            element.into_type(common, style)?
+        };
+        let array =
+            if item.pg.oid == common.oid || item.family() == Family::Numeric { array } else { array.into_type(list_of(common), style)? };
+        let equals = matches!(&operator, Expr::Literal(ScalarValue::Utf8(Some(operator)), _) if operator == "=");
+        if name == "#any"
+            && equals
+            && let Some(items) = constant_items(&array.expr)
+        {
+            return Ok(Expr::InList(InList { expr: Box::new(element.expr), list: items, negated: false }));
+        }
+        self.call(name, vec![element.expr, operator, array.expr])
     }
 
     fn case(&self, case: Case, schema: &DFSchema) -> Result<Expr> {
@@ -382,14 +426,37 @@ fn element_type(array: &Operand) -> PgType {
     PgType::element_of(array.pg.oid).map_or(PgType::TEXT, PgType::plain)
 }
 
+fn item_type(array: &Operand) -> DataType {
+    match &array.arrow {
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => field.data_type().clone(),
+        _ => DataType::Utf8,
+    }
+}
+
+/// The elements of a constant array of at least one.
+fn constant_items(array: &Expr) -> Option<Vec<Expr>> {
+    match array {
+        Expr::Literal(ScalarValue::List(list), _) if list.len() == 1 && !list.is_null(0) => {
+            let values = list.value(0);
+            let items: Option<Vec<Expr>> =
+                (0..values.len()).map(|at| ScalarValue::try_from_array(&values, at).ok().map(|value| Expr::Literal(value, None))).collect();
+            items.filter(|items| !items.is_empty())
+        }
+        Expr::ScalarFunction(call) if call.func.name() == "#make_array" && !call.args.is_empty() => {
+            call.args.iter().all(|arg| matches!(arg, Expr::Literal(..))).then(|| call.args.clone())
+        }
+        _ => None,
+    }
+}
+
 fn family_of(pg: PgType) -> Family {
-    let arrow = cast_field(pg).map_or(datafusion::arrow::datatypes::DataType::Utf8, |field| field.data_type().clone());
+    let arrow = cast_field(pg).map_or(DataType::Utf8, |field| field.data_type().clone());
     Operand { expr: lit(ScalarValue::Null), pg, arrow, unknown: false }.family()
 }
 
 /// The type that all known operands convert to implicitly.
 fn common_type(operands: &[Operand], construct: &str) -> Result<PgType> {
-    let mut known = operands.iter().filter(|operand| !operand.unknown && operand.arrow != datafusion::arrow::datatypes::DataType::Null);
+    let mut known = operands.iter().filter(|operand| !operand.unknown && operand.arrow != DataType::Null);
     let Some(first) = known.next() else { return Ok(PgType::TEXT) };
     let mut common = first.clone();
     for operand in known {

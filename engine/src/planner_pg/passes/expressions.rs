@@ -1,0 +1,114 @@
+//! Expressions written in ways of their own: COLLATE, AT TIME ZONE, INTERVAL, `op ANY (array)`, fields of a call's result.
+
+use std::ops::ControlFlow;
+
+use lakegate_engine_api::SqlMistake;
+use sqlparser::ast::{
+    self, AccessExpr, CastKind, DataType, Expr, Interval, ObjectNamePart, UnaryOperator, Value, ValueWithSpan, VisitorMut,
+};
+
+use super::{Flow, call, folded, string, take};
+use crate::functions::error::{mistake, unsupported};
+
+pub struct Expressions;
+
+impl VisitorMut for Expressions {
+    type Break = Box<datafusion::error::DataFusionError>;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        match rewritten(expr) {
+            Ok(Some(new)) => {
+                *expr = new;
+                ControlFlow::Continue(())
+            }
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Box::new(error)),
+        }
+    }
+}
+
+fn rewritten(expr: &mut Expr) -> datafusion::common::Result<Option<Expr>> {
+    Ok(match expr {
+        Expr::Collate { expr: inner, collation } => {
+            let name = collation.0.last().and_then(ObjectNamePart::as_ident).map(|ident| ident.value.clone()).unwrap_or_default();
+            // All of them compare bytes, as everything here does.
+            if !matches!(name.to_ascii_lowercase().as_str(), "default" | "c" | "posix" | "ucs_basic") {
+                return Err(mistake(
+                    SqlMistake::UndefinedObject,
+                    format_args!("collation \"{name}\" for encoding \"UTF8\" does not exist"),
+                ));
+            }
+            Some(take(inner))
+        }
+        Expr::AtTimeZone { timestamp, time_zone } => Some(call("timezone", vec![take(time_zone), take(timestamp)])),
+        Expr::Interval(interval) => Some(interval_literal(interval)?),
+        Expr::AnyOp { left, compare_op, right, .. } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+            Some(call("#any", vec![take(left), string(compare_op.to_string()), take(right)]))
+        }
+        Expr::AllOp { left, compare_op, right } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
+            Some(call("#all", vec![take(left), string(compare_op.to_string()), take(right)]))
+        }
+        Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: inner } => Some(call("#bitnot", vec![take(inner)])),
+        Expr::CompoundFieldAccess { root, access_chain } if !matches!(root.as_ref(), Expr::Identifier(_)) => {
+            for access in access_chain {
+                if let AccessExpr::Dot(field) = access
+                    && let Expr::Identifier(name) = field
+                {
+                    *field = string(folded(name));
+                }
+            }
+            None
+        }
+        Expr::Identifier(name) if name.quote_style.is_none() => match name.value.to_ascii_lowercase().as_str() {
+            keyword @ ("current_schema" | "current_role" | "current_catalog" | "localtime" | "localtimestamp") => {
+                Some(call(keyword, Vec::new()))
+            }
+            _ => None,
+        },
+        Expr::Value(ValueWithSpan { value, .. }) => {
+            match value {
+                Value::UnicodeStringLiteral(text) | Value::NationalStringLiteral(text) => {
+                    let text = std::mem::take(text);
+                    *value = Value::SingleQuotedString(text);
+                }
+                Value::HexStringLiteral(_) | Value::SingleQuotedByteStringLiteral(_) => return Err(unsupported("bit strings")),
+                _ => {}
+            }
+            None
+        }
+        Expr::Function(function) => {
+            // information_schema's helpers have no name without their schema in PostgreSQL; no other function has theirs.
+            if let [ObjectNamePart::Identifier(schema), _] = function.name.0.as_slice()
+                && matches!(folded(schema).as_str(), "information_schema" | "pg_catalog")
+            {
+                function.name.0.remove(0);
+            }
+            None
+        }
+        _ => None,
+    })
+}
+
+/// `INTERVAL '…' [unit]` is a cast of the text.
+fn interval_literal(interval: &mut Interval) -> datafusion::common::Result<Expr> {
+    let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision } = interval;
+    if leading_precision.is_some() || last_field.is_some() || fractional_seconds_precision.is_some() {
+        return Err(unsupported("INTERVAL with a range of fields or a precision"));
+    }
+    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text), .. }) = value.as_ref()
+    else {
+        return Err(mistake(SqlMistake::Syntax, "INTERVAL takes a string"));
+    };
+    // A unit applies where the text has none.
+    let text = match leading_field {
+        Some(unit) if !text.contains(|c: char| c.is_ascii_alphabetic() || c == ':') => format!("{text} {unit}"),
+        _ => text.clone(),
+    };
+    Ok(Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(string(text)),
+        data_type: DataType::Interval { fields: None, precision: None },
+        array: false,
+        format: None::<ast::CastFormat>,
+    })
+}
