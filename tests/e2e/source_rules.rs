@@ -96,11 +96,12 @@ fn files_stay_small() {
     let mut large = Vec::new();
     for path in rust_files(&["gateway", "catalog", "engine", "tests"]) {
         let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-        if lines > 600 {
+        // 600 lines are the habit; this is the wall.
+        if lines > 700 {
             large.push(format!("{}: {lines} lines", path.display()));
         }
     }
-    assert!(large.is_empty(), "past 600 lines it is usually two ideas:\n{}", large.join("\n"));
+    assert!(large.is_empty(), "more than one idea:\n{}", large.join("\n"));
 }
 
 /// Places in code (no comments, nothing after the start of a test module) of which `wrong` says so.
