@@ -28,7 +28,7 @@ use super::files::{DataFile, FileList};
 use super::prune::{is_on_partitions, matching};
 use super::schema::TableColumns;
 use super::snapshot::{TableVersion, Tables};
-use super::statistics;
+use super::statistics::{self, Pick};
 use crate::error;
 use crate::plan::ScanCounters;
 use crate::store::Location;
@@ -212,14 +212,12 @@ impl TableProvider for TableScan {
             (0..self.columns.columns.len()).filter(|at| !self.columns.columns[*at].is_partition).map(Some).collect();
         order.extend(self.columns.partitions.iter().copied().map(Some));
         order.extend(self.file_numbers.then_some(None));
-        let total = statistics::of_files(files, &keep, &self.columns, &order)?;
+        let total = statistics::of_files(files, Pick::Kept(&keep), &self.columns, &order)?;
         let with_file_statistics = chosen.len() * order.len() <= FILE_STATISTICS_MAX;
 
         let partitioned: Vec<PartitionedFile> = futures::stream::iter(chosen.into_iter().map(|number| {
             let statistics = if with_file_statistics {
-                let mut one = vec![false; files.files.len()];
-                one[number] = true;
-                statistics::of_files(files, &one, &self.columns, &order).map(|statistics| Some(Arc::new(statistics)))
+                statistics::of_files(files, Pick::One(number), &self.columns, &order).map(|statistics| Some(Arc::new(statistics)))
             } else {
                 Ok(None)
             };

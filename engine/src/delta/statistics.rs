@@ -10,21 +10,54 @@ use datafusion::common::{ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
 use datafusion::logical_expr::Accumulator;
 
-use super::files::FileList;
+use super::files::{DataFile, FileList};
 use super::prune::{by_name, kept, rounded_up};
 use super::schema::TableColumns;
 
-/// Statistics over the files with `keep`, one entry a column in `order` (positions in the table's columns; `None` for a
+/// Which files are meant.
+#[derive(Clone, Copy)]
+pub enum Pick<'a> {
+    /// Those with `true`, one entry a file.
+    Kept(&'a [bool]),
+    One(usize),
+}
+
+impl Pick<'_> {
+    fn has(self, number: usize) -> bool {
+        match self {
+            Pick::Kept(keep) => keep.get(number) == Some(&true),
+            Pick::One(one) => one == number,
+        }
+    }
+
+    fn of(self, values: &ArrayRef) -> Result<ArrayRef> {
+        match self {
+            Pick::Kept(keep) => kept(values, keep),
+            Pick::One(one) => Ok(values.slice(one, 1)),
+        }
+    }
+
+    fn files<'f>(self, files: &'f FileList) -> Box<dyn Iterator<Item = &'f DataFile> + 'f>
+    where
+        Self: 'f,
+    {
+        match self {
+            Pick::Kept(_) => Box::new(files.files.iter().enumerate().filter(move |(number, _)| self.has(*number)).map(|(_, file)| file)),
+            Pick::One(one) => Box::new(files.files.get(one).into_iter()),
+        }
+    }
+}
+
+/// Statistics over the picked files, one entry a column in `order` (positions in the table's columns; `None` for a
 /// column that the table does not have). Only row and null counts are exact: bounds may be truncated.
-pub fn of_files(files: &FileList, keep: &[bool], columns: &TableColumns, order: &[Option<usize>]) -> Result<Statistics> {
-    let chosen = || files.files.iter().zip(keep).filter(|(_, keep)| **keep).map(|(file, _)| file);
-    let rows: Option<u64> = chosen().map(|file| file.rows()).sum();
-    let has_deletions = chosen().any(|file| file.deletion_vector.is_some());
-    let bytes: u64 = chosen().map(|file| file.size_bytes).sum();
+pub fn of_files(files: &FileList, pick: Pick<'_>, columns: &TableColumns, order: &[Option<usize>]) -> Result<Statistics> {
+    let rows: Option<u64> = pick.files(files).map(DataFile::rows).sum();
+    let has_deletions = pick.files(files).any(|file| file.deletion_vector.is_some());
+    let bytes: u64 = pick.files(files).map(|file| file.size_bytes).sum();
     let mut column_statistics = Vec::with_capacity(order.len());
     for at in order {
         column_statistics.push(match at {
-            Some(at) => column(files, keep, columns, *at, has_deletions)?,
+            Some(at) => column(files, pick, columns, *at, has_deletions)?,
             None => ColumnStatistics::new_unknown(),
         });
     }
@@ -35,13 +68,13 @@ pub fn of_files(files: &FileList, keep: &[bool], columns: &TableColumns, order: 
     })
 }
 
-fn column(files: &FileList, keep: &[bool], columns: &TableColumns, at: usize, has_deletions: bool) -> Result<ColumnStatistics> {
+fn column(files: &FileList, pick: Pick<'_>, columns: &TableColumns, at: usize, has_deletions: bool) -> Result<ColumnStatistics> {
     let column = &columns.columns[at];
     let mut statistics = ColumnStatistics::new_unknown();
     if column.is_partition {
         let place = columns.partitions.iter().position(|partition| *partition == at);
         if let Some(values) = place.and_then(|place| files.partitions.get(place)) {
-            let values = kept(values, keep)?;
+            let values = pick.of(values)?;
             statistics.min_value = bound(&values, Bound::Min)?;
             statistics.max_value = bound(&values, Bound::Max)?;
         }
@@ -50,7 +83,7 @@ fn column(files: &FileList, keep: &[bool], columns: &TableColumns, at: usize, ha
     let data_type = column.field.data_type();
     let of = |values: Option<&arrow_array::StructArray>| -> Result<Option<ArrayRef>> {
         match values.and_then(|values| by_name(values, column.physical.name(), column.field.name())) {
-            Some(values) => Ok(Some(kept(&values, keep)?)),
+            Some(values) => Ok(Some(pick.of(&values)?)),
             None => Ok(None),
         }
     };

@@ -33,7 +33,10 @@ pub fn from_datafusion(error: &DataFusionError, tables: &[(String, String)]) -> 
         }
         DataFusionError::Plan(text) => plan(text),
         DataFusionError::Execution(text) => execution(text),
-        DataFusionError::External(source) => foreign(source.as_ref(), tables).unwrap_or_else(|| internal(source.to_string())),
+        DataFusionError::External(source) => foreign(source.as_ref(), tables).unwrap_or_else(|| {
+            tracing::error!(error = %source, "foreign error in a plan");
+            internal("unexpected failure of a plan")
+        }),
         DataFusionError::Configuration(text) => data(DataError::InvalidParameterValue, text.clone()),
         DataFusionError::ExecutionJoin(source) if source.is_cancelled() => EngineError::Canceled,
         other => internal(first_line(&other.to_string())),
@@ -79,6 +82,14 @@ fn parquet(error: &parquet::errors::ParquetError, tables: &[(String, String)]) -
         return found;
     }
     tracing::warn!(%error, "parquet");
+    // The footer's reader passes on the text alone of what the store said.
+    if let ParquetError::General(text) = error
+        && text.starts_with("Failed to fetch metadata for file")
+        && text.contains("not found")
+        && let Some((_, name)) = tables.iter().find(|(root, _)| text.contains(root.as_str()))
+    {
+        return EngineError::MissingFile { table: name.clone() };
+    }
     match error {
         ParquetError::NYI(text) => unsupported(format!("a Parquet feature ({text})")),
         _ => super::corrupted("a data file is damaged"),

@@ -31,10 +31,16 @@ pub fn from_delta(error: &DeltaTableError, table: &str) -> EngineError {
         }
         DeltaTableError::GenericError { source } => match source.downcast_ref::<datafusion::error::DataFusionError>() {
             Some(source) => super::from_datafusion(source, &[]),
-            None => internal(source.to_string()),
+            None => unexpected(error),
         },
-        other => internal(other.to_string()),
+        other => unexpected(other),
     }
+}
+
+/// Texts name paths: they go to the log alone.
+fn unexpected(error: &DeltaTableError) -> EngineError {
+    tracing::error!(%error, "delta-rs");
+    internal("unexpected failure of a table operation")
 }
 
 fn clone_parquet(error: &parquet::errors::ParquetError) -> parquet::errors::ParquetError {
@@ -76,7 +82,8 @@ fn kernel(error: &(dyn std::error::Error + 'static)) -> EngineError {
         return EngineError::NotADeltaTable;
     }
     if text.contains("nsupported") || text.contains("not supported") {
-        return unsupported(format!("a feature of this Delta table ({text})"));
+        tracing::info!(error = text, "delta kernel");
+        return unsupported("a feature of this Delta table");
     }
     tracing::warn!(error = text, "delta kernel");
     corrupted("the table's log is damaged")

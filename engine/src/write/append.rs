@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::Schema;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use deltalake_core::kernel::{Action, Add};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use futures::{StreamExt, TryStreamExt};
+use lakegate_engine_api::catalog::Relation;
 use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, ExecutionMetrics, Outcome, RowStream};
 use tokio::sync::oneshot;
 
@@ -287,16 +289,30 @@ pub async fn append_rows(
     let name = target.name.clone();
     let target = Target::open(&shared, std::slice::from_ref(&target), &name).await?;
     let schema = Arc::clone(&target.columns.schema);
-    let typed = rows.map(move |batch| conformed(&batch?, &schema)).boxed();
+    let relation = Arc::clone(&target.relation);
+    let typed = rows.map(move |batch| conformed(&batch?, &schema, &relation)).boxed();
     let appender = Appender::new(Arc::clone(&shared), &shared.sessions.plain_state(), target, true)?;
     let staged = appender.stage(typed, &context).await?;
     appender.make_visible(staged, &context, &ExecutionMetrics::default()).await
 }
 
-/// A batch of the table's columns in the table's types.
-fn conformed(batch: &RecordBatch, schema: &arrow_schema::SchemaRef) -> Result<RecordBatch, EngineError> {
-    if batch.num_columns() != schema.fields().len() {
-        return Err(error::internal(format!("{} columns are wanted, {} came", schema.fields().len(), batch.num_columns())));
+/// A batch with the table's columns in the table's order and types; columns that the batch lacks are NULL.
+fn conformed(batch: &RecordBatch, schema: &arrow_schema::SchemaRef, relation: &Relation) -> Result<RecordBatch, EngineError> {
+    let given = batch.schema();
+    let mut fields = Vec::with_capacity(schema.fields().len());
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        if let Some((index, from)) = given.column_with_name(field.name()) {
+            fields.push(from.clone());
+            columns.push(Arc::clone(batch.column(index)));
+            continue;
+        }
+        if relation.columns.iter().any(|column| column.name == *field.name() && column.default.is_some()) {
+            return Err(error::unsupported(&format!("leaving out column \"{}\", which has a default, in COPY", field.name())));
+        }
+        fields.push(field.as_ref().clone().with_nullable(true));
+        columns.push(new_null_array(field.data_type(), batch.num_rows()));
     }
-    crate::plan::cast_to(batch, schema).map_err(|error| error::from_arrow(&error))
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| error::from_arrow(&error))?;
+    crate::plan::cast_to(&batch, schema).map_err(|error| error::from_arrow(&error))
 }

@@ -25,10 +25,8 @@ pub fn assigned(expr: Expr, schema: &DFSchema, column: &TableColumn) -> Result<E
         && let Ok((_, source)) = expr.to_field(schema)
     {
         check(&source, column)?;
-        if source.data_type() == target.data_type() && pg_type(&source) == pg_type(&target) {
-            return Ok(expr);
-        }
     }
+    // Also where the types are the same: the rows of a VALUES list must agree in their tags.
     Ok(Expr::Cast(Cast { expr: Box::new(expr), field: target }))
 }
 

@@ -14,7 +14,7 @@ use lakegate_engine_api::{DataError, EngineError, Violation, pg_type};
 use super::defaults::log_expression;
 use crate::delta::{CONSTRAINT_PREFIX, TableColumns, TableVersion};
 use crate::error;
-use crate::plan::{Planner, Sources};
+use crate::plan::{Planner, Sources, cast_to};
 
 /// Compiled for one version of a table.
 pub struct RowChecks {
@@ -61,6 +61,7 @@ impl RowChecks {
     /// # Errors
     /// `Constraint`; `Data` for text that is too long.
     pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, EngineError> {
+        let batch = cast_to(batch, &self.columns.schema).map_err(|error| error::from_arrow(&error))?;
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
         for (column, array) in self.columns.columns.iter().zip(batch.columns()) {
             let pg = pg_type(&column.field);
