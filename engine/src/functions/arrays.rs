@@ -98,6 +98,9 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("array_positions")
             .on_nullable(&[Ty::AnyArray, Ty::Element], Ty::Array(PgType::INT4), columns(positions))
             .build(),
+        PgFunction::immutable("#or_empty").on_nullable(&[Ty::AnyArray], Returns::Same(0), columns(or_empty)).build(),
+        // What a subquery's rows were gathered into.
+        PgFunction::immutable("#single").on(&[Ty::AnyArray], Returns::Element(0), columns(single)).build(),
         PgFunction::immutable("#any")
             .on_nullable(&[Ty::Element, Ty::TEXT, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(|row| quantified(row, false))))
             .build(),
@@ -249,6 +252,44 @@ impl<'a> Lists<'a> {
         let offsets = OffsetBuffer::from_lengths(self.lengths);
         Ok(Arc::new(ListArray::try_new(element, offsets, values, Some(NullBuffer::from(self.valid)))?))
     }
+}
+
+fn or_empty(args: &Columns<'_>) -> Result<ArrayRef> {
+    let Some(list) = args.arrays[0].as_list_opt::<i32>() else { return Ok(Arc::clone(&args.arrays[0])) };
+    if list.null_count() == 0 {
+        return Ok(Arc::clone(&args.arrays[0]));
+    }
+    let data = list.values().to_data();
+    let mut lists = Lists::new(vec![&data]);
+    for row in 0..args.rows {
+        if list.is_valid(row) {
+            let (start, end) = range(list, row);
+            lists.take(0, start, end)?;
+        }
+        lists.close(true);
+    }
+    lists.finish(element_field(args.result))
+}
+
+/// The one element, NULL of none.
+fn single(args: &Columns<'_>) -> Result<ArrayRef> {
+    let list = args.arrays[0].as_list::<i32>();
+    let data = list.values().to_data();
+    let mut out = MutableArrayData::new(vec![&data], true, args.rows);
+    for row in 0..args.rows {
+        let (start, end) = range(list, row);
+        match end - start {
+            1 if list.is_valid(row) => out.try_extend(0, start, end)?,
+            count if count > 1 && list.is_valid(row) => {
+                return Err(super::error::mistake(
+                    lakegate_engine_api::SqlMistake::CardinalityViolation,
+                    "more than one row returned by a subquery used as an expression",
+                ));
+            }
+            _ => out.try_extend_nulls(1)?,
+        }
+    }
+    Ok(make_array(out.freeze()))
 }
 
 fn make_literal(args: &Columns<'_>) -> Result<ArrayRef> {

@@ -35,10 +35,7 @@ fn common(types: &[DataType]) -> Result<DataType> {
             (a, b) if is_text(a) && !is_text(b) => b.clone(),
             (a, b) if is_text(b) && !is_text(a) => a.clone(),
             (a, b) => type_union_coercion(a, b).ok_or_else(|| {
-                mistake(
-                    SqlMistake::DatatypeMismatch,
-                    format_args!("COALESCE types {} and {} cannot be matched", describe(a), describe(b)),
-                )
+                mistake(SqlMistake::DatatypeMismatch, format_args!("COALESCE types {} and {} cannot be matched", describe(a), describe(b)))
             })?,
         };
     }

@@ -6,6 +6,7 @@ mod arrays;
 pub mod call;
 pub mod cast;
 mod catalog;
+mod coalesce;
 mod datetime;
 mod datetime_parts;
 pub mod error;

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Scal
 
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
-        core::coalesce(),
+        Arc::new(ScalarUDF::new_from_impl(super::coalesce::Coalesce::new())),
         core::nullif(),
         core::greatest(),
         core::least(),

@@ -7,7 +7,7 @@ use sqlparser::ast::{
     SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, VisitorMut,
 };
 
-use super::{Flow, call, folded, string};
+use super::{Flow, call, folded};
 use crate::functions::sets::set_function;
 
 pub struct ArraySubqueries;
@@ -20,7 +20,7 @@ impl VisitorMut for ArraySubqueries {
             && super::function_name(name).as_deref() == Some("array")
         {
             let aggregated = aggregated(std::mem::replace(query.as_mut(), empty()));
-            *expr = call("coalesce", vec![Expr::Subquery(Box::new(aggregated)), string("{}")]);
+            *expr = call("#or_empty", vec![Expr::Subquery(Box::new(aggregated))]);
         }
         ControlFlow::Continue(())
     }

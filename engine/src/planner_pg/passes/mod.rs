@@ -5,6 +5,7 @@ mod array_subquery;
 mod expressions;
 mod from_functions;
 mod set_returning;
+mod tableoid;
 mod values;
 
 use std::ops::ControlFlow;
@@ -22,6 +23,7 @@ pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
     finish(node.visit(&mut array_subquery::ArraySubqueries))?;
     finish(node.visit(&mut set_returning::SelectLists))?;
     finish(node.visit(&mut from_functions::LateralFunctions))?;
+    finish(node.visit(&mut tableoid::TableOids::default()))?;
     finish(node.visit(&mut expressions::Expressions))
 }
 

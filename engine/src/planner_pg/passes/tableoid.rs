@@ -45,7 +45,8 @@ impl VisitorMut for TableOids {
             _ => None,
         };
         if let Some((_, relation)) = found {
-            *expr = cast(cast(string(relation), DataType::Regclass), DataType::Custom(ObjectName::from(vec![Ident::new("oid")]), Vec::new()));
+            *expr =
+                cast(cast(string(relation), DataType::Regclass), DataType::Custom(ObjectName::from(vec![Ident::new("oid")]), Vec::new()));
         }
         ControlFlow::Continue(())
     }

@@ -25,7 +25,9 @@ struct Database<'a> {
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let snapshot = context.snapshot;
+    // The catalog's own entry keeps the name from being taken; clients see the one with the fixed number.
     let mut databases: Vec<Database<'_>> = visible_databases(snapshot, context.principal.current_role)
+        .filter(|database| database.name != SYSTEM_DATABASE)
         .map(|database| Database {
             oid: database.oid,
             name: &database.name,
