@@ -1,10 +1,12 @@
-//! Spellings that mean the same as one DataFusion knows.
+//! Spellings that mean the same as one that the planner knows.
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, LimitClause, ObjectNamePart, Query, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, ObjectNamePart, Query, Value, VisitMut, VisitorMut,
+};
 
-/// FETCH FIRST becomes LIMIT, `pg_catalog.f()` becomes `f()`.
+/// FETCH FIRST becomes LIMIT, `pg_catalog.f()` becomes `f()`, `count(*)` becomes `count(1)`.
 pub fn respell(statement: &mut impl VisitMut) {
     let _: ControlFlow<()> = statement.visit(&mut Spelling);
 }
@@ -16,7 +18,7 @@ impl VisitorMut for Spelling {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let Some(fetch) = query.fetch.take_if(|fetch| !fetch.with_ties && !fetch.percent) else { return ControlFlow::Continue(()) };
-        let rows = fetch.quantity.or_else(|| Some(Expr::value(sqlparser::ast::Value::Number("1".to_owned(), false))));
+        let rows = fetch.quantity.or_else(|| Some(Expr::value(Value::Number("1".to_owned(), false))));
         match &mut query.limit_clause {
             Some(LimitClause::LimitOffset { limit, .. }) => *limit = limit.take().or(rows),
             Some(LimitClause::OffsetCommaLimit { .. }) => {}
@@ -31,6 +33,15 @@ impl VisitorMut for Spelling {
             && schema.value.eq_ignore_ascii_case("pg_catalog")
         {
             function.name.0.remove(0);
+        }
+        if let Expr::Function(function) = expr
+            && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+            && name.value.eq_ignore_ascii_case("count")
+            && let FunctionArguments::List(list) = &mut function.args
+            && let [argument @ FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] = list.args.as_mut_slice()
+        {
+            let one = Expr::value(Value::Number("1".to_owned(), false));
+            *argument = FunctionArg::Unnamed(FunctionArgExpr::Expr(one));
         }
         ControlFlow::Continue(())
     }
