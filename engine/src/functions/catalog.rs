@@ -434,6 +434,8 @@ fn lookups(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
             .on(&[], Ty::INT8, int(session, |_, _| Ok(None)))
             .build(),
     );
+    // There are no advisory locks, so none is left after this.
+    all.push(stable("pg_advisory_unlock_all", session).on(&[], Ty::TEXT, text(session, |_, _| Ok(Some(String::new())))).build());
     all.push(
         stable("pg_blocking_pids", session)
             .on(&[Ty::INT4], Ty::Array(PgType::INT4), Body::Columns(Box::new(|args| empty_list(args.result.data_type(), args.rows))))

@@ -114,21 +114,3 @@ impl Registry {
         self.scalars.clone()
     }
 }
-
-/// Names of all functions and aggregates that SQL can call, sorted: what `pg_proc` shows.
-#[must_use]
-pub fn names(session: &Arc<Session>) -> Vec<String> {
-    let registry = registry(session);
-    let scalars = registry.scalars();
-    let mut names: Vec<String> = scalars
-        .iter()
-        .filter(|function| !function.name().starts_with('#'))
-        .flat_map(|function| std::iter::once(function.name().to_owned()).chain(function.aliases().iter().cloned()))
-        .chain(registry.aggregates.iter().flat_map(|f| std::iter::once(f.name().to_owned()).chain(f.aliases().iter().cloned())))
-        .chain(registry.windows.iter().map(|function| function.name().to_owned()))
-        .chain(sets::SET_FUNCTIONS.iter().map(|set| set.name.to_owned()))
-        .collect();
-    names.sort();
-    names.dedup();
-    names
-}

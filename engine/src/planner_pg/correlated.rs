@@ -11,23 +11,24 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, NullHandling, Result, ScalarValue, TableReference, UnnestOptions, internal_err};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::expr::{Exists, InSubquery, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDFImpl, Signature, Subquery, SubqueryAlias, Volatility,
+    AggregateUDF, BinaryExpr, ColumnarValue, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, SubqueryAlias, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt;
 use lakegate_engine_api::SqlMistake;
 
-use super::lateral;
+use super::{PgPlanner, lateral};
 use crate::functions::error::{mistake, unsupported};
 
 /// Qualifier of the columns that hold subqueries' results.
@@ -35,6 +36,7 @@ const APPLIED: &str = "#applied";
 
 /// The last rule of analysis.
 pub struct CorrelatedSubqueries {
+    pub planner: PgPlanner,
     pub runtime: Option<Arc<RuntimeEnv>>,
 }
 
@@ -53,13 +55,20 @@ impl AnalyzerRule for CorrelatedSubqueries {
         if !has_outer_references(&plan)? {
             return Ok(plan);
         }
-        let context = Arc::new(Context { runtime: self.runtime.clone(), config: Arc::new(config.clone()) });
+        let context = Arc::new(Context {
+            single: self.planner.function("#single").cloned(),
+            gather: self.planner.aggregate("array_agg").ok(),
+            runtime: self.runtime.clone(),
+            config: Arc::new(config.clone()),
+        });
         rewrite(plan, &context)
     }
 }
 
 /// What running a subquery takes.
 struct Context {
+    single: Option<Arc<ScalarUDF>>,
+    gather: Option<Arc<AggregateUDF>>,
     runtime: Option<Arc<RuntimeEnv>>,
     config: Arc<ConfigOptions>,
 }
@@ -133,6 +142,9 @@ fn replaced(expr: Expr, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result
             if subquery.outer_ref_columns.is_empty() || joins_as_scalar(&subquery.subquery)? {
                 return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
             }
+            if let Some(gathered) = gathered(&subquery, context)? {
+                return Ok(Transformed::yes(Expr::ScalarSubquery(gathered)));
+            }
             let result = subquery.subquery.schema().field(0).as_ref().clone();
             Ok(Transformed::yes(call(subquery, Kind::Scalar, result, Vec::new(), calls, context)))
         }
@@ -157,6 +169,26 @@ fn replaced(expr: Expr, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result
     }
 }
 
+/// A plain subquery whose filters equate, as an aggregate of its rows: then it joins, and fails only where there is more
+/// than one row.
+fn gathered(subquery: &Subquery, context: &Arc<Context>) -> Result<Option<Subquery>> {
+    if !only_in_filters(&subquery.subquery, true)? {
+        return Ok(None);
+    }
+    let (Some(single), Some(gather)) = (&context.single, &context.gather) else { return Ok(None) };
+    let plan = subquery.subquery.as_ref().clone();
+    let (qualifier, field) = plan.schema().qualified_field(0);
+    let column = Expr::Column((qualifier, field).into());
+    let name = field.name().clone();
+    let rows = gather.call(vec![column]).alias("rows");
+    let plan = LogicalPlanBuilder::from(plan)
+        .aggregate(Vec::<Expr>::new(), vec![rows])?
+        .project(vec![single.call(vec![Expr::Column(Column::from_name("rows"))]).alias(name)])?
+        .build()?;
+    let outer_ref_columns = plan.all_out_ref_exprs();
+    Ok(Some(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans.clone() }))
+}
+
 fn inner(subquery: Subquery, context: &Arc<Context>) -> Result<Subquery> {
     let plan = rewrite(Arc::unwrap_or_clone(subquery.subquery), context)?;
     let outer_ref_columns = plan.all_out_ref_exprs();
@@ -168,9 +200,13 @@ fn call(subquery: Subquery, kind: Kind, result: Field, first: Vec<Expr>, calls: 
     let outer: Vec<(Arc<Field>, Column)> = outer_columns(&subquery);
     let mut args = first;
     args.extend(outer.iter().map(|(_, column)| Expr::Column(column.clone())));
+    // Parameters are filled in where plans can see them: as arguments.
+    let parameters = placeholders(&subquery.subquery);
+    args.extend(parameters.iter().cloned().map(Expr::Placeholder));
     let function = Apply {
         plan: subquery.subquery,
         outer: outer.into_iter().map(|(_, column)| column).collect(),
+        parameters: parameters.into_iter().map(|parameter| parameter.id).collect(),
         kind,
         result: result.with_nullable(true),
         context: Arc::clone(context),
@@ -180,6 +216,25 @@ fn call(subquery: Subquery, kind: Kind, result: Field, first: Vec<Expr>, calls: 
     let function = AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf();
     calls.push(Arc::new(function).call(args).alias_qualified(Some(TableReference::bare(APPLIED)), name.as_str()));
     Expr::Column(Column::new(Some(TableReference::bare(APPLIED)), name))
+}
+
+/// The parameters that a plan names, each once.
+fn placeholders(plan: &LogicalPlan) -> Vec<Placeholder> {
+    let mut found: Vec<Placeholder> = Vec::new();
+    let visited = plan.apply_with_subqueries(|plan| {
+        plan.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::Placeholder(parameter) = expr
+                    && found.iter().all(|known| known.id != parameter.id)
+                {
+                    found.push(parameter.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    // The visitor itself never fails.
+    if visited.is_ok() { found } else { Vec::new() }
 }
 
 fn outer_columns(subquery: &Subquery) -> Vec<(Arc<Field>, Column)> {
@@ -340,7 +395,9 @@ enum Kind {
 /// A subquery as a function of its outer columns.
 struct Apply {
     plan: Arc<LogicalPlan>,
+    /// What the arguments stand for: outer columns, then parameters by their ids.
     outer: Vec<Column>,
+    parameters: Vec<String>,
     kind: Kind,
     result: Field,
     context: Arc<Context>,
@@ -352,10 +409,17 @@ impl Apply {
         let plan = self.plan.as_ref().clone().transform_up_with_subqueries(|plan| {
             plan.map_expressions(|expr| {
                 expr.transform_up(|expr| {
+                    if let Expr::Placeholder(parameter) = &expr
+                        && let Some(at) = self.parameters.iter().position(|id| *id == parameter.id)
+                        && let Some(value) = values.get(self.outer.len() + at)
+                    {
+                        let metadata = parameter.field.as_ref().map(|field| FieldMetadata::from(field.as_ref()));
+                        return Ok(Transformed::yes(Expr::Literal(value.clone(), metadata)));
+                    }
                     let Expr::OuterReferenceColumn(field, column) = expr else { return Ok(Transformed::no(expr)) };
                     Ok(match self.outer.iter().position(|outer| *outer == column).and_then(|at| values.get(at)) {
                         Some(value) => {
-                            let metadata = datafusion::common::metadata::FieldMetadata::from(field.as_ref());
+                            let metadata = FieldMetadata::from(field.as_ref());
                             Transformed::yes(Expr::Literal(value.clone(), Some(metadata)))
                         }
                         None => Transformed::no(Expr::OuterReferenceColumn(field, column)),

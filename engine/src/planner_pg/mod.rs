@@ -55,7 +55,7 @@ pub fn configure(mut builder: SessionStateBuilder, facts: &Arc<SessionFacts>) ->
         Arc::new(resolve::ResolveTypes(planner.clone())),
         Arc::new(TypeCoercion::new()),
         Arc::new(casts::PgCasts(planner.clone())),
-        Arc::new(correlated::CorrelatedSubqueries { runtime: builder.runtime_env().clone() }),
+        Arc::new(correlated::CorrelatedSubqueries { planner: planner.clone(), runtime: builder.runtime_env().clone() }),
     ];
     // Field access of records and grouping of aggregates stay DataFusion's.
     let expr_planners: Vec<Arc<dyn datafusion::logical_expr::planner::ExprPlanner>> =
@@ -96,6 +96,10 @@ impl PgPlanner {
             Some(function) => Ok(function.call(args)),
             None => datafusion::common::internal_err!("the function {name} is not there"),
         }
+    }
+
+    fn function(&self, name: &str) -> Option<&Arc<ScalarUDF>> {
+        self.0.functions.get(name)
     }
 
     fn aggregate(&self, name: &str) -> Result<Arc<AggregateUDF>> {
