@@ -85,11 +85,6 @@ impl TableScan {
         &self.version
     }
 
-    #[must_use]
-    pub fn columns(&self) -> &TableColumns {
-        &self.columns
-    }
-
     async fn row_selection(&self, file: &DataFile, vector: &DeletionVector, meta: &ObjectMeta) -> Result<RowSelection> {
         let location = &self.version.location;
         let deleted = self.tables.deleted_rows(location, vector, &self.name).await.map_err(error::external)?;

@@ -82,14 +82,6 @@ impl TableColumns {
     pub fn position(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.field.name() == name)
     }
-
-    /// Columns that data files hold, as files name them.
-    #[must_use]
-    pub fn physical_file_schema(&self) -> SchemaRef {
-        let fields: Vec<FieldRef> =
-            self.columns.iter().filter(|column| !column.is_partition).map(|column| Arc::clone(&column.physical)).collect();
-        Arc::new(Schema::new(fields))
-    }
 }
 
 /// A field as the PostgreSQL type says, where that type is stored as the field's Arrow type.

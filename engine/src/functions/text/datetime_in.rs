@@ -467,7 +467,7 @@ mod tests {
         let style = Style { zone: Zone::parse("Europe/Berlin").unwrap(), ..Style::default() };
         match timestamp(text, &style) {
             Ok(micros) => datetime_out::timestamp(micros, &style),
-            Err(error) => crate::error::from_datafusion(error).to_string(),
+            Err(error) => crate::error::from_datafusion(&error, &[]).to_string(),
         }
     }
 

@@ -411,7 +411,7 @@ mod tests {
     fn read(text: &str) -> String {
         match parse(text) {
             Ok(interval) => format(interval, IntervalStyle::Postgres),
-            Err(error) => crate::error::from_datafusion(error).to_string(),
+            Err(error) => crate::error::from_datafusion(&error, &[]).to_string(),
         }
     }
 
