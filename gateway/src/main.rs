@@ -32,7 +32,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gateway").build()?;
     match cli.command {
         Verb::Serve(args) => runtime.block_on(serve(*args)),
-        Verb::Admin(AdminArgs { work, serve }) => runtime.block_on(async {
+        Verb::Admin(args) => runtime.block_on(async {
+            let AdminArgs { work, serve } = *args;
             let foundation = Foundation::lay(serve.resolve()?).await?;
             Ok(lakegate::admin::run(work, &foundation).await?)
         }),

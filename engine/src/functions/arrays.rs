@@ -197,8 +197,8 @@ fn array_type(args: &ReturnFieldArgs<'_>) -> Result<Field> {
     Ok(match (array, args.arg_fields.iter().find(|field| field.data_type() != &DataType::Null)) {
         (Some(field), _) => {
             // A vector joined with something is a plain array.
-            let plain = if is_vector(pg_type(field)) { field.as_ref().clone().with_metadata([].into()) } else { field.as_ref().clone() };
-            plain
+
+            if is_vector(pg_type(field)) { field.as_ref().clone().with_metadata([].into()) } else { field.as_ref().clone() }
         }
         (None, Some(element)) => array_over(element),
         (None, None) => array_over(&Field::new("element", DataType::Utf8, true)),

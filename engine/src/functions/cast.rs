@@ -426,7 +426,7 @@ fn float_to_int(array: &ArrayRef, target: &DataType, pg: PgType) -> Result<Array
 #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
 fn whole(value: f64) -> Option<i64> {
     let rounded = value.round_ties_even();
-    (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&rounded).then_some(rounded as i64)
+    (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&rounded).then_some(rounded as i64)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "overflow is checked after")]

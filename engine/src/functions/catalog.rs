@@ -194,7 +194,8 @@ fn names(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
         });
         all.push(stable(name, session).on(&[Ty::TEXT], Ty::Is(pg), body).build());
     }
-    let visible: [(&'static str, fn(Oid, &Session) -> bool); 3] = [
+    type IsVisible = fn(Oid, &Session) -> bool;
+    let visible: [(&'static str, IsVisible); 3] = [
         ("pg_table_is_visible", |oid, session| session.lookup().relation_is_visible(oid)),
         ("pg_type_is_visible", |oid, session| session.lookup().type_is_visible(oid)),
         ("pg_function_is_visible", |oid, session| session.lookup().function_name(oid).is_some()),
@@ -360,7 +361,7 @@ fn size_pretty(bytes: i64) -> String {
         return format!("{value} bytes");
     }
     // One more bit than shown, to round with.
-    value = value / 512;
+    value /= 512;
     for unit in UNITS.iter().skip(1) {
         if value.abs() < 20 * 1024 - 1 || *unit == "PB" {
             let rounded = (value + value.signum()) / 2;

@@ -29,8 +29,11 @@ pub enum Body {
     Interval(RowBody<datafusion::arrow::datatypes::IntervalMonthDayNano>),
     Texts(RowBody<Vec<Option<String>>>),
     /// Whole columns: arrays of equal length, or of length 1 where all arguments are constants.
-    Columns(Box<dyn Fn(&Columns<'_>) -> Result<ArrayRef> + Send + Sync>),
+    Columns(ColumnsBody),
 }
+
+/// The body of [`Body::Columns`].
+type ColumnsBody = Box<dyn Fn(&Columns<'_>) -> Result<ArrayRef> + Send + Sync>;
 
 /// Arguments of [`Body::Columns`].
 pub struct Columns<'a> {

@@ -96,14 +96,16 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(&[json.clone(), texts.clone(), json.clone()], Ty::JSONB, text(|row| set(row, true).map(Some)))
             .on(&[json.clone(), texts, json.clone(), Ty::BOOL], Ty::JSONB, text(|row| set(row, row.bool(3)).map(Some)))
             .build(),
-        PgFunction::immutable("jsonb_pretty").on(&[json.clone()], Ty::TEXT, text(|row| Ok(Some(parse(row.text(0))?.pretty())))).build(),
+        PgFunction::immutable("jsonb_pretty")
+            .on(std::slice::from_ref(&json), Ty::TEXT, text(|row| Ok(Some(parse(row.text(0))?.pretty()))))
+            .build(),
     ];
     for (name, result) in [("json_strip_nulls", Ty::JSON), ("jsonb_strip_nulls", Ty::JSONB)] {
         let spaced = result == Ty::JSONB;
         all.push(
             PgFunction::immutable(name)
                 .on(
-                    &[json.clone()],
+                    std::slice::from_ref(&json),
                     result,
                     text(move |row| {
                         let stripped = strip_nulls(parse(row.text(0))?);
@@ -116,12 +118,12 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     for name in ["json_typeof", "jsonb_typeof"] {
         all.push(
             PgFunction::immutable(name)
-                .on(&[json.clone()], Ty::TEXT, text(|row| Ok(Some(parse(row.text(0))?.type_name().to_owned()))))
+                .on(std::slice::from_ref(&json), Ty::TEXT, text(|row| Ok(Some(parse(row.text(0))?.type_name().to_owned()))))
                 .build(),
         );
     }
     for name in ["json_array_length", "jsonb_array_length"] {
-        all.push(PgFunction::immutable(name).on(&[json.clone()], Ty::INT4, Body::Int(Box::new(array_length))).build());
+        all.push(PgFunction::immutable(name).on(std::slice::from_ref(&json), Ty::INT4, Body::Int(Box::new(array_length))).build());
     }
     for name in ["json_extract_path", "jsonb_extract_path"] {
         all.push(
@@ -139,12 +141,14 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     }
     all.extend([
         PgFunction::immutable("#json_array_elements")
-            .on(&[json.clone()], Returns::By(same_list), columns(|args| elements(args, false)))
+            .on(std::slice::from_ref(&json), Returns::By(same_list), columns(|args| elements(args, false)))
             .build(),
-        PgFunction::immutable("#json_array_elements_text").on(&[json.clone()], Ty::TEXTS, columns(|args| elements(args, true))).build(),
-        PgFunction::immutable("#json_object_keys").on(&[json.clone()], Ty::TEXTS, columns(keys)).build(),
+        PgFunction::immutable("#json_array_elements_text")
+            .on(std::slice::from_ref(&json), Ty::TEXTS, columns(|args| elements(args, true)))
+            .build(),
+        PgFunction::immutable("#json_object_keys").on(std::slice::from_ref(&json), Ty::TEXTS, columns(keys)).build(),
         PgFunction::immutable("#json_each")
-            .on(&[json.clone()], Returns::By(|args| pairs_type(args, true)), columns(|args| pairs(args, false)))
+            .on(std::slice::from_ref(&json), Returns::By(|args| pairs_type(args, true)), columns(|args| pairs(args, false)))
             .build(),
         PgFunction::immutable("#json_each_text")
             .on(&[json], Returns::By(|args| pairs_type(args, false)), columns(|args| pairs(args, true)))
@@ -563,7 +567,7 @@ fn iso_timestamp(micros: i64, zone: Option<Zone>, style: &Style) -> String {
 }
 
 fn build_object(row: &Row<'_>, style: &Style) -> Result<String> {
-    if row.len() % 2 != 0 {
+    if !row.len().is_multiple_of(2) {
         return Err(data(DataError::InvalidParameterValue, "argument list must have even number of elements"));
     }
     let mut out = "{".to_owned();

@@ -107,8 +107,8 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::INT8], Ty::INT8, int(|row| Ok(!row.int(0))))
             .build(),
         // What sums and averages are made of.
-        PgFunction::immutable("#sum_argument").on(&[Ty::Any], Returns::By(sum_type), columns(|args| to_result(args))).build(),
-        PgFunction::immutable("#avg_argument").on(&[Ty::Any], Returns::By(avg_type), columns(|args| to_result(args))).build(),
+        PgFunction::immutable("#sum_argument").on(&[Ty::Any], Returns::By(sum_type), columns(to_result)).build(),
+        PgFunction::immutable("#avg_argument").on(&[Ty::Any], Returns::By(avg_type), columns(to_result)).build(),
         PgFunction::immutable("#quotient")
             .on(&[Ty::FLOAT8, Ty::INT8], Ty::FLOAT8, Body::Float(Box::new(|row| Ok(Some(row.float(0) / to_float(row.int(1)))))))
             .on(&[Ty::Numeric, Ty::INT8], Returns::By(quotient_type), columns(quotient))

@@ -520,10 +520,11 @@ fn split(text: &str, pattern: &str, flags: &str) -> Result<Vec<Option<String>>> 
     let mut last = 0;
     for found in regex.find_iter(text) {
         // Empty matches at the ends and right after a match split nothing.
-        if found.is_empty() && (found.start() == 0 || found.start() == text.len() || found.start() == last) {
-            if found.start() == last || found.start() == text.len() {
-                continue;
-            }
+        if found.is_empty()
+            && (found.start() == 0 || found.start() == text.len() || found.start() == last)
+            && (found.start() == last || found.start() == text.len())
+        {
+            continue;
         }
         parts.push(Some(text.get(last..found.start()).unwrap_or_default().to_owned()));
         last = found.end();

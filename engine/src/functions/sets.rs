@@ -87,9 +87,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::TEXT, Ty::TEXT, Ty::TEXT], Returns::By(nested_texts), columns(matches))
             .build(),
         // There are no partitioned tables in PostgreSQL's sense.
-        PgFunction::stable("#pg_partition_ancestors")
-            .on(&[Ty::REGCLASS], Ty::Array(PgType::REGCLASS), columns(|args| empty_lists(args)))
-            .build(),
+        PgFunction::stable("#pg_partition_ancestors").on(&[Ty::REGCLASS], Ty::Array(PgType::REGCLASS), columns(empty_lists)).build(),
         PgFunction::immutable("_pg_expandarray").on(&[Ty::AnyArray], Returns::By(expanded_type), columns(expanded)).build(),
         PgFunction::immutable("#pg_options_to_table").on(&[Ty::TEXTS], Returns::By(options_type), columns(options)).build(),
         PgFunction::immutable("#pg_get_keywords").on(&[], Returns::By(keywords_type), columns(keywords)).build(),

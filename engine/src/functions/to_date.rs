@@ -117,7 +117,7 @@ fn read(text: &str, format: &str) -> Result<(i64, Option<i32>)> {
 
 fn skip_separators<'a>(rest: &'a str, next: Option<&Piece>) -> &'a str {
     let offset_next = matches!(next, Some(Piece::Field { pattern: "TZH", .. }));
-    rest.trim_start_matches(|c: char| !c.is_alphanumeric() && !(offset_next && matches!(c, '+' | '-')))
+    rest.trim_start_matches(|c: char| !(c.is_alphanumeric() || offset_next && matches!(c, '+' | '-')))
 }
 
 fn invalid(value: &str, pattern: &str) -> DataFusionError {

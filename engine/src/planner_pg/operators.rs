@@ -470,8 +470,8 @@ fn into_integer(operand: Operand, wanted: PgType, planner: &PgPlanner) -> Result
     }
     if let Some(value) = integer_literal(&operand.expr) {
         return Ok(match wanted.oid {
-            21 => i16::try_from(value).map_or(operand.expr, |value| lit(value)),
-            23 => i32::try_from(value).map_or(operand.expr, |value| lit(value)),
+            21 => i16::try_from(value).map_or(operand.expr, lit),
+            23 => i32::try_from(value).map_or(operand.expr, lit),
             _ => lit(value),
         });
     }

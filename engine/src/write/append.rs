@@ -308,7 +308,7 @@ fn conformed(batch: &RecordBatch, schema: &arrow_schema::SchemaRef, relation: &R
             continue;
         }
         if relation.columns.iter().any(|column| column.name == *field.name() && column.default.is_some()) {
-            return Err(error::unsupported(&format!("leaving out column \"{}\", which has a default, in COPY", field.name())));
+            return Err(error::unsupported(format!("leaving out column \"{}\", which has a default, in COPY", field.name())));
         }
         fields.push(field.as_ref().clone().with_nullable(true));
         columns.push(new_null_array(field.data_type(), batch.num_rows()));

@@ -24,7 +24,7 @@ pub enum Verb {
     /// Run gateway, catalog and engine in one process.
     Serve(Box<ServeArgs>),
     /// Work on the catalog while no server runs on it.
-    Admin(AdminArgs),
+    Admin(Box<AdminArgs>),
 }
 
 /// Options of `serve`; every one is also a TOML key of the same name in the file that --config names.

@@ -37,7 +37,7 @@ pub fn table(rows: &[AuditRow]) -> Result<RelationSource, SqlError> {
         .text("action_name", |row| Some(row.event.action_name.clone()))
         .text("object_type", |row| row.event.object_type.clone())
         .text("object_name", |row| row.event.object_name.clone())
-        .json("request_params", |row| request_params(row))
+        .json("request_params", request_params)
         .text("status", |row| Some(row.event.status.word().to_owned()))
         .text("sqlstate", |row| row.event.sqlstate.clone())
         .text("error_message", |row| row.event.error_message.clone())

@@ -97,10 +97,10 @@ pub fn push_offset(out: &mut String, seconds: i32) {
     out.push(if seconds < 0 { '-' } else { '+' });
     let seconds = seconds.unsigned_abs();
     let _ = write!(out, "{:02}", seconds / 3_600);
-    if seconds % 3_600 != 0 {
+    if !seconds.is_multiple_of(3_600) {
         let _ = write!(out, ":{:02}", seconds / 60 % 60);
     }
-    if seconds % 60 != 0 {
+    if !seconds.is_multiple_of(60) {
         let _ = write!(out, ":{:02}", seconds % 60);
     }
 }

@@ -48,7 +48,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("relpersistence", "p")
         .put("relkind", |class| class.kind)
         .put("relnatts", |class| i64::try_from(class.column_count()).unwrap_or(i64::MAX))
-        .put("relchecks", |class| class.stored().map_or(0, |stored| super::constraint::checks(stored)))
+        .put("relchecks", |class| class.stored().map_or(0, super::constraint::checks))
         .put("relhasrules", |class| class.kind == "v")
         .all("relhastriggers", false)
         .all("relhassubclass", false)
