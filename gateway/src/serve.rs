@@ -1,5 +1,6 @@
 //! `lakegate serve`: the parts of one process put together, in the order in which they may fail.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -62,7 +63,11 @@ impl Foundation {
     /// # Errors
     /// The directory is in use or cannot be made; the key does not fit; the catalog cannot be reached or is too new.
     pub async fn lay(config: Config) -> Result<Self, ServeError> {
-        std::fs::create_dir_all(&config.data_dir)
+        // Nobody else's: it holds keys, and tables in clear.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.data_dir)
             .map_err(|error| ServeError::DataDir { path: config.data_dir.display().to_string(), error })?;
         let lock = DataDirLock::acquire(&config.data_dir)?;
         let kek = match &config.kek {
