@@ -12,6 +12,9 @@ use lakegate_engine::{EngineOptions, LocalEngine};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Statements are parsed and bound on these threads, by code that recurses; pages are only committed where it does.
+const STACK_BYTES: usize = 64 << 20;
+
 /// What a program's caller is told; each part has worded its own error.
 type Failure = Box<dyn std::error::Error>;
 
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gateway").build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("gateway").thread_stack_size(STACK_BYTES).build()?;
     match cli.command {
         Verb::Serve(args) => runtime.block_on(serve(*args)),
         Verb::Admin(args) => runtime.block_on(async {

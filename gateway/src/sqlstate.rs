@@ -373,6 +373,7 @@ impl From<SqlMistake> for SqlState {
             SqlMistake::InvalidTableDefinition => SqlState::InvalidTableDefinition,
             SqlMistake::WrongObjectType => SqlState::WrongObjectType,
             SqlMistake::CardinalityViolation => SqlState::CardinalityViolation,
+            SqlMistake::InsufficientPrivilege => SqlState::InsufficientPrivilege,
         }
     }
 }

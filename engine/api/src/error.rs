@@ -74,6 +74,7 @@ pub enum SqlMistake {
     WrongObjectType,
     /// A scalar subquery returned more than one row.
     CardinalityViolation,
+    InsufficientPrivilege,
 }
 
 /// PostgreSQL's class 22.

@@ -10,7 +10,7 @@ mod pg_types;
 mod statement;
 
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
-pub use lookup::CatalogLookup;
+pub use lookup::{CatalogLookup, SessionSignal, Signalled};
 pub use pg_types::{PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, arrow_field, arrow_type, pg_type};
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,

@@ -5,6 +5,24 @@ use std::fmt::Debug;
 
 use lakegate_catalog::model::Oid;
 
+/// What one session may ask of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionSignal {
+    /// `pg_cancel_backend`: its statement ends with 57014.
+    CancelStatement,
+    /// `pg_terminate_backend`: it ends with 57P01.
+    Terminate,
+}
+
+/// What became of a [`SessionSignal`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signalled {
+    Sent,
+    NoSuchSession,
+    /// The session's role is none that the asking role has the privileges of.
+    Denied,
+}
+
 /// Scoped to the session's database, search path and role.
 pub trait CatalogLookup: Debug + Send + Sync {
     /// Name of a role; `pg_get_userbyid`, `regrole`.
@@ -48,4 +66,6 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn has_database_privilege(&self, role: Option<Oid>, database: Oid, privilege: &str) -> Option<bool>;
     /// `pg_has_role`: the role is a member of the other (or may SET ROLE to it).
     fn has_role(&self, role: Option<Oid>, of: Oid, privilege: &str) -> Option<bool>;
+    /// Reaches a session of the same gateway by the number that its client knows it by (`pg_backend_pid`).
+    fn signal_session(&self, pid: i32, signal: SessionSignal) -> Signalled;
 }

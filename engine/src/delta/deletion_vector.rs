@@ -168,9 +168,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_protocols_inline_example() {
-        let text = "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L";
-        let dv = DeletionVector::new("i", text, None, 40, 6, &Path::from("t")).unwrap();
+    async fn an_inline_vector() {
+        let text = "^Bg9^0rr910000000000iXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L";
+        let dv = DeletionVector::new("i", text, None, 44, 6, &Path::from("t")).unwrap();
         let rows = dv.load(&object_store::memory::InMemory::new(), "t").await.unwrap();
         assert_eq!(rows.iter().collect::<Vec<_>>(), [3, 4, 7, 11, 18, 29]);
         let selection = selection(&rows, 31).unwrap();

@@ -9,7 +9,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::catalog::{Oid, PgType};
-use lakegate_engine_api::{DataError, SqlMistake};
+use lakegate_engine_api::{DataError, SessionSignal, Signalled, SqlMistake};
 
 use super::call::Row;
 use super::error::{data, mistake};
@@ -108,7 +108,25 @@ fn session_information(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
             .on(&[], Ty::NAME, text(session, |_, _| Ok(Some("UTF8".to_owned()))))
             .build(),
         Arc::new(AsyncScalarUDF::new(Arc::new(Sleep::new())).into_scalar_udf()),
+        signal("pg_cancel_backend", SessionSignal::CancelStatement, session),
+        signal("pg_terminate_backend", SessionSignal::Terminate, session),
     ]
+}
+
+fn signal(name: &'static str, signal: SessionSignal, session: &Arc<Session>) -> Arc<ScalarUDF> {
+    let verb = match signal {
+        SessionSignal::CancelStatement => "cancel a query",
+        SessionSignal::Terminate => "terminate a process",
+    };
+    let body = boolean(session, move |row, session| match session.lookup().signal_session(i32::try_from(row.int(0)).unwrap_or(0), signal) {
+        Signalled::Sent => Ok(Some(true)),
+        Signalled::NoSuchSession => Ok(Some(false)),
+        Signalled::Denied => Err(mistake(
+            SqlMistake::InsufficientPrivilege,
+            format_args!("must be a member of the role whose process is being signalled to {verb}"),
+        )),
+    });
+    PgFunction::volatile(name).of_session(session.identity()).on(&[Ty::INT4], Ty::BOOL, body).build()
 }
 
 /// PostgreSQL's form, so that clients find the version they know how to talk to; then who really answers.

@@ -249,7 +249,7 @@ impl Printer<'_> {
             .unwrap_or(0);
         let kept = if template.fill { fraction.trim_end_matches('0').len().max(zero_after_point) } else { fraction.len() };
         let hides_leading_zero = !has_zero && whole == "0" && template.post > 0;
-        let own_sign = template.sign || template.minus || template.plus;
+        let own_sign = template.sign || template.minus;
         let mut out = String::new();
         let (mut digit, mut after_point, mut signed, mut started) = (0_usize, 0_usize, false, false);
         let mut point = false;

@@ -1,6 +1,6 @@
 //! The names of no session: nothing is found.
 
-use lakegate_engine_api::CatalogLookup;
+use lakegate_engine_api::{CatalogLookup, SessionSignal, Signalled};
 use lakegate_engine_api::catalog::Oid;
 
 #[derive(Debug)]
@@ -101,5 +101,9 @@ impl CatalogLookup for NoCatalog {
 
     fn has_role(&self, _role: Option<Oid>, _of: Oid, _privilege: &str) -> Option<bool> {
         None
+    }
+
+    fn signal_session(&self, _pid: i32, _signal: SessionSignal) -> Signalled {
+        Signalled::NoSuchSession
     }
 }

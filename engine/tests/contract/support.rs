@@ -14,7 +14,7 @@ use lakegate_catalog::{Bootstrap, Catalog, CatalogOptions, Kek};
 use lakegate_engine::{EngineOptions, LocalEngine};
 use lakegate_engine_api::{
     BoundRelation, BoundStatement, CatalogLookup, ColumnDefinition, Engine, EngineError, Execution, ExecutionContext, Outcome,
-    RelationSource, SessionFacts, Work,
+    RelationSource, SessionFacts, SessionSignal, Signalled, Work,
 };
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
@@ -315,5 +315,9 @@ impl CatalogLookup for NoLookup {
 
     fn has_role(&self, _role: Option<Oid>, _of: Oid, _privilege: &str) -> Option<bool> {
         None
+    }
+
+    fn signal_session(&self, _pid: i32, _signal: SessionSignal) -> Signalled {
+        Signalled::NoSuchSession
     }
 }

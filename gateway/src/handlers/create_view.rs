@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::frontend::Response;
 use crate::sql::bind::VIEW_SEARCH_PATH;
 use crate::sql::grammar::{fold, name_parts};
+use crate::sql::parse::LineOffsets;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
@@ -143,21 +144,18 @@ async fn describe(session: &mut GatewaySession, snapshot: &Arc<Snapshot>, view: 
 
 /// What stands after the first AS outside parentheses.
 fn query_text(text: &str) -> Option<String> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize().ok()?;
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().ok()?;
     let mut depth = 0_usize;
-    let mut rest = None;
-    for (index, token) in tokens.iter().enumerate() {
-        match token {
+    let after_as = tokens.iter().find_map(|token| {
+        match &token.token {
             Token::LParen => depth += 1,
             Token::RParen => depth = depth.saturating_sub(1),
-            Token::Word(word) if depth == 0 && word.keyword == Keyword::AS => {
-                rest = tokens.get(index + 1..);
-                break;
-            }
+            Token::Word(word) if depth == 0 && word.keyword == Keyword::AS => return Some(token.span.end),
             _ => {}
         }
-    }
-    Some(rest?.iter().map(ToString::to_string).collect::<String>().trim().to_owned())
+        None
+    })?;
+    Some(text.get(LineOffsets::new(text).byte(text, after_as)..)?.trim().to_owned())
 }
 
 #[cfg(test)]

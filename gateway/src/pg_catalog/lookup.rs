@@ -6,10 +6,11 @@ use std::sync::{Arc, LazyLock};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::model::{Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation};
-use lakegate_engine_api::CatalogLookup;
+use lakegate_engine_api::{CatalogLookup, SessionSignal, Signalled};
 
 use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, views};
+use crate::server::LiveSessions;
 use crate::sql::bind::SYSTEM_DATABASE;
 
 const PG_TYPE: Oid = 1247;
@@ -25,12 +26,13 @@ pub struct SessionLookup {
     database: String,
     /// Existing schemas; `pg_catalog` comes first unless it is among them.
     search_path: Vec<String>,
+    live: LiveSessions,
 }
 
 impl SessionLookup {
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, principal: Principal, database: &str, search_path: Vec<String>) -> Self {
-        SessionLookup { snapshot, principal, database: database.to_owned(), search_path }
+    pub fn new(snapshot: Arc<Snapshot>, principal: Principal, database: &str, search_path: Vec<String>, live: LiveSessions) -> Self {
+        SessionLookup { snapshot, principal, database: database.to_owned(), search_path, live }
     }
 
     fn objects(&self) -> Objects<'_> {
@@ -237,6 +239,21 @@ impl CatalogLookup for SessionLookup {
             _ => self.snapshot.is_admin_of(role, of),
         };
         Some(privilege.split(',').any(holds))
+    }
+
+    /// As `pg_signal_backend` checks: a superuser's session obeys superusers only.
+    fn signal_session(&self, pid: i32, signal: SessionSignal) -> Signalled {
+        let Some(target) = self.live.role_of(pid) else { return Signalled::NoSuchSession };
+        let role = self.principal.current_role;
+        let superior = self.snapshot.is_superuser(role);
+        if !superior && (self.snapshot.is_superuser(target) || !self.snapshot.has_privileges_of(role, target)) {
+            return Signalled::Denied;
+        }
+        let found = match signal {
+            SessionSignal::CancelStatement => self.live.cancel(pid),
+            SessionSignal::Terminate => self.live.terminate(pid),
+        };
+        if found { Signalled::Sent } else { Signalled::NoSuchSession }
     }
 }
 

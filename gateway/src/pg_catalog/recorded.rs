@@ -239,8 +239,8 @@ fn array_items(text: &str) -> Option<Vec<Option<String>>> {
     }
     let mut characters = inner.chars();
     let mut end = |item: &mut String, was_quoted: &mut bool| {
-        let text = std::mem::take(item);
-        items.push(if text == "NULL" && !std::mem::take(was_quoted) { None } else { Some(text) });
+        let (text, was_quoted) = (std::mem::take(item), std::mem::take(was_quoted));
+        items.push((was_quoted || text != "NULL").then_some(text));
     };
     while let Some(character) = characters.next() {
         match character {

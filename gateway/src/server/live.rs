@@ -93,6 +93,12 @@ impl LiveSessions {
         self.lock().len()
     }
 
+    /// Whose session it is.
+    #[must_use]
+    pub fn role_of(&self, pid: i32) -> Option<Oid> {
+        self.find(pid).map(|live| live.newcomer.role_oid)
+    }
+
     /// `pg_cancel_backend`: stops what the session runs now. Whether there is such a session.
     pub fn cancel(&self, pid: i32) -> bool {
         self.find(pid).is_some_and(|live| {

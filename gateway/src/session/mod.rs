@@ -84,7 +84,7 @@ impl Session {
         if self.greet().await.is_ok() {
             while let Flow::Next = self.turn().await {}
         }
-        self.statements.close_portals();
+        self.statements.cancel_portals();
         self.sql.close().await;
         // The client may have stopped reading: the last words are not waited for without end.
         let _ = tokio::time::timeout(GOOD_BYE, self.connection.shutdown()).await;

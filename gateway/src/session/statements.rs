@@ -144,6 +144,16 @@ impl Statements {
         self.portals.remove(name);
     }
 
+    /// The client leaves: what its portals still run was stopped, not finished.
+    pub fn cancel_portals(&mut self) {
+        for portal in self.portals.values() {
+            if let PortalState::Running(running) = &portal.state {
+                running.cancel.cancel();
+            }
+        }
+        self.portals.clear();
+    }
+
     /// The transaction has ended: portals end with it.
     pub fn close_portals(&mut self) {
         self.portals.clear();

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace};
 
@@ -13,8 +14,10 @@ use crate::sqlstate::{SqlError, SqlState};
 
 /// Deepest nesting of expressions and subqueries.
 const NESTING_DEPTH_MAX: usize = 120;
-/// Most tokens of one statement; flat chains of operators become deep trees in the planner.
+/// Most tokens of one message.
 const TOKENS_MAX: usize = 2_000_000;
+/// Most operators in a row: the parser loops over `a + b + c`, but makes a tree one level deeper for each.
+const CHAIN_LINKS_MAX: usize = 2_300;
 
 /// Parses a whole message.
 ///
@@ -33,6 +36,7 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
         if !significant {
             continue;
         }
+        check_chains(part)?;
         statements.push(parse_part(text, part, &offsets)?);
     }
     Ok(statements)
@@ -67,6 +71,77 @@ pub fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
         .try_with_sql(text)
         .and_then(|mut parser| parser.parse_expr())
         .map_err(|error| SqlError::new(SqlState::SyntaxError, error.to_string()))
+}
+
+/// Refuses a statement whose tree would be deeper than those who walk it have stack for. Links are counted in the open
+/// brackets and since their last comma: a list of ten thousand rows, each with an operator, is as shallow as one row.
+fn check_chains(part: &[TokenWithSpan]) -> Result<(), SqlError> {
+    let mut open = vec![0_usize];
+    let mut depth = 0;
+    for token in part {
+        let links = open.last().copied().unwrap_or_default();
+        match &token.token {
+            Token::RParen | Token::RBracket | Token::RBrace if open.len() > 1 => {
+                open.pop();
+                depth -= links;
+            }
+            Token::Comma => {
+                depth -= links;
+                set_last(&mut open, 0);
+            }
+            token => {
+                if is_link(token) {
+                    depth += 1;
+                    set_last(&mut open, links + 1);
+                }
+                if matches!(token, Token::LParen | Token::LBracket | Token::LBrace) {
+                    open.push(0);
+                }
+            }
+        }
+        if depth > CHAIN_LINKS_MAX {
+            return Err(SqlError::new(SqlState::StatementTooComplex, "statement is nested too deeply")
+                .detail(format!("It chains more than {CHAIN_LINKS_MAX} operators."))
+                .hint("Use IN or = ANY (ARRAY[...]) for long alternatives, or join with VALUES."));
+        }
+    }
+    Ok(())
+}
+
+fn set_last(open: &mut [usize], links: usize) {
+    if let Some(last) = open.last_mut() {
+        *last = links;
+    }
+}
+
+/// What makes the tree a level deeper without making the parser recurse.
+fn is_link(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND | Keyword::OR | Keyword::IS | Keyword::LIKE | Keyword::JOIN | Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT
+        ),
+        Token::EOF
+        | Token::Whitespace(_)
+        | Token::Comma
+        | Token::Period
+        | Token::SemiColon
+        | Token::LParen
+        | Token::RParen
+        | Token::RBracket
+        | Token::LBrace
+        | Token::RBrace
+        | Token::Number(..)
+        | Token::Placeholder(_)
+        | Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::NationalStringLiteral(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::HexStringLiteral(_) => false,
+        _ => true,
+    }
 }
 
 fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Result<ParsedStatement, SqlError> {
@@ -154,14 +229,16 @@ fn character_position(text: &str, byte: usize) -> u32 {
 }
 
 /// Byte offset of each line's start; the tokenizer counts lines from 1 and columns in characters from 1.
-struct LineOffsets(Vec<usize>);
+pub struct LineOffsets(Vec<usize>);
 
 impl LineOffsets {
-    fn new(text: &str) -> Self {
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         LineOffsets(std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1)).collect())
     }
 
-    fn byte(&self, text: &str, location: Location) -> usize {
+    #[must_use]
+    pub fn byte(&self, text: &str, location: Location) -> usize {
         let Some(line) = usize::try_from(location.line).ok().and_then(|line| line.checked_sub(1)) else { return text.len() };
         let Some(start) = self.0.get(line).copied() else { return text.len() };
         let column = usize::try_from(location.column.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -198,5 +275,9 @@ mod tests {
     fn nesting_has_a_limit() {
         let deep = format!("select {}1{}", "(".repeat(5_000), ")".repeat(5_000));
         assert_eq!(parse(&deep).unwrap_err().state, SqlState::StatementTooComplex);
+        for link in [" + 1", " OR true", "::int4", "[1]", " UNION SELECT 1"] {
+            assert_eq!(parse(&format!("select 1{}", link.repeat(5_000))).unwrap_err().state, SqlState::StatementTooComplex, "{link}");
+        }
+        assert!(parse(&format!("select {}", vec!["-(1 + 1) + a[1]"; 3_000].join(","))).is_ok());
     }
 }

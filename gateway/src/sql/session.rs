@@ -149,7 +149,13 @@ impl GatewaySession {
             transaction_time: self.transaction.started().unwrap_or(now),
             server_start_time: self.shared.server_start,
             settings: self.settings.current.all(),
-            lookup: Arc::new(SessionLookup::new(Arc::clone(snapshot), self.principal, &self.start.database, search_path.clone())),
+            lookup: Arc::new(SessionLookup::new(
+                Arc::clone(snapshot),
+                self.principal,
+                &self.start.database,
+                search_path.clone(),
+                self.shared.system.live().clone(),
+            )),
             search_path,
         })
     }
