@@ -97,6 +97,14 @@ pub enum DataError {
     InvalidOffset,
     ArraySubscript,
     NullNotAllowed,
+    /// A substring of negative length.
+    Substring,
+    InvalidNtileArgument,
+    InvalidNthValueArgument,
+    InvalidWidthBucketArgument,
+    UntranslatableCharacter,
+    /// Something must have happened first in this session (`lastval` before `nextval`).
+    NotInPrerequisiteState,
     Other,
 }
 

@@ -45,8 +45,8 @@ pub fn arrow_type(pg: PgType) -> Option<DataType> {
                 _ => return None,
             }
         }
-        // Types of catalog columns that are never computed with: their text.
-        869 | 2277 | 3220 | 3361 | 3402 | 5017 => DataType::Utf8,
+        // Types of catalog columns that are never computed with, and void: their text.
+        869 | 2277 | 2278 | 3220 | 3361 | 3402 | 5017 => DataType::Utf8,
         10028 => DataType::List(Arc::new(Field::new("element", DataType::Utf8, true))),
         2249 => return None,
         _ => return None,

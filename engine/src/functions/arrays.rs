@@ -110,6 +110,9 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("#array_overlaps")
             .on(&[Ty::AnyArray, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(|row| contains(row, false))))
             .build(),
+        PgFunction::immutable("#array_contains")
+            .on(&[Ty::AnyArray, Ty::AnyArray], Ty::BOOL, Body::Bool(Box::new(|row| contains(row, true))))
+            .build(),
         PgFunction::immutable("array_fill")
             .on_nullable(&[Ty::Any, Ty::Array(PgType::INT4)], Returns::By(filled_type), columns(fill))
             .build(),

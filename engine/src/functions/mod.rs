@@ -3,6 +3,7 @@
 
 pub mod arithmetic;
 mod arrays;
+mod bytes;
 pub mod call;
 pub mod cast;
 mod catalog;
@@ -14,6 +15,7 @@ pub mod format_type;
 pub mod function;
 mod json;
 mod kernel;
+mod letters;
 mod math;
 mod numeric;
 mod privileges;
@@ -50,9 +52,11 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     [
         shared::scalars(),
         arrays::functions(),
+        bytes::functions(),
         datetime::functions(),
         datetime_parts::functions(),
         json::functions(),
+        letters::functions(),
         math::functions(),
         numeric::functions(),
         regex::functions(),

@@ -21,14 +21,10 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
         core::named_struct(),
         string::ascii(),
         string::bit_length(),
-        string::lower(),
-        string::upper(),
         string::octet_length(),
         string::replace(),
         string::starts_with(),
         unicode::character_length(),
-        unicode::initcap(),
-        unicode::strpos(),
     ]
 }
 
@@ -66,6 +62,8 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
         aggregate::regr::regr_sxx_udaf(),
         aggregate::regr::regr_syy_udaf(),
         aggregate::regr::regr_sxy_udaf(),
+        // What DISTINCT ON becomes; as an aggregate it cannot be called.
+        aggregate::first_last::first_value_udaf(),
         // Under these names window calls find PostgreSQL's window functions of the same name.
     ];
     all.extend(REPLACED.iter().map(|name| Arc::new(AggregateUDF::new_from_impl(Replaced::new(name)))));

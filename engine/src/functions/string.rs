@@ -59,6 +59,19 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::TEXT], Ty::INT4, int(|row| Ok(Some(length(row.text(0).chars().count())))))
             .on(&[Ty::BYTEA], Ty::INT4, int(|row| Ok(Some(length(row.bytes(0).len())))))
             .build(),
+        PgFunction::immutable("strpos")
+            .alias("position")
+            .on(&[Ty::TEXT, Ty::TEXT], Ty::INT4, int(|row| Ok(Some(strpos(row.text(0), row.text(1))))))
+            .on(
+                &[Ty::BYTEA, Ty::BYTEA],
+                Ty::INT4,
+                int(|row| {
+                    let (value, wanted) = (row.bytes(0), row.bytes(1));
+                    let at = if wanted.is_empty() { Some(0) } else { value.windows(wanted.len()).position(|window| window == wanted) };
+                    Ok(Some(at.map_or(0, |at| length(at) + 1)))
+                }),
+            )
+            .build(),
         trim("btrim", true, true).alias("trim").build(),
         trim("ltrim", true, false).build(),
         trim("rtrim", false, true).build(),
@@ -140,6 +153,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
                         Err(external(EngineError::Limit { limit: Limit::ProgramLimit, message: "null character not permitted".to_owned() }))
                     }
                     Some(c) => Ok(Some(c.to_string())),
+                    None if row.int(0) < 0 => Err(data(DataError::InvalidParameterValue, "character number must be positive")),
                     None => Err(external(EngineError::Limit {
                         limit: Limit::ProgramLimit,
                         message: format!("requested character too large for encoding: {}", row.int(0)),
@@ -183,35 +197,6 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("decode")
             .on(&[Ty::TEXT, Ty::TEXT], Ty::BYTEA, Body::Bytes(Box::new(|row| decode(row.text(0), row.text(1)).map(Some))))
             .build(),
-        PgFunction::immutable("convert_from")
-            .on(
-                &[Ty::BYTEA, Ty::NAME],
-                Ty::TEXT,
-                text(|row| match std::str::from_utf8(row.bytes(0)) {
-                    Ok(value) => Ok(Some(value.to_owned())),
-                    Err(_) => Err(data(DataError::CharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\"")),
-                }),
-            )
-            .build(),
-        PgFunction::immutable("convert_to")
-            .on(&[Ty::TEXT, Ty::NAME], Ty::BYTEA, Body::Bytes(Box::new(|row| Ok(Some(row.text(0).as_bytes().to_vec())))))
-            .build(),
-        PgFunction::immutable("#bytea_cat")
-            .on(&[Ty::BYTEA, Ty::BYTEA], Ty::BYTEA, Body::Bytes(Box::new(|row| Ok(Some([row.bytes(0), row.bytes(1)].concat())))))
-            .build(),
-        PgFunction::immutable("get_byte")
-            .on(
-                &[Ty::BYTEA, Ty::INT4],
-                Ty::INT4,
-                int(|row| match usize::try_from(row.int(1)).ok().and_then(|at| row.bytes(0).get(at)) {
-                    Some(byte) => Ok(Some(i64::from(*byte))),
-                    None => Err(data(
-                        DataError::ArraySubscript,
-                        format_args!("index {} out of valid range, 0..{}", row.int(1), length(row.bytes(0).len()) - 1),
-                    )),
-                }),
-            )
-            .build(),
         PgFunction::immutable("quote_ident").on(&[Ty::TEXT], Ty::TEXT, text(|row| Ok(Some(quote::ident(row.text(0)))))).build(),
         PgFunction::immutable("parse_ident")
             .on(
@@ -225,6 +210,8 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
                 })),
             )
             .build(),
+        PgFunction::immutable("num_nulls").variadic(&[Ty::Any], Ty::INT4, int(|row| Ok(Some(nulls(row, true))))).build(),
+        PgFunction::immutable("num_nonnulls").variadic(&[Ty::Any], Ty::INT4, int(|row| Ok(Some(nulls(row, false))))).build(),
         PgFunction::volatile("gen_random_uuid").on(&[], Ty::UUID, text(|_| Ok(Some(uuid::Uuid::new_v4().to_string())))).build(),
         PgFunction::immutable("ends_with")
             .on(&[Ty::TEXT, Ty::TEXT], Ty::BOOL, Body::Bool(Box::new(|row| Ok(Some(row.text(0).ends_with(row.text(1)))))))
@@ -330,6 +317,10 @@ fn push_value(out: &mut String, row: &Row<'_>, at: usize, session: &Session) -> 
     value_out::push(out, array, index, row.pg_type(at), &session.style)
 }
 
+fn nulls(row: &Row<'_>, null: bool) -> i64 {
+    length((0..row.len()).filter(|at| row.is_null(*at) == null).count())
+}
+
 fn trim(name: &'static str, start: bool, end: bool) -> PgFunction {
     let strip = move |value: &str, set: &str| -> String {
         let chars: Vec<char> = set.chars().collect();
@@ -349,8 +340,13 @@ fn trim(name: &'static str, start: bool, end: bool) -> PgFunction {
     )
 }
 
+/// In characters from 1; 0 where it is not found.
+fn strpos(value: &str, wanted: &str) -> i64 {
+    value.find(wanted).map_or(0, |at| length(value.get(..at).unwrap_or_default().chars().count()) + 1)
+}
+
 fn negative_length() -> DataFusionError {
-    data(DataError::Other, "negative substring length not allowed")
+    data(DataError::Substring, "negative substring length not allowed")
 }
 
 /// Positions from 1; what lies before the string counts towards the length.
@@ -525,7 +521,7 @@ fn digits(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<i64> {
 fn encode(bytes: &[u8], format: &str) -> Result<String> {
     match format.to_ascii_lowercase().as_str() {
         "hex" => Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
-        "escape" => Ok(scalar::bytea(bytes, false)),
+        "escape" => Ok(escaped(bytes)),
         "base64" => Ok(base64(bytes)),
         _ => Err(data(DataError::InvalidParameterValue, format_args!("unrecognized encoding: \"{format}\""))),
     }
@@ -533,10 +529,30 @@ fn encode(bytes: &[u8], format: &str) -> Result<String> {
 
 fn decode(value: &str, format: &str) -> Result<Vec<u8>> {
     match format.to_ascii_lowercase().as_str() {
-        "hex" => scalar::hex(value).ok_or_else(|| data(DataError::InvalidParameterValue, "invalid hexadecimal data")),
+        "hex" => scalar::hex(value).ok_or_else(|| bad_hex(value)),
         "escape" => scalar::parse_bytea(value),
         "base64" => from_base64(value).ok_or_else(|| data(DataError::InvalidParameterValue, "invalid base64 end sequence")),
         _ => Err(data(DataError::InvalidParameterValue, format_args!("unrecognized encoding: \"{format}\""))),
+    }
+}
+
+/// `esc_encode`: zero and bytes of the upper half in octal, the backslash doubled.
+fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            0 | 0x80.. => out.push_str(&format!("\\{byte:03o}")),
+            b'\\' => out.push_str("\\\\"),
+            byte => out.push(char::from(*byte)),
+        }
+    }
+    out
+}
+
+fn bad_hex(value: &str) -> DataFusionError {
+    match value.chars().find(|c| !c.is_ascii_hexdigit() && !c.is_ascii_whitespace()) {
+        Some(c) => data(DataError::InvalidParameterValue, format_args!("invalid hexadecimal digit: \"{c}\"")),
+        None => data(DataError::InvalidParameterValue, "invalid hexadecimal data: odd number of digits"),
     }
 }
 
