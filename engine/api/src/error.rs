@@ -88,6 +88,7 @@ pub enum DataError {
     InvalidTimeZone,
     InvalidParameterValue,
     InvalidRegularExpression,
+    InvalidEscape,
     InvalidJson,
     StringTooLong,
     CharacterNotInRepertoire,

@@ -142,7 +142,8 @@ fn converted_from(row: &Row<'_>) -> Result<Option<String>> {
         Encoding::Latin1 => Ok(Some(value.iter().map(|byte| char::from(*byte)).collect())),
         Encoding::Utf8 | Encoding::Ascii => std::str::from_utf8(value).map(|text| Some(text.to_owned())).map_err(|error| {
             let wrong = value.get(error.valid_up_to()..).unwrap_or_default();
-            let shown: Vec<String> = wrong.iter().take(error.error_len().unwrap_or(wrong.len())).map(|byte| format!("0x{byte:02x}")).collect();
+            let shown: Vec<String> =
+                wrong.iter().take(error.error_len().unwrap_or(wrong.len())).map(|byte| format!("0x{byte:02x}")).collect();
             data(DataError::CharacterNotInRepertoire, format_args!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")))
         }),
     }
@@ -161,9 +162,6 @@ fn no_equivalent(c: char) -> DataFusionError {
     let shown: Vec<String> = c.encode_utf8(&mut buffer).bytes().map(|byte| format!("0x{byte:02x}")).collect();
     data(
         DataError::UntranslatableCharacter,
-        format_args!(
-            "character with byte sequence {} in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"",
-            shown.join(" ")
-        ),
+        format_args!("character with byte sequence {} in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"", shown.join(" ")),
     )
 }

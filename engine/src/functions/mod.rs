@@ -18,6 +18,7 @@ mod kernel;
 mod letters;
 mod math;
 mod numeric;
+mod overlaps;
 mod privileges;
 pub mod quote;
 pub mod reg;
@@ -88,6 +89,7 @@ pub fn registry(session: &Arc<Session>) -> Registry {
     scalars.extend(string::session_functions(session));
     scalars.extend(arrays::session_functions(session));
     scalars.extend(json::session_functions(session));
+    scalars.extend(overlaps::session_functions(session));
     scalars.extend(catalog::session_functions(session));
     scalars.extend(privileges::session_functions(session));
     Registry { scalars, aggregates: shared::aggregates(), windows: shared::windows() }

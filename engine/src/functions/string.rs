@@ -210,6 +210,9 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
                 })),
             )
             .build(),
+        PgFunction::immutable("like_escape")
+            .on(&[Ty::TEXT, Ty::TEXT], Ty::TEXT, text(|row| like_escape(row.text(0), row.text(1)).map(Some)))
+            .build(),
         PgFunction::immutable("num_nulls").variadic(&[Ty::Any], Ty::INT4, int(|row| Ok(Some(nulls(row, true))))).build(),
         PgFunction::immutable("num_nonnulls").variadic(&[Ty::Any], Ty::INT4, int(|row| Ok(Some(nulls(row, false))))).build(),
         PgFunction::volatile("gen_random_uuid").on(&[], Ty::UUID, text(|_| Ok(Some(uuid::Uuid::new_v4().to_string())))).build(),
@@ -338,6 +341,31 @@ fn trim(name: &'static str, start: bool, end: bool) -> PgFunction {
         Ty::TEXT,
         text(move |row| Ok(Some(strip(row.text(0), row.text(1))))),
     )
+}
+
+/// A LIKE pattern with its own escape character as one with backslashes (`like_escape`); an empty one escapes nothing.
+///
+/// # Errors
+/// 22025 for more than one character.
+pub fn like_escape(pattern: &str, escape: &str) -> Result<String> {
+    let mut characters = escape.chars();
+    let (escape, rest) = (characters.next(), characters.next());
+    if rest.is_some() {
+        return Err(data(DataError::InvalidEscape, "invalid escape string"));
+    }
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            c if Some(c) == escape => {
+                out.push('\\');
+                out.extend(chars.next());
+            }
+            '\\' => out.push_str("\\\\"),
+            c => out.push(c),
+        }
+    }
+    Ok(out)
 }
 
 /// In characters from 1; 0 where it is not found.

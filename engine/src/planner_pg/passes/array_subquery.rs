@@ -134,7 +134,7 @@ fn array_agg(element: Expr, order_by: Vec<OrderByExpr>) -> Expr {
     expr
 }
 
-fn empty() -> Query {
+pub fn empty() -> Query {
     Query {
         with: None,
         body: Box::new(SetExpr::Select(Box::new(select()))),

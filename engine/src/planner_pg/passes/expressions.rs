@@ -67,6 +67,8 @@ fn rewritten(expr: &mut Expr) -> datafusion::common::Result<Option<Expr>> {
         },
         Expr::Value(ValueWithSpan { value, .. }) => {
             match value {
+                // Without an exponent that long, a number is planned as a decimal.
+                Value::Number(text, _) if beyond_decimals(text) => return Ok(Some(double_precision(std::mem::take(text)))),
                 Value::UnicodeStringLiteral(text) | Value::NationalStringLiteral(text) => {
                     let text = std::mem::take(text);
                     *value = Value::SingleQuotedString(text);
@@ -87,6 +89,26 @@ fn rewritten(expr: &mut Expr) -> datafusion::common::Result<Option<Expr>> {
         }
         _ => None,
     })
+}
+
+/// Whether a number has more digits before or after its point than decimals have together.
+fn beyond_decimals(text: &str) -> bool {
+    const DIGITS_MAX: i64 = 76;
+    let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let exponent: i64 = exponent.parse().unwrap_or(i64::MAX / 2);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let length = |part: &str| i64::try_from(part.len()).unwrap_or(i64::MAX / 2);
+    length(whole.trim_start_matches('0')) + exponent > DIGITS_MAX || length(fraction) - exponent > DIGITS_MAX
+}
+
+fn double_precision(number: String) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(string(number)),
+        data_type: DataType::DoublePrecision,
+        array: false,
+        format: None::<ast::CastFormat>,
+    }
 }
 
 /// `INTERVAL '…' [unit]` is a cast of the text.

@@ -2,8 +2,10 @@
 //! They run after the columns have their names, so that a rewritten expression keeps the name PostgreSQL gives it.
 
 mod array_subquery;
+mod calls;
 mod expressions;
 mod from_functions;
+mod recursive;
 mod set_returning;
 mod tableoid;
 mod values;
@@ -19,12 +21,14 @@ use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName
 /// # Errors
 /// 0A000 and 42704 for what a pass finds to be unsupported or unknown.
 pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
-    finish(node.visit(&mut values::MixedValues))?;
+    finish(node.visit(&mut recursive::RecursiveLiterals))?;
+    finish(node.visit(&mut values::BareValues))?;
     finish(node.visit(&mut array_subquery::ArraySubqueries))?;
     finish(node.visit(&mut set_returning::SelectLists))?;
     finish(node.visit(&mut from_functions::LateralFunctions))?;
     finish(node.visit(&mut tableoid::TableOids::default()))?;
-    finish(node.visit(&mut expressions::Expressions))
+    finish(node.visit(&mut expressions::Expressions))?;
+    finish(node.visit(&mut calls::Calls))
 }
 
 type Flow = ControlFlow<Box<DataFusionError>>;

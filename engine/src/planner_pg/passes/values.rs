@@ -1,63 +1,60 @@
-//! VALUES whose rows disagree until their literals are typed, such as `(date '2024-01-01'), ('2024-02-01')`: as a UNION ALL,
-//! whose branches agree on types by PostgreSQL's rules.
+//! VALUES in the one shape that the planner types by PostgreSQL's rules, `SELECT * FROM (VALUES …)`; or, where rows refer to
+//! columns of another relation, as a UNION ALL.
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, SetOperator, SetQuantifier, Value, Values, VisitorMut};
+use sqlparser::ast::{
+    Expr, Ident, Query, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias, TableFactor, TableWithJoins, Values, Visit, Visitor,
+    VisitorMut, WildcardAdditionalOptions,
+};
 
 use super::Flow;
-use super::array_subquery::select;
+use super::array_subquery::{empty, select};
 
-/// More rows than this are data, which is not written this way.
-const ROWS_MAX: usize = 200;
+/// The relation's name where the statement gives none.
+const VALUES: &str = "*VALUES*";
 
-pub struct MixedValues;
+pub struct BareValues;
 
-impl VisitorMut for MixedValues {
+impl VisitorMut for BareValues {
     type Break = Box<datafusion::error::DataFusionError>;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
-        if let SetExpr::Values(values) = query.body.as_ref()
-            && mixed(values)
-        {
-            *query.body = union(values);
+    fn post_visit_query(&mut self, query: &mut Query) -> Flow {
+        if let SetExpr::Values(values) = query.body.as_ref() {
+            *query.body = if refers(values) { union(values) } else { relation(values.clone()) };
         }
         ControlFlow::Continue(())
     }
 }
 
-fn rows(values: &Values) -> Vec<&[Expr]> {
-    values.rows.iter().map(|row| row.content.as_slice()).collect()
+fn relation(values: Values) -> SetExpr {
+    let mut rows = empty();
+    *rows.body = SetExpr::Values(values);
+    let alias = TableAlias { explicit: true, name: Ident::with_quote('"', VALUES), columns: Vec::new(), at: None };
+    let from = TableFactor::Derived { lateral: false, subquery: Box::new(rows), alias: Some(alias), sample: None };
+    let mut select = select();
+    select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
+    select.from = vec![TableWithJoins { relation: from, joins: Vec::new() }];
+    SetExpr::Select(Box::new(select))
 }
 
-/// Whether a column has string literals beside expressions that have a type.
-fn mixed(values: &Values) -> bool {
-    let rows = rows(values);
-    let width = rows.first().map_or(0, |row| row.len());
-    if rows.len() > ROWS_MAX || rows.iter().any(|row| row.len() != width) {
-        return false;
-    }
-    (0..width).any(|column| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        let (mut open, mut typed) = (false, false);
-        for cell in cells {
-            match cell {
-                Expr::Value(value) => match value.value {
-                    Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_) => open = true,
-                    Value::Null | Value::Placeholder(_) => {}
-                    _ => typed = true,
-                },
-                _ => typed = true,
-            }
+/// Whether a cell names a column: there is none in VALUES itself.
+fn refers(values: &Values) -> bool {
+    struct Names;
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
-        open && typed
-    })
+    }
+    values.visit(&mut Names).is_break()
 }
 
 fn union(values: &Values) -> SetExpr {
-    let mut branches = rows(values).into_iter().map(|row| {
+    let mut branches = values.rows.iter().map(|row| {
         let mut select = select();
         select.projection = row
+            .content
             .iter()
             .enumerate()
             .map(|(at, expr)| SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', format!("column{}", at + 1)) })

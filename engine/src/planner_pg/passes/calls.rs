@@ -1,0 +1,205 @@
+//! Calls in notations of their own: named arguments, OVERLAPS, prefix operators that are functions, LIKE … ESCAPE.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::Result;
+use lakegate_engine_api::SqlMistake;
+use sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value,
+    ValueWithSpan, VisitorMut,
+};
+
+use super::{Flow, call, folded, function_name, string, take};
+use crate::functions::error::mistake;
+use crate::functions::string::like_escape;
+
+pub struct Calls;
+
+impl VisitorMut for Calls {
+    type Break = Box<datafusion::error::DataFusionError>;
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        match rewritten(expr) {
+            Ok(Some(new)) => {
+                *expr = new;
+                ControlFlow::Continue(())
+            }
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Box::new(error)),
+        }
+    }
+}
+
+fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
+    match expr {
+        Expr::Function(function) => positional(function).map(|()| None),
+        Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => match (left.as_mut(), right.as_mut()) {
+            (Expr::Tuple(first), Expr::Tuple(second)) if first.len() == 2 && second.len() == 2 => {
+                Ok(Some(call("overlaps", first.iter_mut().chain(second).map(take).collect())))
+            }
+            _ => Err(mistake(SqlMistake::Syntax, "wrong number of parameters on left or right side of OVERLAPS expression")),
+        },
+        Expr::UnaryOp { op, expr: inner } => Ok(match op {
+            UnaryOperator::PGSquareRoot => Some(call("sqrt", vec![double(take(inner))])),
+            UnaryOperator::PGCubeRoot => Some(call("cbrt", vec![double(take(inner))])),
+            UnaryOperator::PGAbs => Some(call("abs", vec![take(inner)])),
+            _ => None,
+        }),
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            let Some(escape) = escape_char.take().and_then(|escape| escape.value.into_string()) else { return Ok(None) };
+            // A literal stays one, so that its prefix prunes.
+            **pattern = match pattern.as_ref() {
+                Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text), .. }) => {
+                    string(like_escape(text, &escape)?)
+                }
+                _ => call("like_escape", vec![take(pattern), string(escape)]),
+            };
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn double(expr: Expr) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type: DataType::DoublePrecision, array: false, format: None }
+}
+
+/// A parameter's name, and its default where it has one.
+type Parameter = (&'static str, Option<Fallback>);
+
+#[derive(Debug, Clone, Copy)]
+enum Fallback {
+    Zero,
+    True,
+    False,
+    Text(&'static str),
+    EmptyObject,
+}
+
+impl Fallback {
+    fn expr(self) -> Expr {
+        match self {
+            Fallback::Zero => Expr::value(Value::Number("0".to_owned(), false)),
+            Fallback::True => Expr::value(Value::Boolean(true)),
+            Fallback::False => Expr::value(Value::Boolean(false)),
+            Fallback::Text(text) => string(text),
+            Fallback::EmptyObject => {
+                Expr::Cast { kind: CastKind::Cast, expr: Box::new(string("{}")), data_type: DataType::JSONB, array: false, format: None }
+            }
+        }
+    }
+}
+
+/// Functions whose parameters have names (`pg_proc.proargnames`).
+fn parameters(name: &str) -> Option<Vec<&'static [Parameter]>> {
+    use Fallback::{EmptyObject, False, Text, True, Zero};
+    Some(match name {
+        "make_date" => vec![&[("year", None), ("month", None), ("day", None)]],
+        "make_time" => vec![&[("hour", None), ("min", None), ("sec", None)]],
+        "make_timestamp" => vec![&[("year", None), ("month", None), ("mday", None), ("hour", None), ("min", None), ("sec", None)]],
+        "make_timestamptz" => vec![
+            &[("year", None), ("month", None), ("mday", None), ("hour", None), ("min", None), ("sec", None)],
+            &[("year", None), ("month", None), ("mday", None), ("hour", None), ("min", None), ("sec", None), ("timezone", None)],
+        ],
+        "make_interval" => vec![&[
+            ("years", Some(Zero)),
+            ("months", Some(Zero)),
+            ("weeks", Some(Zero)),
+            ("days", Some(Zero)),
+            ("hours", Some(Zero)),
+            ("mins", Some(Zero)),
+            ("secs", Some(Zero)),
+        ]],
+        "jsonb_set" => vec![&[("jsonb_in", None), ("path", None), ("replacement", None), ("create_if_missing", Some(True))]],
+        "jsonb_insert" => vec![&[("jsonb_in", None), ("path", None), ("replacement", None), ("insert_after", Some(False))]],
+        "jsonb_set_lax" => vec![&[
+            ("jsonb_in", None),
+            ("path", None),
+            ("replacement", None),
+            ("create_if_missing", Some(True)),
+            ("null_value_treatment", Some(Text("use_json_null"))),
+        ]],
+        "jsonb_path_exists" | "jsonb_path_match" | "jsonb_path_query" | "jsonb_path_query_array" | "jsonb_path_query_first" => {
+            vec![&[("target", None), ("path", None), ("vars", Some(EmptyObject)), ("silent", Some(False))]]
+        }
+        "parse_ident" => vec![&[("str", None), ("strict", Some(True))]],
+        _ => return None,
+    })
+}
+
+/// Named arguments into their places, defaults into the gaps. Positional calls stay as they are written.
+fn positional(function: &mut Function) -> Result<()> {
+    let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
+    if list.args.iter().all(|arg| matches!(arg, FunctionArg::Unnamed(_))) {
+        return Ok(());
+    }
+    let name = function_name(&function.name).unwrap_or_else(|| function.name.to_string());
+    let undefined = || mistake(SqlMistake::UndefinedFunction, format_args!("function {name} with these named arguments does not exist"));
+    for shape in parameters(&name).unwrap_or_default() {
+        if let Some(args) = placed(&list.args, shape)? {
+            list.args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+            return Ok(());
+        }
+    }
+    Err(undefined())
+}
+
+/// The arguments in a shape's order; `None` where they do not fit it.
+fn placed(args: &[FunctionArg], shape: &[Parameter]) -> Result<Option<Vec<Expr>>> {
+    let mut places: Vec<Option<Expr>> = vec![None; shape.len()];
+    let mut named = false;
+    for (at, arg) in args.iter().enumerate() {
+        let (at, arg) = match arg {
+            FunctionArg::Unnamed(_) if named => {
+                return Err(mistake(SqlMistake::Syntax, "positional argument cannot follow named argument"));
+            }
+            FunctionArg::Unnamed(arg) => (Some(at), arg),
+            FunctionArg::Named { name, arg, .. } | FunctionArg::ExprNamed { name: Expr::Identifier(name), arg, .. } => {
+                named = true;
+                let name = folded(name);
+                (shape.iter().position(|(parameter, _)| *parameter == name), arg)
+            }
+            FunctionArg::ExprNamed { .. } => return Ok(None),
+        };
+        let (Some(place), FunctionArgExpr::Expr(expr)) = (at.and_then(|at| places.get_mut(at)), arg) else { return Ok(None) };
+        if place.replace(expr.clone()).is_some() {
+            return Ok(None);
+        }
+    }
+    Ok(places.into_iter().zip(shape).map(|(place, (_, default))| place.or_else(|| default.map(Fallback::expr))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlparser::ast::VisitMut;
+    use sqlparser::dialect::PostgreSqlDialect;
+    use sqlparser::parser::Parser;
+
+    use super::*;
+
+    fn rewrite(sql: &str) -> std::result::Result<String, String> {
+        let mut expr = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).unwrap().parse_expr().unwrap();
+        match expr.visit(&mut Calls) {
+            ControlFlow::Continue(()) => Ok(expr.to_string()),
+            ControlFlow::Break(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn named_arguments_take_their_places() {
+        assert_eq!(rewrite("make_interval(days => 3, hours => 4)").unwrap(), "make_interval(0, 0, 0, 3, 4, 0, 0)");
+        assert_eq!(rewrite("make_interval(1, secs := 2)").unwrap(), "make_interval(1, 0, 0, 0, 0, 0, 2)");
+        assert_eq!(rewrite("make_date(day => 3, month => 2, year => 1)").unwrap(), "make_date(1, 2, 3)");
+        assert_eq!(rewrite("make_interval(1, 2)").unwrap(), "make_interval(1, 2)");
+        assert!(rewrite("make_date(day => 3)").is_err());
+        assert!(rewrite("make_date(dag => 3, month => 2, year => 1)").is_err());
+        assert!(rewrite("lower(x => 'A')").is_err());
+    }
+
+    #[test]
+    fn operators_that_are_functions() {
+        assert_eq!(rewrite("(a, b) OVERLAPS (c, d)").unwrap(), "\"overlaps\"(a, b, c, d)");
+        assert_eq!(rewrite("@ x").unwrap(), "\"abs\"(x)");
+        assert_eq!(rewrite("x LIKE 'a#%%' ESCAPE '#'").unwrap(), r"x LIKE 'a\%%'");
+    }
+}
