@@ -1,5 +1,7 @@
 //! ALTER TABLE, as far as it is the catalog's alone: RENAME TO, OWNER TO, SET SCHEMA.
 
+use lakegate_catalog::authorize;
+use lakegate_catalog::model::ObjectRef;
 use sqlparser::ast::{AlterTable, AlterTableOperation, RenameTableNameKind};
 
 use crate::frontend::Response;
@@ -33,6 +35,7 @@ pub async fn run(session: &mut GatewaySession, alter: &AlterTable) -> Result<Res
                 catalog.change_relation_owner(&session.principal, relation, owner).await?;
             }
             other => {
+                authorize::require_owner(&snapshot, &session.principal, ObjectRef::Relation(relation))?;
                 let words = other.to_string().split_whitespace().take(2).collect::<Vec<_>>().join(" ");
                 return Err(SqlError::new(SqlState::FeatureNotSupported, format!("ALTER TABLE … {words} is not supported")));
             }

@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use chrono::DateTime;
-use lakegate_catalog::model::Role;
+use lakegate_catalog::model::{BOOTSTRAP_ROLE_OID, Role};
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -19,8 +19,9 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("rolcreaterole", |role| role.create_role)
         .put("rolcreatedb", |role| role.create_db)
         .put("rolcanlogin", |role| role.login)
-        .all("rolreplication", false)
-        .all("rolbypassrls", false)
+        // As initdb makes the bootstrap superuser; no other role can be given them.
+        .put("rolreplication", |role| role.oid == BOOTSTRAP_ROLE_OID)
+        .put("rolbypassrls", |role| role.oid == BOOTSTRAP_ROLE_OID)
         .put("rolconnlimit", |role| role.connection_limit)
         .put("rolvaliduntil", |role| role.valid_until.and_then(|seconds| DateTime::from_timestamp(seconds, 0)))
         .finish()
