@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use lakegate_catalog::model::{Oid, PgType};
 use tokio_util::sync::CancellationToken;
 
-use crate::sqlstate::SqlError;
+use crate::sqlstate::{SqlError, SqlState};
 
 /// Rows on their way to a client; dropping the stream stops the statement and records it as canceled.
 pub type ClientRows = BoxStream<'static, Result<RecordBatch, SqlError>>;
@@ -25,6 +25,24 @@ pub struct ParsedStatement {
     pub command: Option<Arc<crate::sql::grammar::Command>>,
     /// Its own part of the message, as the client wrote it.
     pub text: Arc<str>,
+    /// The first `$n` in it: only messages that bind values may have one.
+    pub parameter: Option<Placeholder>,
+}
+
+/// A `$n` of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placeholder {
+    pub number: u32,
+    /// In characters from 1, into the message.
+    pub position: u32,
+}
+
+impl Placeholder {
+    /// 42P02, where nothing binds a value.
+    #[must_use]
+    pub fn undefined(self) -> SqlError {
+        SqlError::new(SqlState::UndefinedParameter, format!("there is no parameter ${}", self.number)).position(self.position)
+    }
 }
 
 /// A statement ready to be described and executed.

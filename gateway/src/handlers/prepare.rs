@@ -37,7 +37,7 @@ pub fn prepare(
         ));
     }
     let command = Arc::new(Command::Sql(Box::new(inner.clone())));
-    session.prepared.insert(name, ParsedStatement { command: Some(command), text: Arc::clone(text) });
+    session.prepared.insert(name, ParsedStatement { command: Some(command), text: Arc::clone(text), parameter: None });
     Ok(Response::Command { tag: "PREPARE".to_owned() })
 }
 

@@ -1,5 +1,7 @@
 //! SET, RESET, DISCARD.
 
+use lakegate_catalog::Snapshot;
+use lakegate_catalog::model::Oid;
 use sqlparser::ast::{
     ContextModifier, DiscardObject, Expr, Reset, ResetStatement, Set, SetSessionAuthorizationParamKind, TransactionMode, UnaryOperator,
     Value,
@@ -22,14 +24,11 @@ pub fn set(session: &mut GatewaySession, set: &Set) -> Result<Response, SqlError
         Set::SetNamesDefault {} => assign_text(session, false, "client_encoding", "UTF8")?,
         Set::SetTransaction { modes, session: for_session, snapshot } => transaction(session, modes, *for_session, snapshot.is_some())?,
         Set::SetRole { context_modifier, role_name } => {
-            return set_role(session, is_local(*context_modifier), role_name.as_ref().map(fold).as_deref());
+            set_role(session, is_local(*context_modifier), role_name.as_ref().map(fold).as_deref())?;
         }
         Set::SetSessionAuthorization(authorization) => match &authorization.kind {
             SetSessionAuthorizationParamKind::Default => {}
-            SetSessionAuthorizationParamKind::User(name) if fold(name) == session.start.authenticated.name() => {}
-            SetSessionAuthorizationParamKind::User(_) => {
-                return Err(SqlError::unsupported("SET SESSION AUTHORIZATION to another role").hint("Use SET ROLE."));
-            }
+            SetSessionAuthorizationParamKind::User(name) => set_session_authorization(session, &fold(name))?,
         },
         Set::ParenthesizedAssignments { .. } | Set::MultipleAssignments { .. } | Set::SetSessionParam(_) => {
             return Err(SqlError::new(SqlState::SyntaxError, "SET takes one setting"));
@@ -45,7 +44,7 @@ pub fn reset(session: &mut GatewaySession, reset: &ResetStatement) -> Result<Res
             changed.into_iter().for_each(|setting| session.report(setting));
         }
         Reset::ConfigurationParameter(name) => match name_parts(name)?.join(".").as_str() {
-            "role" => return set_role(session, false, None).map(|_| Response::Command { tag: "RESET".to_owned() }),
+            "role" => set_role(session, false, None)?,
             "session_authorization" => {}
             name => {
                 let changed = session.settings.change(false, |settings| settings.reset(name))?;
@@ -87,21 +86,28 @@ fn assign(session: &mut GatewaySession, local: bool, name: &str, values: &[Expr]
     if let [value] = values
         && is_default(value)
     {
-        let changed = session.settings.change(local, |settings| settings.reset(name))?;
-        report(session, changed);
+        match name {
+            "role" => set_role(session, local, None)?,
+            "session_authorization" => {}
+            _ => {
+                let changed = session.settings.change(local, |settings| settings.reset(name))?;
+                report(session, changed);
+            }
+        }
         return Ok(());
     }
     let texts: Vec<String> = values.iter().map(|value| text(value, name)).collect::<Result<_, _>>()?;
     assign_text(session, local, name, &texts.join(", "))
 }
 
-fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value: &str) -> Result<(), SqlError> {
+pub fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value: &str) -> Result<(), SqlError> {
+    match name {
+        "role" => return set_role(session, local, Some(value)),
+        "session_authorization" => return set_session_authorization(session, value),
+        _ => {}
+    }
     if local && !session.settings.in_block() {
-        session.notice(SqlError::notice(
-            Severity::Warning,
-            SqlState::NoActiveSqlTransaction,
-            "SET LOCAL can only be used in transaction blocks",
-        ));
+        warn_local(session);
         return Ok(());
     }
     let changed = session.settings.change(local, |settings| settings.set(name, value))?;
@@ -158,27 +164,50 @@ fn transaction(session: &mut GatewaySession, modes: &[TransactionMode], for_sess
 }
 
 /// `None`: NONE, back to the session's own role.
-fn set_role(session: &mut GatewaySession, local: bool, name: Option<&str>) -> Result<Response, SqlError> {
-    if local {
-        return Err(SqlError::unsupported("SET LOCAL ROLE"));
+fn set_role(session: &mut GatewaySession, local: bool, name: Option<&str>) -> Result<(), SqlError> {
+    if local && !session.settings.in_block() {
+        warn_local(session);
+        return Ok(());
     }
     let snapshot = session.shared.catalog.snapshot();
-    let role = match name {
-        None | Some("none") => session.principal.session_role,
-        Some(name) => {
-            let role = snapshot.require_role(name)?;
-            if !snapshot.is_member_of(session.principal.session_role, role.oid) {
-                return Err(SqlError::new(SqlState::InsufficientPrivilege, format!("permission denied to set role \"{name}\"")));
-            }
-            role.oid
-        }
-    };
-    session.principal.current_role = role;
-    let superuser = if snapshot.is_superuser(role) { "on" } else { "off" };
-    session.settings.change(false, |settings| {
-        settings.set_internal("is_superuser", superuser);
-        Ok(())
-    })?;
-    report(session, crate::sql::settings::find("is_superuser"));
-    done("SET")
+    let name = name.filter(|name| *name != "none");
+    let role = name.map(|name| may_become(&snapshot, session.principal.session_role, name)).transpose()?;
+    let is_superuser = snapshot.is_superuser(role.unwrap_or(session.principal.session_role));
+    session.change_settings(|settings| {
+        // Nothing in it fails.
+        let _ = settings.change(local, |settings| {
+            settings.set_role(role, name.unwrap_or("none"), is_superuser);
+            Ok(())
+        });
+    });
+    Ok(())
+}
+
+/// The role that a session may take on by SET ROLE. Source: `check_role` in variable.c.
+///
+/// # Errors
+/// 22023 no such role, 42501 not a member of it.
+pub fn may_become(snapshot: &Snapshot, session_role: Oid, name: &str) -> Result<Oid, SqlError> {
+    let role = snapshot
+        .role_by_name(name)
+        .ok_or_else(|| SqlError::new(SqlState::InvalidParameterValue, format!("role \"{name}\" does not exist")))?;
+    if !snapshot.is_member_of(session_role, role.oid) {
+        return Err(SqlError::new(SqlState::InsufficientPrivilege, format!("permission denied to set role \"{name}\"")));
+    }
+    Ok(role.oid)
+}
+
+fn set_session_authorization(session: &GatewaySession, name: &str) -> Result<(), SqlError> {
+    if name == session.start.authenticated.name() {
+        return Ok(());
+    }
+    Err(SqlError::unsupported("SET SESSION AUTHORIZATION to another role").hint("Use SET ROLE."))
+}
+
+fn warn_local(session: &mut GatewaySession) {
+    session.notice(SqlError::notice(
+        Severity::Warning,
+        SqlState::NoActiveSqlTransaction,
+        "SET LOCAL can only be used in transaction blocks",
+    ));
 }

@@ -1,35 +1,88 @@
-//! BEGIN, COMMIT, ROLLBACK.
+//! BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE.
 
 use sqlparser::ast::{Ident, TransactionAccessMode, TransactionMode};
 
 use crate::frontend::Response;
+use crate::sql::grammar::fold;
 use crate::sql::session::GatewaySession;
 use crate::sql::transaction::{Event, Step};
-use crate::sqlstate::SqlError;
+use crate::sqlstate::{SqlError, SqlState};
 
-pub fn begin(session: &mut GatewaySession, modes: &[TransactionMode]) -> Result<Response, SqlError> {
+/// `begin`: spelled BEGIN rather than START TRANSACTION.
+pub fn begin(session: &mut GatewaySession, modes: &[TransactionMode], begin: bool) -> Result<Response, SqlError> {
     let step = session.step(Event::Begin);
     warn(session, step);
     apply_modes(session, modes, true)?;
-    Ok(Response::Command { tag: "BEGIN".to_owned() })
+    done(if begin { "BEGIN" } else { "START TRANSACTION" })
 }
 
 pub fn commit(session: &mut GatewaySession, chain: bool) -> Result<Response, SqlError> {
-    refuse_chain(chain)?;
+    let characteristics = chained(session, chain, "COMMIT AND CHAIN")?;
     let step = session.step(Event::Commit);
     let tag = if step.rolled_back { "ROLLBACK" } else { "COMMIT" };
     warn(session, step);
-    Ok(Response::Command { tag: tag.to_owned() })
+    begin_again(session, characteristics)?;
+    done(tag)
 }
 
 pub fn rollback(session: &mut GatewaySession, chain: bool, savepoint: Option<&Ident>) -> Result<Response, SqlError> {
-    refuse_chain(chain)?;
-    if savepoint.is_some() {
-        return Err(SqlError::unsupported("ROLLBACK TO SAVEPOINT"));
+    if let Some(name) = savepoint {
+        require_block(session, "ROLLBACK TO SAVEPOINT")?;
+        session.roll_back_to(&fold(name))?;
+        return done("ROLLBACK");
     }
+    let characteristics = chained(session, chain, "ROLLBACK AND CHAIN")?;
     let step = session.step(Event::Rollback);
     warn(session, step);
-    Ok(Response::Command { tag: "ROLLBACK".to_owned() })
+    begin_again(session, characteristics)?;
+    done("ROLLBACK")
+}
+
+pub fn savepoint(session: &mut GatewaySession, name: &Ident) -> Result<Response, SqlError> {
+    require_block(session, "SAVEPOINT")?;
+    session.save(fold(name))?;
+    done("SAVEPOINT")
+}
+
+pub fn release(session: &mut GatewaySession, name: &Ident) -> Result<Response, SqlError> {
+    require_block(session, "RELEASE SAVEPOINT")?;
+    session.release(&fold(name))?;
+    done("RELEASE")
+}
+
+/// What has a meaning only between BEGIN and COMMIT. Source: `RequireTransactionBlock` in xact.c.
+///
+/// # Errors
+/// 25P01.
+pub fn require_block(session: &GatewaySession, command: &str) -> Result<(), SqlError> {
+    if session.transaction.is_open() {
+        return Ok(());
+    }
+    Err(SqlError::new(SqlState::NoActiveSqlTransaction, format!("{command} can only be used in transaction blocks")))
+}
+
+const CHARACTERISTICS: [&str; 3] = ["transaction_isolation", "transaction_read_only", "transaction_deferrable"];
+
+/// The characteristics that AND CHAIN hands on to the next transaction.
+fn chained(session: &GatewaySession, chain: bool, command: &str) -> Result<Option<[String; 3]>, SqlError> {
+    if !chain {
+        return Ok(None);
+    }
+    require_block(session, command)?;
+    Ok(Some(CHARACTERISTICS.map(|name| session.settings.current.get(name).unwrap_or_default().to_owned())))
+}
+
+fn begin_again(session: &mut GatewaySession, characteristics: Option<[String; 3]>) -> Result<(), SqlError> {
+    let Some(characteristics) = characteristics else { return Ok(()) };
+    session.step(Event::Begin);
+    for (name, value) in CHARACTERISTICS.iter().zip(&characteristics) {
+        session.settings.change(true, |settings| settings.set(name, value))?;
+    }
+    Ok(())
+}
+
+fn done(tag: &str) -> Result<Response, SqlError> {
+    Ok(Response::Command { tag: tag.to_owned() })
 }
 
 /// `SET [SESSION CHARACTERISTICS AS] TRANSACTION …`; every isolation level reads repeatably.
@@ -48,10 +101,6 @@ pub fn apply_modes(session: &mut GatewaySession, modes: &[TransactionMode], loca
         }
     }
     Ok(())
-}
-
-fn refuse_chain(chain: bool) -> Result<(), SqlError> {
-    if chain { Err(SqlError::unsupported("AND CHAIN")) } else { Ok(()) }
 }
 
 fn warn(session: &mut GatewaySession, step: Step) {

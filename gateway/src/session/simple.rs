@@ -35,6 +35,10 @@ impl Session {
     }
 
     async fn run_statement(&mut self, statement: ParsedStatement) -> Result<(), Stop> {
+        // No message binds a value here.
+        if let Some(parameter) = statement.parameter {
+            return Err(parameter.undefined().into());
+        }
         let cancel = self.running(Some(&statement.text));
         let prepared = self.prepare(statement, &[], &cancel).await?;
         let work = self.sql.execute(&prepared, Vec::new(), cancel.clone());

@@ -10,6 +10,7 @@ pub mod parse;
 pub mod prepare;
 pub mod redact;
 pub mod session;
+pub mod session_settings;
 pub mod settings;
 pub mod statement_type;
 pub mod transaction;

@@ -9,7 +9,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace};
 
 use super::grammar::{self, Command};
-use crate::frontend::ParsedStatement;
+use crate::frontend::{ParsedStatement, Placeholder};
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Deepest nesting of expressions and subqueries.
@@ -119,7 +119,14 @@ fn is_link(token: &Token) -> bool {
     match token {
         Token::Word(word) => matches!(
             word.keyword,
-            Keyword::AND | Keyword::OR | Keyword::IS | Keyword::LIKE | Keyword::JOIN | Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::IS
+                | Keyword::LIKE
+                | Keyword::JOIN
+                | Keyword::UNION
+                | Keyword::INTERSECT
+                | Keyword::EXCEPT
         ),
         Token::EOF
         | Token::Whitespace(_)
@@ -155,7 +162,11 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
         _ => Err(ParserError::ParserError("end of statement expected".to_owned()).into()),
     });
     match command {
-        Ok(command) => Ok(ParsedStatement { command: Some(Arc::new(command)), text: text.get(start..end).unwrap_or_default().into() }),
+        Ok(command) => {
+            // PREPARE's own statement declares its parameters.
+            let parameter = (!is_prepare(&command)).then(|| first_parameter(text, part, offsets)).flatten();
+            Ok(ParsedStatement { command: Some(Arc::new(command)), text: text.get(start..end).unwrap_or_default().into(), parameter })
+        }
         Err(grammar::GrammarError::Refused(error)) => Err(*error),
         Err(grammar::GrammarError::Parser(ParserError::RecursionLimitExceeded)) => {
             Err(SqlError::new(SqlState::StatementTooComplex, "statement is nested too deeply")
@@ -163,6 +174,20 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
         }
         Err(grammar::GrammarError::Parser(error)) => Err(syntax_error(text, &parser, offsets, end, &error)),
     }
+}
+
+fn is_prepare(command: &Command) -> bool {
+    matches!(command, Command::Sql(statement) if matches!(**statement, sqlparser::ast::Statement::Prepare { .. }))
+}
+
+fn first_parameter(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Option<Placeholder> {
+    part.iter().find_map(|token| match &token.token {
+        Token::Placeholder(name) => {
+            let number = name.strip_prefix('$')?.parse().ok()?;
+            Some(Placeholder { number, position: character_position(text, offsets.byte(text, token.span.start)) })
+        }
+        _ => None,
+    })
 }
 
 fn without_comments(part: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
@@ -269,6 +294,14 @@ mod tests {
         assert_eq!(error("select * form t"), ("syntax error at or near \"t\"".to_owned(), Some(15)));
         assert_eq!(error("select 1;\nselect )"), ("syntax error at or near \")\"".to_owned(), Some(18)));
         assert_eq!(error("select 'abc").0, "unterminated quoted string at or near \"'abc\"");
+    }
+
+    #[test]
+    fn the_first_parameter_is_known_but_for_prepare() {
+        let first = |text: &str| parse(text).unwrap().pop().unwrap().parameter;
+        assert_eq!(first("select 1;\nselect (select $2 + $1)"), Some(Placeholder { number: 2, position: 26 }));
+        assert_eq!(first("select '$1', $tag$ $1 $tag$ -- $1"), None);
+        assert_eq!(first("prepare p as select $1"), None);
     }
 
     #[test]

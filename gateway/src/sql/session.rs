@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
+use super::session_settings::SessionSettings;
 use super::settings::{Setting, Settings};
 use super::transaction::{Event, Transaction};
 use super::{execute, parse, prepare};
@@ -60,21 +61,6 @@ pub struct GatewaySession {
     pub(crate) message: u64,
 }
 
-/// Settings with what a transaction may take back.
-#[derive(Debug)]
-pub(crate) struct SessionSettings {
-    pub(crate) current: Settings,
-    block: Option<BlockSettings>,
-}
-
-#[derive(Debug)]
-struct BlockSettings {
-    /// ROLLBACK goes back to these.
-    at_begin: Settings,
-    /// COMMIT goes on with these: without SET LOCAL.
-    after_commit: Settings,
-}
-
 impl GatewaySession {
     async fn open(shared: Arc<Shared>, start: SessionStart) -> Result<Self, SqlError> {
         let snapshot = shared.catalog.refresh().await?;
@@ -94,13 +80,13 @@ impl GatewaySession {
         }
         let mut current = Settings::new(&start.settings)?;
         current.set_internal("session_authorization", start.authenticated.name());
-        current.set_internal("is_superuser", if snapshot.is_superuser(role) { "on" } else { "off" });
+        current.set_role(None, "none", snapshot.is_superuser(role));
         let mut session = GatewaySession {
             shared,
             session_id: Uuid::now_v7(),
             start,
             principal,
-            settings: SessionSettings { current, block: None },
+            settings: SessionSettings::new(current),
             transaction: Transaction::default(),
             events: Vec::new(),
             prepared: BTreeMap::new(),
@@ -179,40 +165,59 @@ impl GatewaySession {
     /// Moves the transaction; settings follow it.
     pub(crate) fn step(&mut self, event: Event) -> super::transaction::Step {
         let step = self.transaction.step(event);
-        if event == Event::Begin && self.settings.block.is_none() {
-            let at_begin = self.settings.current.clone();
-            self.settings.block = Some(BlockSettings { after_commit: at_begin.clone(), at_begin });
+        if event == Event::Begin {
+            self.settings.begin();
         }
-        if step.ended
-            && let Some(block) = self.settings.block.take()
-        {
+        if step.ended {
             let rolled_back = step.rolled_back || event == Event::Rollback;
-            let next = if rolled_back { block.at_begin } else { block.after_commit };
-            let before = std::mem::replace(&mut self.settings.current, next);
-            for setting in super::settings::REGISTRY.iter().filter(|setting| setting.reported) {
-                if before.get(setting.name) != self.settings.current.get(setting.name) {
-                    self.report(setting);
-                }
-            }
+            self.change_settings(|settings| settings.end(rolled_back));
         }
         step
     }
-}
 
-impl SessionSettings {
-    /// SET and RESET, `change` being what they do; LOCAL ends with the transaction.
-    pub(crate) fn change<T>(&mut self, local: bool, change: impl Fn(&mut Settings) -> Result<T, SqlError>) -> Result<T, SqlError> {
-        let result = change(&mut self.current)?;
-        if let Some(block) = &mut self.block
-            && !local
-        {
-            change(&mut block.after_commit)?;
-        }
-        Ok(result)
+    /// SAVEPOINT.
+    ///
+    /// # Errors
+    /// 54000 for too many.
+    pub(crate) fn save(&mut self, name: String) -> Result<(), SqlError> {
+        self.transaction.save(name)?;
+        self.settings.save();
+        Ok(())
     }
 
-    pub(crate) fn in_block(&self) -> bool {
-        self.block.is_some()
+    /// RELEASE: the savepoint and those inside it end, what was done since stays.
+    ///
+    /// # Errors
+    /// 3B001.
+    pub(crate) fn release(&mut self, name: &str) -> Result<(), SqlError> {
+        let at = self.transaction.savepoint(name)?;
+        self.transaction.keep_savepoints(at);
+        self.settings.release(at);
+        Ok(())
+    }
+
+    /// ROLLBACK TO: what was done since is undone, the savepoint stays, a failed block can go on.
+    ///
+    /// # Errors
+    /// 3B001.
+    pub(crate) fn roll_back_to(&mut self, name: &str) -> Result<(), SqlError> {
+        let at = self.transaction.savepoint(name)?;
+        self.transaction.keep_savepoints(at + 1);
+        self.transaction.step(Event::RollbackTo);
+        self.change_settings(|settings| settings.roll_back_to(at));
+        Ok(())
+    }
+
+    /// Changes many settings at once: the role follows, and the client is told.
+    pub(crate) fn change_settings(&mut self, change: impl FnOnce(&mut SessionSettings)) {
+        let before = self.settings.current.clone();
+        change(&mut self.settings);
+        self.principal.current_role = self.settings.current.role().unwrap_or(self.principal.session_role);
+        for setting in super::settings::REGISTRY.iter().filter(|setting| setting.reported) {
+            if before.get(setting.name) != self.settings.current.get(setting.name) {
+                self.report(setting);
+            }
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lakegate_catalog::model::Oid;
+
 use crate::frontend::{DateOrder, DateStyle, IntervalStyle, TextStyle};
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -129,6 +131,13 @@ pub static REGISTRY: &[Setting] = &[
         BEHAVIOR,
         "Longest idle time within a transaction; 0 for none.",
     ),
+    user(
+        "idle_session_timeout",
+        "0",
+        Kind::Milliseconds { max: DAY_MS_MAX },
+        BEHAVIOR,
+        "Longest idle time outside transactions; 0 for none.",
+    ),
     internal("in_hot_standby", "off", true, "The server is not a standby."),
     internal("integer_datetimes", "on", true, "Times are 64-bit integers of microseconds."),
     reported(
@@ -198,6 +207,8 @@ pub struct Settings {
     resets: BTreeMap<String, String>,
     style: Arc<TextStyle>,
     shown: Arc<BTreeMap<String, String>>,
+    /// Of SET ROLE; `None` for the session's own.
+    role: Option<Oid>,
 }
 
 impl Settings {
@@ -208,7 +219,7 @@ impl Settings {
     pub fn new(start: &[(String, String)]) -> Result<Self, SqlError> {
         let values: BTreeMap<String, String> =
             REGISTRY.iter().map(|setting| (setting.name.to_ascii_lowercase(), shown_default(setting))).collect();
-        let mut settings = Settings { resets: values.clone(), style: Arc::new(default_style()), shown: Arc::default(), values };
+        let mut settings = Settings { resets: values.clone(), style: Arc::new(default_style()), shown: Arc::default(), role: None, values };
         for (name, value) in start {
             settings.set(name, value)?;
         }
@@ -253,6 +264,31 @@ impl Settings {
         self.refresh();
     }
 
+    /// SET ROLE: `None` with the name `none` is the session's own role.
+    pub fn set_role(&mut self, role: Option<Oid>, name: &str, is_superuser: bool) {
+        self.role = role;
+        self.values.insert("is_superuser".to_owned(), if is_superuser { "on" } else { "off" }.to_owned());
+        self.values.insert("role".to_owned(), name.to_owned());
+        self.refresh();
+    }
+
+    #[must_use]
+    pub fn role(&self) -> Option<Oid> {
+        self.role
+    }
+
+    /// The characteristics of a transaction that nobody has said anything about.
+    pub fn default_characteristics(&mut self) {
+        for name in ["isolation", "read_only", "deferrable"] {
+            let default = self.get(&format!("default_transaction_{name}")).unwrap_or_default().to_owned();
+            let of_transaction = format!("transaction_{name}");
+            if self.get(&of_transaction) != Some(&default) {
+                self.values.insert(of_transaction, default);
+                self.refresh();
+            }
+        }
+    }
+
     /// Names with a dot that are not ours hold anything, as in PostgreSQL.
     fn set_custom(&mut self, name: &str, value: &str) -> Result<Option<&'static Setting>, SqlError> {
         let Some((class, _)) = name.split_once('.') else { return Err(unknown(name)) };
@@ -284,7 +320,7 @@ impl Settings {
     /// RESET ALL; gives the settings that the client must be told of.
     pub fn reset_all(&mut self) -> Vec<&'static Setting> {
         let before = std::mem::replace(&mut self.values, self.resets.clone());
-        for kept in ["is_superuser", "session_authorization"] {
+        for kept in ["is_superuser", "role", "session_authorization"] {
             if let Some(value) = before.get(kept) {
                 self.values.insert(kept.to_owned(), value.clone());
             }
@@ -310,7 +346,13 @@ impl Settings {
     /// `None` for 0, which means no limit.
     #[must_use]
     pub fn statement_timeout(&self) -> Option<std::time::Duration> {
-        let (_, ms) = parse_quantity(self.get("statement_timeout")?, &TIME_UNITS)?;
+        self.timeout("statement_timeout")
+    }
+
+    /// A setting of milliseconds; `None` for 0, which means no limit.
+    #[must_use]
+    pub fn timeout(&self, name: &str) -> Option<std::time::Duration> {
+        let ((), ms) = parse_quantity(self.get(name)?, &TIME_UNITS)?;
         (ms > 0).then(|| std::time::Duration::from_millis(ms.unsigned_abs()))
     }
 
@@ -379,12 +421,21 @@ fn parse_value(setting: &Setting, value: &str) -> Result<String, SqlError> {
         Kind::TimeZone => parse_time_zone(value).ok_or_else(|| invalid(setting, value)),
         Kind::ClientEncoding => match value.to_ascii_lowercase().replace(['-', '_', '\''], "").as_str() {
             "utf8" | "unicode" | "" | "auto" => Ok("UTF8".to_owned()),
-            _ => {
+            known if ENCODINGS.split(' ').any(|name| name == known) => {
                 Err(SqlError::new(SqlState::FeatureNotSupported, format!("client encoding \"{value}\" is not supported")).hint("Use UTF8."))
             }
+            _ => Err(invalid(setting, value)),
         },
     }
 }
+
+/// PostgreSQL's other client encodings, as `pg_char_to_encoding` compares them (encnames.c).
+const ENCODINGS: &str = "abc alt big5 euccn eucjis2004 eucjp euckr euctw gb18030 gbk iso88591 iso885910 iso885913 iso885914 iso885915 iso885916 \
+    iso88592 iso88593 iso88594 iso88595 iso88596 iso88597 iso88598 iso88599 johab koi8 koi8r koi8u latin1 latin10 latin2 \
+    latin3 latin4 latin5 latin6 latin7 latin8 latin9 mskanji muleinternal shiftjis shiftjis2004 sjis sqlascii tcvn tcvn5712 \
+    uhc vscii win win1250 win1251 win1252 win1253 win1254 win1255 win1256 win1257 win1258 win866 win874 win932 win936 \
+    win949 win950 windows1250 windows1251 windows1252 windows1253 windows1254 windows1255 windows1256 windows1257 \
+    windows1258 windows866 windows874 windows932 windows936 windows949 windows950";
 
 fn parse_bool(value: &str) -> Option<bool> {
     match value.trim().to_ascii_lowercase().as_str() {
@@ -576,6 +627,7 @@ mod tests {
         assert_eq!(set("lakegate.nonsense", "1"), Err(SqlState::UndefinedObject));
         assert_eq!(set("my.own", "1"), Ok("1".to_owned()));
         assert_eq!(set("client_encoding", "LATIN1"), Err(SqlState::FeatureNotSupported));
+        assert_eq!(set("client_encoding", "nonsense"), Err(SqlState::InvalidParameterValue));
     }
 
     #[test]

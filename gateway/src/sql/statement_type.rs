@@ -24,7 +24,10 @@ pub fn statement_type(command: &Command) -> &'static str {
 /// It touches the session alone: no relation, no catalog object.
 #[must_use]
 pub fn is_of_session(command: &Command) -> bool {
-    matches!(statement_type(command), "SET" | "SHOW" | "RESET" | "DISCARD" | "BEGIN" | "COMMIT" | "ROLLBACK" | "PREPARE" | "DEALLOCATE")
+    matches!(
+        statement_type(command),
+        "SET" | "SHOW" | "RESET" | "DISCARD" | "BEGIN" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "PREPARE" | "DEALLOCATE"
+    )
 }
 
 fn of_sql(statement: &Statement) -> &'static str {
@@ -44,6 +47,8 @@ fn of_sql(statement: &Statement) -> &'static str {
         Statement::StartTransaction { .. } => "BEGIN",
         Statement::Commit { .. } => "COMMIT",
         Statement::Rollback { .. } => "ROLLBACK",
+        Statement::Savepoint { .. } => "SAVEPOINT",
+        Statement::ReleaseSavepoint { .. } => "RELEASE",
         Statement::Prepare { .. } => "PREPARE",
         Statement::Execute { .. } => "EXECUTE",
         Statement::Deallocate { .. } => "DEALLOCATE",

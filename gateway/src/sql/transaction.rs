@@ -13,6 +13,8 @@ pub enum Event {
     Begin,
     Commit,
     Rollback,
+    /// ROLLBACK TO a savepoint that is there.
+    RollbackTo,
     Error,
 }
 
@@ -30,21 +32,27 @@ enum Told {
 
 use TransactionStatus::{Failed, Idle, InTransaction};
 
-/// (state, event, next state, told), PostgreSQL's `xact.c` for blocks without savepoints.
+/// (state, event, next state, told), PostgreSQL's `xact.c`.
 const TABLE: &[(TransactionStatus, Event, TransactionStatus, Told)] = &[
     (Idle, Event::Begin, InTransaction, Told::Nothing),
     (Idle, Event::Commit, Idle, Told::NoneOpen),
     (Idle, Event::Rollback, Idle, Told::NoneOpen),
     (Idle, Event::Error, Idle, Told::Nothing),
+    (Idle, Event::RollbackTo, Idle, Told::Nothing),
     (InTransaction, Event::Begin, InTransaction, Told::AlreadyOpen),
     (InTransaction, Event::Commit, Idle, Told::Nothing),
     (InTransaction, Event::Rollback, Idle, Told::Nothing),
+    (InTransaction, Event::RollbackTo, InTransaction, Told::Nothing),
     (InTransaction, Event::Error, Failed, Told::Nothing),
     (Failed, Event::Begin, Failed, Told::AlreadyOpen),
     (Failed, Event::Commit, Idle, Told::RolledBack),
     (Failed, Event::Rollback, Idle, Told::Nothing),
+    (Failed, Event::RollbackTo, InTransaction, Told::Nothing),
     (Failed, Event::Error, Failed, Told::Nothing),
 ];
+
+/// Most savepoints of one block: each keeps a copy of the settings.
+const SAVEPOINTS_MAX: usize = 1_000;
 
 /// A session's transaction.
 #[derive(Debug)]
@@ -53,11 +61,13 @@ pub struct Transaction {
     /// Version of each table at its first use in the block: reads are repeatable.
     pinned: BTreeMap<RelationName, u64>,
     started: Option<chrono::DateTime<chrono::Utc>>,
+    /// Names from the outermost in; an inner one hides its namesakes.
+    savepoints: Vec<String>,
 }
 
 impl Default for Transaction {
     fn default() -> Self {
-        Transaction { status: Idle, pinned: BTreeMap::new(), started: None }
+        Transaction { status: Idle, pinned: BTreeMap::new(), started: None, savepoints: Vec::new() }
     }
 }
 
@@ -102,12 +112,45 @@ impl Transaction {
         }
     }
 
+    /// How many savepoints are open: what is made now belongs to that level.
+    #[must_use]
+    pub fn level(&self) -> usize {
+        self.savepoints.len()
+    }
+
+    /// The innermost savepoint of the name, counted from 0 outside.
+    ///
+    /// # Errors
+    /// 3B001.
+    pub fn savepoint(&self, name: &str) -> Result<usize, SqlError> {
+        self.savepoints
+            .iter()
+            .rposition(|savepoint| savepoint == name)
+            .ok_or_else(|| SqlError::new(SqlState::InvalidSavepointSpecification, format!("savepoint \"{name}\" does not exist")))
+    }
+
+    /// # Errors
+    /// 54000 past [`SAVEPOINTS_MAX`].
+    pub fn save(&mut self, name: String) -> Result<(), SqlError> {
+        if self.savepoints.len() >= SAVEPOINTS_MAX {
+            return Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("a transaction has at most {SAVEPOINTS_MAX} savepoints")));
+        }
+        self.savepoints.push(name);
+        Ok(())
+    }
+
+    /// Keeps the outer `count` savepoints.
+    pub fn keep_savepoints(&mut self, count: usize) {
+        self.savepoints.truncate(count);
+    }
+
     pub fn step(&mut self, event: Event) -> Step {
         let row = TABLE.iter().find(|(state, on, ..)| *state == self.status && *on == event);
         let (next, told) = row.map_or((self.status, Told::Nothing), |(_, _, next, told)| (*next, *told));
         let ended = self.status != Idle && next == Idle;
         if next == Idle {
             self.pinned.clear();
+            self.savepoints.clear();
             self.started = None;
         } else if self.status == Idle {
             self.started = Some(chrono::Utc::now());
@@ -139,10 +182,28 @@ mod tests {
     #[test]
     fn every_state_answers_every_event_once() {
         for state in [Idle, InTransaction, Failed] {
-            for event in [Event::Begin, Event::Commit, Event::Rollback, Event::Error] {
+            for event in [Event::Begin, Event::Commit, Event::Rollback, Event::RollbackTo, Event::Error] {
                 assert_eq!(TABLE.iter().filter(|row| row.0 == state && row.1 == event).count(), 1, "{state:?} {event:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_inner_savepoint_hides_its_namesake() {
+        let mut transaction = Transaction::default();
+        transaction.step(Event::Begin);
+        for name in ["a", "b", "a"] {
+            transaction.save(name.to_owned()).unwrap();
+        }
+        assert_eq!(transaction.savepoint("a").unwrap(), 2);
+        transaction.keep_savepoints(2);
+        assert_eq!(transaction.savepoint("a").unwrap(), 0);
+        assert_eq!(transaction.savepoint("c").unwrap_err().state, SqlState::InvalidSavepointSpecification);
+        transaction.step(Event::Error);
+        transaction.step(Event::RollbackTo);
+        assert_eq!((transaction.status(), transaction.level()), (InTransaction, 2));
+        transaction.step(Event::Commit);
+        assert_eq!(transaction.level(), 0);
     }
 
     #[test]

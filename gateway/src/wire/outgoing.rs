@@ -126,12 +126,15 @@ pub fn command_complete(out: &mut Vec<u8>, tag: &str) {
     message(out, b'C', |out| string(out, tag));
 }
 
-/// `SELECT 5`: the word and the count, without an allocation.
+/// `SELECT 5`: the word and the count, without an allocation. `SHOW` and `EXPLAIN` stand without a count, as in PostgreSQL's
+/// `cmdtaglist.h`.
 pub fn command_complete_rows(out: &mut Vec<u8>, word: &str, rows: u64) {
     message(out, b'C', |out| {
         out.extend_from_slice(word.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(itoa::Buffer::new().format(rows).as_bytes());
+        if !matches!(word, "SHOW" | "EXPLAIN") {
+            out.push(b' ');
+            out.extend_from_slice(itoa::Buffer::new().format(rows).as_bytes());
+        }
         out.push(0);
     });
 }

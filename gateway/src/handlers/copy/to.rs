@@ -43,8 +43,11 @@ pub async fn stdout(
         CopySource::Query(query) => query.clone(),
         CopySource::Table { table_name, columns } => Box::new(select_of(table_name, columns)),
     };
-    let parsed =
-        ParsedStatement { command: Some(Arc::new(Command::Sql(Box::new(Statement::Query(query))))), text: Arc::clone(&statement.text) };
+    let parsed = ParsedStatement {
+        command: Some(Arc::new(Command::Sql(Box::new(Statement::Query(query))))),
+        text: Arc::clone(&statement.text),
+        parameter: None,
+    };
     let prepared = crate::sql::prepare::prepare(session, parsed, &[]).await?;
     let response = Box::pin(execute::execute(session, &prepared, Vec::new(), deadline.token().clone())).await?;
     let Response::Rows { schema, rows, .. } = response else {
