@@ -1,8 +1,10 @@
 //! Names behind OIDs, as one role in one session sees them: what `regclass`, `format_type`, `pg_get_userbyid` and
 //! `has_table_privilege` need. Holds no grant that can be enumerated.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use arrow_array::RecordBatch;
 use lakegate_catalog::model::Oid;
 
 /// What one session may ask of another.
@@ -60,6 +62,14 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn view_definition(&self, relation: Oid) -> Option<String>;
     /// As `pg_get_constraintdef` prints it.
     fn constraint_definition(&self, constraint: Oid) -> Option<String>;
+    /// Table, name and column names of a key's index; what `pg_get_indexdef` prints.
+    fn index_columns(&self, _index: Oid) -> Option<(Oid, String, Vec<String>)> {
+        None
+    }
+    /// The rows of `pg_settings`, given the session's values by lower-case name.
+    fn settings(&self, _values: &BTreeMap<String, String>) -> Option<RecordBatch> {
+        None
+    }
     /// `privilege` in PostgreSQL's words (`SELECT`, `USAGE` …), `role` `None` for the session's. `None`: no such object.
     fn has_relation_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool>;
     fn has_schema_privilege(&self, role: Option<Oid>, schema: Oid, privilege: &str) -> Option<bool>;

@@ -1,24 +1,23 @@
-//! Arithmetic that must fail where PostgreSQL's does: integers that overflow, floats divided by zero, numeric division.
+//! Arithmetic that must fail where PostgreSQL's does: integers that overflow, numeric division.
 
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum, Decimal128Array, Decimal256Array, Float64Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum, Decimal128Array, Decimal256Array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::compute::kernels::arity::try_binary;
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
-use datafusion::arrow::datatypes::{DataType, Decimal256Type, Float32Type, Float64Type, i256};
+use datafusion::arrow::datatypes::{DataType, Decimal256Type, i256};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::DataError;
 
 use super::error::{data, out_of_range};
+pub use super::float_arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB};
 use super::kernel;
 
 pub static INT_ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('+'));
 pub static INT_SUB: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('-'));
 pub static INT_MUL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('*'));
-pub static FLOAT_DIV: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(FloatDivide::new())));
 pub static NUMERIC_DIV: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(NumericDivide::new())));
 
 /// Fewest digits after the point of a numeric quotient (`NUMERIC_MIN_SIG_DIGITS`).
@@ -83,68 +82,6 @@ impl ScalarUDFImpl for IntegerOp {
             })
         })
     }
-}
-
-/// `/` of two floats; 22012 for a zero divisor, 22003 for overflow and underflow.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct FloatDivide {
-    signature: Signature,
-}
-
-impl FloatDivide {
-    fn new() -> Self {
-        FloatDivide { signature: Signature::uniform(2, vec![DataType::Float32, DataType::Float64], Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for FloatDivide {
-    fn name(&self) -> &str {
-        "float/"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn schema_name(&self, args: &[datafusion::logical_expr::Expr]) -> Result<String> {
-        match args {
-            [left, right] => Ok(format!("{} / {}", left.schema_name(), right.schema_name())),
-            _ => internal_err!("two operands were expected"),
-        }
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        types.first().cloned().map_or_else(|| internal_err!("an operand was expected"), Ok)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let narrow = args.return_field.data_type() == &DataType::Float32;
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [left, right] = arrays.as_slice() else { return internal_err!("two operands were expected") };
-        let result: ArrayRef = if narrow {
-            let (left, right) = (left.as_primitive::<Float32Type>(), right.as_primitive::<Float32Type>());
-            Arc::new(try_binary::<_, _, _, Float32Type>(left, right, |a, b| {
-                quotient(f64::from(a), f64::from(b), f64::from(a / b)).map(|_| a / b)
-            })?)
-        } else {
-            let (left, right) = (left.as_primitive::<Float64Type>(), right.as_primitive::<Float64Type>());
-            Arc::new(try_binary::<_, _, _, Float64Type>(left, right, |a, b| quotient(a, b, a / b))?) as Arc<Float64Array>
-        };
-        if args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) {
-            return datafusion::common::ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
-        }
-        Ok(ColumnarValue::Array(result))
-    }
-}
-
-fn quotient(dividend: f64, divisor: f64, result: f64) -> Result<f64, ArrowError> {
-    if divisor == 0.0 && !dividend.is_nan() {
-        return Err(ArrowError::DivideByZero);
-    }
-    if result.is_infinite() && !dividend.is_infinite() {
-        return Err(ArrowError::ArithmeticOverflow("value out of range: overflow".to_owned()));
-    }
-    Ok(result)
 }
 
 /// `/` of two numerics. PostgreSQL picks the digits after the point by the values, at least 16 significant ones; a column

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{Array, ArrayRef, StringArray};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::catalog::{Oid, PgType};
 use lakegate_engine_api::{DataError, SessionSignal, Signalled, SqlMistake};
 
 use super::call::Row;
+use super::catalog_objects::index_definition;
 use super::error::{data, mistake};
 use super::function::{Body, PgFunction};
 use super::session::Session;
@@ -118,14 +119,15 @@ fn signal(name: &'static str, signal: SessionSignal, session: &Arc<Session>) -> 
         SessionSignal::CancelStatement => "cancel a query",
         SessionSignal::Terminate => "terminate a process",
     };
-    let body = boolean(session, move |row, session| match session.lookup().signal_session(i32::try_from(row.int(0)).unwrap_or(0), signal) {
-        Signalled::Sent => Ok(Some(true)),
-        Signalled::NoSuchSession => Ok(Some(false)),
-        Signalled::Denied => Err(mistake(
-            SqlMistake::InsufficientPrivilege,
-            format_args!("must be a member of the role whose process is being signalled to {verb}"),
-        )),
-    });
+    let body =
+        boolean(session, move |row, session| match session.lookup().signal_session(i32::try_from(row.int(0)).unwrap_or(0), signal) {
+            Signalled::Sent => Ok(Some(true)),
+            Signalled::NoSuchSession => Ok(Some(false)),
+            Signalled::Denied => Err(mistake(
+                SqlMistake::InsufficientPrivilege,
+                format_args!("must be a member of the role whose process is being signalled to {verb}"),
+            )),
+        });
     PgFunction::volatile(name).of_session(session.identity()).on(&[Ty::INT4], Ty::BOOL, body).build()
 }
 
@@ -269,11 +271,11 @@ fn definitions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
                 }),
             )
             .build(),
-        // There are no indexes, rules, triggers, partitions of PostgreSQL's kind, and no extended statistics.
         stable("pg_get_indexdef", session)
-            .on(&[Ty::OID], Ty::TEXT, text(session, |_, _| Ok(None)))
-            .on(&[Ty::OID, Ty::INT4, Ty::BOOL], Ty::TEXT, text(session, |_, _| Ok(None)))
+            .on(&[Ty::OID], Ty::TEXT, text(session, |row, session| Ok(index_definition(row, session))))
+            .on(&[Ty::OID, Ty::INT4, Ty::BOOL], Ty::TEXT, text(session, |row, session| Ok(index_definition(row, session))))
             .build(),
+        // There are no rules, triggers, partitions of PostgreSQL's kind, and no extended statistics.
         relation_text("pg_get_ruledef", |_, _| Ok(None)).build(),
         relation_text("pg_get_triggerdef", |_, _| Ok(None)).build(),
         by_oid("pg_get_partkeydef", |_, _| Ok(None)).build(),
@@ -454,7 +456,7 @@ fn lookups(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
             .build(),
     );
     // There are no advisory locks, so none is left after this.
-    all.push(stable("pg_advisory_unlock_all", session).on(&[], Ty::TEXT, text(session, |_, _| Ok(Some(String::new())))).build());
+    all.push(stable("pg_advisory_unlock_all", session).on(&[], Ty::VOID, text(session, |_, _| Ok(Some(String::new())))).build());
     all.push(
         stable("pg_blocking_pids", session)
             .on(&[Ty::INT4], Ty::Array(PgType::INT4), Body::Columns(Box::new(|args| empty_list(args.result.data_type(), args.rows))))
@@ -504,6 +506,10 @@ impl ScalarUDFImpl for Sleep {
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
         Ok(DataType::Utf8)
+    }
+
+    fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(Ty::VOID.field(self.name())?))
     }
 
     fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {

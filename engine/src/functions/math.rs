@@ -10,6 +10,7 @@ use lakegate_engine_api::DataError;
 use super::arithmetic::division_by_zero;
 use super::call::Row;
 use super::error::{data, out_of_range};
+use super::float_arithmetic::{overflow, underflow};
 use super::function::{Body, PgFunction};
 use super::types::Ty;
 
@@ -53,9 +54,6 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         float1("asinh", |x| Ok(x.asinh())),
         float1("acosh", |x| if x < 1.0 { Err(input_range()) } else { Ok(x.acosh()) }),
         float1("atanh", |x| if x.abs() > 1.0 { Err(input_range()) } else { Ok(x.atanh()) }),
-        float1("sind", |x| finite(x, |x| x.to_radians().sin())),
-        float1("cosd", |x| finite(x, |x| x.to_radians().cos())),
-        float1("tand", |x| finite(x, |x| x.to_radians().tan())),
         PgFunction::immutable("atan2").on(&[Ty::FLOAT8, Ty::FLOAT8], Ty::FLOAT8, float(|row| Ok(row.float(0).atan2(row.float(1))))).build(),
         PgFunction::immutable("pi").on(&[], Ty::FLOAT8, float(|_| Ok(std::f64::consts::PI))).build(),
         PgFunction::volatile("random").on(&[], Ty::FLOAT8, float(|_| Ok(random()))).build(),
@@ -95,10 +93,10 @@ fn input_range() -> DataFusionError {
 /// An infinite result of a finite argument is an overflow.
 fn checked(result: f64, argument: f64) -> Result<f64> {
     if result.is_infinite() && argument.is_finite() {
-        return Err(data(DataError::NumericOutOfRange, "value out of range: overflow"));
+        return Err(overflow());
     }
-    if result == 0.0 && argument.is_finite() && argument != 0.0 && argument < -700.0 {
-        return Err(data(DataError::NumericOutOfRange, "value out of range: underflow"));
+    if result == 0.0 && argument.is_finite() && argument < -700.0 {
+        return Err(underflow());
     }
     Ok(result)
 }
@@ -129,8 +127,13 @@ fn power(base: f64, exponent: f64) -> Result<f64> {
         return Err(data(DataError::InvalidPowerArgument, "a negative number raised to a non-integer power yields a complex result"));
     }
     let result = base.powf(exponent);
-    if result.is_infinite() && base.is_finite() && exponent.is_finite() {
-        return Err(data(DataError::NumericOutOfRange, "value out of range: overflow"));
+    if base.is_finite() && exponent.is_finite() {
+        if result.is_infinite() {
+            return Err(overflow());
+        }
+        if result == 0.0 && base != 0.0 {
+            return Err(underflow());
+        }
     }
     Ok(result)
 }
@@ -163,12 +166,15 @@ fn lcm(a: i64, b: i64) -> Result<i64> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "the bucket number is below the count")]
 fn width_bucket(row: &Row<'_>) -> Result<i64> {
     let (value, low, high, buckets) = (row.float(0), row.float(1), row.float(2), row.int(3));
-    let invalid = |message: &str| data(DataError::InvalidParameterValue, message);
+    let invalid = |message: &str| data(DataError::InvalidWidthBucketArgument, message);
     if buckets <= 0 {
         return Err(invalid("count must be greater than zero"));
     }
     if value.is_nan() || low.is_nan() || high.is_nan() {
         return Err(invalid("operand, lower bound, and upper bound cannot be NaN"));
+    }
+    if low.is_infinite() || high.is_infinite() {
+        return Err(invalid("lower and upper bounds must be finite"));
     }
     if low == high {
         return Err(invalid("lower bound cannot equal upper bound"));

@@ -7,10 +7,13 @@ mod bytes;
 pub mod call;
 pub mod cast;
 mod catalog;
+mod catalog_objects;
 mod coalesce;
 mod datetime;
 mod datetime_parts;
+mod degrees;
 pub mod error;
+mod float_arithmetic;
 pub mod format_type;
 pub mod function;
 mod json;
@@ -56,6 +59,7 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         bytes::functions(),
         datetime::functions(),
         datetime_parts::functions(),
+        degrees::functions(),
         json::functions(),
         letters::functions(),
         math::functions(),
@@ -91,6 +95,7 @@ pub fn registry(session: &Arc<Session>) -> Registry {
     scalars.extend(json::session_functions(session));
     scalars.extend(overlaps::session_functions(session));
     scalars.extend(catalog::session_functions(session));
+    scalars.extend(catalog_objects::session_functions(session));
     scalars.extend(privileges::session_functions(session));
     Registry { scalars, aggregates: shared::aggregates(), windows: shared::windows() }
 }

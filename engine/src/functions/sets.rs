@@ -57,6 +57,8 @@ pub const SET_FUNCTIONS: &[SetFunction] = &[
     SetFunction { name: "_pg_expandarray", list: "_pg_expandarray", columns: &["x", "n"] },
     SetFunction { name: "aclexplode", list: "#aclexplode", columns: &["grantor", "grantee", "privilege_type", "is_grantable"] },
     SetFunction { name: "pg_options_to_table", list: "#pg_options_to_table", columns: &["option_name", "option_value"] },
+    SetFunction { name: "pg_available_extensions", list: "#pg_available_extensions", columns: &["name", "default_version", "comment"] },
+    SetFunction { name: "pg_show_all_settings", list: "#pg_show_all_settings", columns: super::catalog_objects::SETTING_COLUMNS },
     SetFunction { name: "pg_get_keywords", list: "#pg_get_keywords", columns: &["word", "catcode", "barelabel", "catdesc", "baredesc"] },
 ];
 

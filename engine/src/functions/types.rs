@@ -42,6 +42,8 @@ impl Ty {
     pub const JSONB: Ty = Ty::Is(PgType::JSONB);
     pub const OID: Ty = Ty::Is(PgType::OID);
     pub const REGCLASS: Ty = Ty::Is(PgType::REGCLASS);
+    /// Of functions called for their effect; an empty text.
+    pub const VOID: Ty = Ty::Is(PgType::plain(2278));
     pub const REGTYPE: Ty = Ty::Is(PgType::REGTYPE);
     pub const TEXTS: Ty = Ty::Array(PgType::TEXT);
     pub const NAMES: Ty = Ty::Array(PgType::NAME);
@@ -176,6 +178,7 @@ pub fn type_name(pg: PgType) -> String {
         2205 => "regclass",
         2206 => "regtype",
         2249 => "record",
+        2278 => "void",
         2950 => "uuid",
         3802 => "jsonb",
         4089 => "regnamespace",

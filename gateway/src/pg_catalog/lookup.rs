@@ -1,15 +1,16 @@
 //! Names behind OIDs, for functions that run in the engine: [`CatalogLookup`] over a catalog snapshot, as one role sees it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
+use arrow_array::RecordBatch;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::model::{Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation};
 use lakegate_engine_api::{CatalogLookup, SessionSignal, Signalled};
 
-use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
-use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, views};
+use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, key_columns, type_facts, type_named};
+use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, views};
 use crate::server::LiveSessions;
 use crate::sql::bind::SYSTEM_DATABASE;
 
@@ -199,6 +200,17 @@ impl CatalogLookup for SessionLookup {
             ConstraintKind::PrimaryKey(columns) => format!("PRIMARY KEY ({})", list(columns)),
             ConstraintKind::Unique(columns) => format!("UNIQUE ({})", list(columns)),
         })
+    }
+
+    fn index_columns(&self, index: Oid) -> Option<(Oid, String, Vec<String>)> {
+        let (relation, key) = self.constraint(index)?;
+        let columns = key_columns(key);
+        (!columns.is_empty()).then(|| (relation.oid, key.name.clone(), columns.to_vec()))
+    }
+
+    fn settings(&self, values: &BTreeMap<String, String>) -> Option<RecordBatch> {
+        let relation = recorded::relation(PG_CATALOG, "pg_settings")?;
+        relations::settings::batches(relation, values).ok()?.into_iter().next()
     }
 
     fn has_relation_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool> {

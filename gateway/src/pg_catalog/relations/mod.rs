@@ -13,7 +13,7 @@ mod index;
 mod information_schema;
 mod namespace;
 mod rewrite;
-mod settings;
+pub mod settings;
 mod ssl;
 mod timezones;
 mod types;

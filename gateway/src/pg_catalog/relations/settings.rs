@@ -1,6 +1,6 @@
 //! `pg_settings`: the settings with this session's values.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use arrow_array::RecordBatch;
@@ -19,9 +19,14 @@ static RECORDED: LazyLock<HashMap<String, Vec<Option<String>>>> = LazyLock::new(
 });
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
+    batches(relation, &context.facts.settings)
+}
+
+/// The rows, given the session's values by lower-case name.
+pub fn batches(relation: &'static Recorded, values: &BTreeMap<String, String>) -> Result<Vec<RecordBatch>, SqlError> {
     let settings: Vec<&Setting> = REGISTRY.iter().collect();
     let value = |setting: &Setting| {
-        let shown = context.facts.settings.get(&setting.name.to_ascii_lowercase()).map_or(setting.default, String::as_str);
+        let shown = values.get(&setting.name.to_ascii_lowercase()).map_or(setting.default, String::as_str);
         settings::in_base_unit(setting, shown)
     };
     Columns::over(relation, &settings)
