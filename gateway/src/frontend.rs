@@ -4,6 +4,7 @@
 //! SQL, the catalog and the engine; it never sees a message byte.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{FieldRef, SchemaRef};
@@ -181,7 +182,7 @@ pub trait SqlSession: Send {
     /// End of a simple Query message, or Sync: ends an implicit transaction. `failed`: an error was sent since the last one.
     async fn end_of_message(&mut self, failed: bool) -> Result<(), SqlError>;
 
-    /// An error outside `execute` (protocol, binding) also fails an open transaction.
+    /// An error fails an open transaction, those outside `execute` (protocol, binding) too.
     fn note_error(&mut self);
 
     fn transaction_status(&self) -> TransactionStatus;
@@ -191,6 +192,40 @@ pub trait SqlSession: Send {
 
     /// Names behind OIDs, for values of `regclass` and its kin; without it they are shown and read as numbers.
     fn name_lookup(&self) -> Option<Arc<dyn lakegate_engine_api::CatalogLookup>> {
+        None
+    }
+
+    /// Parse made a named statement: SQL's EXECUTE, DEALLOCATE and `pg_prepared_statements` know it by the same name.
+    ///
+    /// # Errors
+    /// 42P05 where PREPARE has taken the name.
+    fn keep_statement(&mut self, _name: &str, _text: &Arc<str>, _statement: &Arc<dyn PreparedSql>) -> Result<(), SqlError> {
+        Ok(())
+    }
+
+    /// Close ended a statement.
+    fn forget_statement(&mut self, _name: &str) {}
+
+    /// A statement of SQL's PREPARE, which Bind and Describe may name.
+    fn find_statement(&self, _name: &str) -> Option<(Arc<str>, Arc<dyn PreparedSql>)> {
+        None
+    }
+
+    /// Columns of a cursor of DECLARE, which Describe may name as a portal.
+    fn cursor_schema(&self, _name: &str) -> Option<SchemaRef> {
+        None
+    }
+
+    /// Close named a portal that may be a cursor of DECLARE.
+    fn close_cursor(&mut self, _name: &str) {}
+
+    /// How long the session may wait for its client's next message as things stand, and the error that ends it then.
+    fn idle_limit(&self) -> Option<(Duration, SqlError)> {
+        None
+    }
+
+    /// Rings when [`SqlSession::take_events`] has something for a client that waits.
+    fn wake(&self) -> Option<Arc<tokio::sync::Notify>> {
         None
     }
 

@@ -94,7 +94,9 @@ async fn dispatch_sql(
         Statement::Rollback { chain, savepoint } => transaction::rollback(session, *chain, savepoint.as_ref()),
         Statement::Savepoint { name } => transaction::savepoint(session, name),
         Statement::ReleaseSavepoint { name } => transaction::release(session, name),
-        Statement::Prepare { name, data_types, statement: inner } => prepare::prepare(session, name, data_types, inner, &statement.text),
+        Statement::Prepare { name, data_types, statement: inner } => {
+            prepare::prepare(session, name, data_types, inner, &statement.text).await
+        }
         Statement::Deallocate { name, .. } => prepare::deallocate(session, name),
         Statement::CreateSchema { schema_name, if_not_exists, .. } => schema::create(session, schema_name, *if_not_exists).await,
         Statement::CreateDatabase { db_name, if_not_exists, .. } => database::create(session, db_name, *if_not_exists).await,

@@ -61,7 +61,7 @@ pub fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<R
             if session.transaction.is_open() {
                 return Err(SqlError::new(SqlState::ActiveSqlTransaction, "DISCARD ALL cannot run inside a transaction block"));
             }
-            session.prepared.clear();
+            session.named.clear();
             session.events.push(crate::frontend::SessionEvent::Deallocated { name: None });
             set_role(session, false, None)?;
             let changed = session.settings.change(false, |settings| Ok(settings.reset_all()))?;

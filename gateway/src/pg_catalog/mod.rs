@@ -19,6 +19,7 @@ use lakegate_catalog::model::RelationName;
 use lakegate_engine_api::{RelationSource, SessionFacts};
 
 use crate::server::LiveSessions;
+use crate::sql::named_statements::NamedStatements;
 use crate::sqlstate::{SqlError, SqlState};
 
 pub const PG_CATALOG: &str = "pg_catalog";
@@ -33,6 +34,8 @@ pub struct Context<'a> {
     pub database: &'a str,
     pub facts: &'a Arc<SessionFacts>,
     pub live: &'a LiveSessions,
+    /// The session's own.
+    pub named: &'a NamedStatements,
 }
 
 /// Whether PostgreSQL 15 has such a system relation.

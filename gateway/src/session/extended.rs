@@ -39,13 +39,16 @@ impl Session {
                 Statement { text, sql: Some(prepared) }
             }
         };
-        self.statements.keep(parse.name, statement)?;
+        self.statements.keep(parse.name, statement.clone())?;
+        if let Some(sql) = statement.sql.filter(|_| !parse.name.is_empty()) {
+            self.sql.keep_statement(parse.name, &statement.text, &sql).inspect_err(|_| self.statements.forget(parse.name))?;
+        }
         outgoing::parse_complete(&mut self.connection.out);
         Ok(())
     }
 
     pub(super) fn bind(&mut self, bind: Bind<'_>) -> Result<(), Stop> {
-        let statement = self.statements.find(bind.statement)?.clone();
+        let statement = self.statement(bind.statement)?;
         let (parameters, columns) = match &statement.sql {
             Some(sql) => (sql.parameters(), sql.result_schema().map_or(0, |schema| schema.fields().len())),
             None => (&[][..], 0),
@@ -67,11 +70,11 @@ impl Session {
 
     pub(super) fn describe(&mut self, target: Target, name: &str) -> Result<(), Stop> {
         let (sql, formats) = match target {
-            Target::Statement => (self.statements.find(name)?.sql.clone(), Vec::new()),
-            Target::Portal => {
-                let portal = self.statements.portal(name)?;
-                (portal.statement.sql.clone(), portal.formats.clone())
-            }
+            Target::Statement => (self.statement(name)?.sql, Vec::new()),
+            Target::Portal => match self.statements.portal(name) {
+                Ok(portal) => (portal.statement.sql.clone(), portal.formats.clone()),
+                Err(missing) => return self.describe_cursor(name, missing),
+            },
         };
         let schema = sql.as_ref().and_then(|sql| sql.result_schema());
         if schema.is_some() && self.sql.transaction_status() == TransactionStatus::Failed {
@@ -91,10 +94,34 @@ impl Session {
 
     pub(super) fn close(&mut self, target: Target, name: &str) -> Result<(), Stop> {
         match target {
-            Target::Statement => self.statements.forget(name),
-            Target::Portal => self.statements.close_portal(name),
+            Target::Statement => {
+                self.statements.forget(name);
+                self.sql.forget_statement(name);
+            }
+            Target::Portal => {
+                self.statements.close_portal(name);
+                self.sql.close_cursor(name);
+            }
         }
         outgoing::close_complete(&mut self.connection.out);
+        Ok(())
+    }
+
+    /// A statement of Parse or of SQL's PREPARE: they share their names.
+    fn statement(&self, name: &str) -> Result<Statement, SqlError> {
+        match self.statements.find(name) {
+            Ok(statement) => Ok(statement.clone()),
+            Err(missing) => self.sql.find_statement(name).map(|(text, sql)| Statement { text, sql: Some(sql) }).ok_or(missing),
+        }
+    }
+
+    /// To PostgreSQL a cursor of DECLARE is a portal like those of Bind; drivers ask for its columns so.
+    fn describe_cursor(&mut self, name: &str, missing: SqlError) -> Result<(), Stop> {
+        let schema = self.sql.cursor_schema(name).ok_or(missing)?;
+        if self.sql.transaction_status() == TransactionStatus::Failed {
+            return Err(failed_transaction().into());
+        }
+        outgoing::row_description(&mut self.connection.out, &schema, &vec![Format::Text; schema.fields().len()]);
         Ok(())
     }
 

@@ -15,6 +15,8 @@ mod stop;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::statements::SessionLimits;
@@ -49,6 +51,10 @@ pub struct Session {
     failed: bool,
     /// Told to the client just before ReadyForQuery.
     deferred: Vec<SessionEvent>,
+    /// Since when the client has had the word: from ReadyForQuery to its next message.
+    waiting_since: Option<Instant>,
+    /// Rings when there is something to tell a client that waits.
+    wake: Arc<Notify>,
 }
 
 /// Whether the session goes on after a message.
@@ -67,6 +73,8 @@ impl Session {
         limits: SessionLimits,
     ) -> Self {
         Session {
+            wake: sql.wake().unwrap_or_default(),
+            waiting_since: None,
             connection,
             sql,
             live,
@@ -102,11 +110,17 @@ impl Session {
 
     /// One message.
     async fn turn(&mut self) -> Flow {
+        let (limit, too_idle) = match (self.waiting_since, self.sql.idle_limit()) {
+            (Some(since), Some((limit, error))) => (Some(since + limit), Some(error)),
+            _ => (None, None),
+        };
         let received = tokio::select! {
             biased;
             received = self.connection.message(Phase::Ready(self.limits.messages)) => received,
             () = self.live.terminated() => return self.end(shut_down()),
             () = self.draining.cancelled() => return self.end(shut_down()),
+            () = self.wake.notified(), if self.waiting_since.is_some() => return self.tell_waiting().await,
+            () = until(limit) => return self.end(too_idle.map_or_else(shut_down, Stop::from)),
         };
         let frame = match received {
             Received::Message(frame) => frame,
@@ -124,6 +138,7 @@ impl Session {
         if matches!(frame.tag, b'd' | b'c' | b'f') {
             return Flow::Next;
         }
+        self.waiting_since = None;
         match decode(frame.tag, &frame.body) {
             Ok(message) => self.dispatch(message).await,
             Err(error) => self.report(frame.tag, error.into()).await,
@@ -158,13 +173,14 @@ impl Session {
             Stop::Error(error) => error,
             Stop::Close => return Flow::Close,
         };
+        // First of all, so that what the statement asked for besides its rows is dropped with it.
+        self.sql.note_error();
         self.take_events();
         if error.is_fatal() {
             return self.end(Stop::Error(error));
         }
         outgoing::error_response(&mut self.connection.out, &error);
         self.failed = true;
-        self.sql.note_error();
         // A portal's transaction has failed or is gone: none of them can go on.
         self.statements.close_portals();
         match tag {
@@ -220,6 +236,16 @@ impl Session {
         let status = self.sql.transaction_status();
         outgoing::ready_for_query(&mut self.connection.out, status);
         self.live.idle(status);
+        self.waiting_since = Some(Instant::now());
+    }
+
+    /// Notifications reach a client that waits outside a transaction at once.
+    async fn tell_waiting(&mut self) -> Flow {
+        self.take_events();
+        for event in std::mem::take(&mut self.deferred) {
+            self.tell(event);
+        }
+        self.flow_after_flush().await
     }
 
     async fn flow_after_flush(&mut self) -> Flow {
@@ -277,6 +303,13 @@ impl Session {
         let cancel = CancellationToken::new();
         self.live.running(text, &cancel);
         cancel
+    }
+}
+
+async fn until(limit: Option<Instant>) {
+    match limit {
+        Some(limit) => tokio::time::sleep_until(limit).await,
+        None => std::future::pending().await,
     }
 }
 

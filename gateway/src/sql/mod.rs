@@ -1,11 +1,13 @@
 //! The SQL front end: text to AST, AST to a bound statement, statement to answer.
 
 pub mod bind;
+pub mod evaluate;
 pub mod execute;
 pub mod fingerprint;
 pub mod grammar;
 pub mod journal;
 mod logged_rows;
+pub mod named_statements;
 pub mod parse;
 pub mod prepare;
 pub mod redact;

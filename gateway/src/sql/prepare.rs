@@ -1,6 +1,7 @@
 //! A parsed statement to one that can be described and executed.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -25,6 +26,9 @@ pub struct PreparedStatement {
     result: Option<SchemaRef>,
     /// For what an engine runs.
     plan: Mutex<Option<Arc<Plan>>>,
+    /// Executions that made a plan, and those that found one: `pg_prepared_statements` counts them.
+    planned: AtomicI64,
+    reused: AtomicI64,
 }
 
 /// An engine's plan, with what it was made from.
@@ -60,6 +64,27 @@ pub fn downcast(statement: &Arc<dyn PreparedSql>) -> Result<&PreparedStatement, 
 
 /// Plans what an engine runs; takes everything else as it is.
 pub async fn prepare(session: &mut GatewaySession, statement: ParsedStatement, types: &[Oid]) -> Result<Arc<PreparedStatement>, SqlError> {
+    if let (Some(parameter), Some(command)) = (statement.parameter, &statement.command)
+        && !is_planned(command)
+    {
+        return Err(parameter.undefined());
+    }
+    let (command, text) = (statement.command.clone(), Arc::clone(&statement.text));
+    let analysed = analyse(session, statement, types).await;
+    if let (Err(error), Some(command)) = (&analysed, command)
+        && is_planned(&command)
+        && error.state != SqlState::InFailedSqlTransaction
+    {
+        super::journal::refused(session, &command, &text, error).await?;
+    }
+    analysed
+}
+
+/// As [`prepare`], without a word to the statement log.
+///
+/// # Errors
+/// 25P02 in a failed block, and what planning finds.
+pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, types: &[Oid]) -> Result<Arc<PreparedStatement>, SqlError> {
     let Some(command) = statement.command else {
         return Err(SqlError::new(SqlState::InternalError, "an empty statement was prepared"));
     };
@@ -69,24 +94,20 @@ pub async fn prepare(session: &mut GatewaySession, statement: ParsedStatement, t
         parameters: Vec::new(),
         result: None,
         plan: Mutex::new(None),
+        planned: AtomicI64::new(0),
+        reused: AtomicI64::new(0),
         command,
     };
     if session.transaction.status() == crate::frontend::TransactionStatus::Failed && !ends_block(&prepared.command) {
         return Err(super::transaction::aborted());
     }
     if is_planned(&prepared.command) {
-        let plan = match plan(session, &prepared.command, types).await {
-            Ok(plan) => plan,
-            Err(error) => {
-                super::journal::refused(session, &prepared.command, &prepared.text, &error).await?;
-                return Err(error);
-            }
-        };
+        let plan = plan(session, &prepared.command, types).await?;
         prepared.parameters = plan.prepared.parameters().to_vec();
         prepared.result = plan.prepared.result_schema().cloned();
         prepared.plan = Mutex::new(Some(Arc::new(plan)));
     } else {
-        prepared.result = utility_schema(session, &prepared.command).await?;
+        prepared.result = utility_schema(session, &prepared.command)?;
     }
     Ok(Arc::new(prepared))
 }
@@ -101,14 +122,22 @@ impl PreparedStatement {
             && (plan.message == session.message || plan.bound.relations.is_empty())
             && !self.depends_on_time()
         {
+            self.reused.fetch_add(1, Ordering::Relaxed);
             return Ok(plan);
         }
+        self.planned.fetch_add(1, Ordering::Relaxed);
         let plan = Arc::new(plan(session, &self.command, &self.declared_or_inferred()).await?);
         if plan.prepared.result_schema() != self.result.as_ref() {
             return Err(SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type"));
         }
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&plan));
         Ok(plan)
+    }
+
+    /// How often it was executed with the plan that was there, and with a plan made for the occasion.
+    #[must_use]
+    pub fn executions(&self) -> (i64, i64) {
+        (self.reused.load(Ordering::Relaxed), self.planned.load(Ordering::Relaxed))
     }
 
     /// Functions of the session (`now()`, `current_setting()`) are answered from the facts that the plan was made with.
@@ -129,7 +158,7 @@ impl PreparedStatement {
     }
 }
 
-async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
+pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
     let snapshot = session.shared.catalog.refresh().await?;
     let facts = session.facts(&snapshot);
     let Command::Sql(statement) = command else {
@@ -180,7 +209,7 @@ pub fn ends_block(command: &Command) -> bool {
 }
 
 /// Whether an engine plans and runs the statement.
-fn is_planned(command: &Command) -> bool {
+pub fn is_planned(command: &Command) -> bool {
     let Command::Sql(statement) = command else { return false };
     match statement.as_ref() {
         Statement::Query(query) => !has_select_into(query),
@@ -240,14 +269,13 @@ fn table_name(factor: &ast::TableFactor) -> Result<&ast::ObjectName, SqlError> {
 }
 
 /// Columns of the utility statements that answer rows.
-async fn utility_schema(session: &mut GatewaySession, command: &Command) -> Result<Option<SchemaRef>, SqlError> {
+fn utility_schema(session: &GatewaySession, command: &Command) -> Result<Option<SchemaRef>, SqlError> {
     let Command::Sql(statement) = command else { return Ok(None) };
     match statement.as_ref() {
         Statement::ShowVariable { variable } => crate::handlers::show::schema(variable).map(Some),
         Statement::Execute { name: Some(name), .. } => {
             let prepared = crate::handlers::prepare::find(session, name)?;
-            let prepared = Box::pin(prepare(session, prepared, &[])).await?;
-            Ok(prepared.result.clone())
+            Ok(prepared.result_schema().cloned())
         }
         _ => Ok(None),
     }

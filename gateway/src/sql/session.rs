@@ -1,7 +1,7 @@
 //! One client's SQL session: the front end's side of [`crate::frontend::SqlSession`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::ArrayRef;
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
+use super::named_statements::{NamedStatement, NamedStatements};
 use super::session_settings::SessionSettings;
 use super::settings::{Setting, Settings};
 use super::transaction::{Event, Transaction};
@@ -55,8 +56,7 @@ pub struct GatewaySession {
     pub(crate) settings: SessionSettings,
     pub(crate) transaction: Transaction,
     pub(crate) events: Vec<SessionEvent>,
-    /// Statements of SQL-level PREPARE.
-    pub(crate) prepared: BTreeMap<String, ParsedStatement>,
+    pub(crate) named: NamedStatements,
     /// Counts client messages: a plan is fresh within the message that made it.
     pub(crate) message: u64,
 }
@@ -89,7 +89,7 @@ impl GatewaySession {
             settings: SessionSettings::new(current),
             transaction: Transaction::default(),
             events: Vec::new(),
-            prepared: BTreeMap::new(),
+            named: NamedStatements::default(),
             message: 0,
         };
         super::settings::REGISTRY.iter().filter(|setting| setting.reported).for_each(|setting| session.report(setting));
@@ -159,6 +159,7 @@ impl GatewaySession {
             facts,
             system: &self.shared.system,
             versions: self.transaction.pinned(),
+            named: &self.named,
         }
     }
 
@@ -274,6 +275,30 @@ impl SqlSession for GatewaySession {
             _ => true,
         });
         events
+    }
+
+    fn keep_statement(&mut self, name: &str, text: &Arc<str>, statement: &Arc<dyn PreparedSql>) -> Result<(), SqlError> {
+        let statement = Arc::clone(statement);
+        self.named.keep(name, NamedStatement { text: Arc::clone(text), statement, made: Utc::now(), from_sql: false })
+    }
+
+    fn forget_statement(&mut self, name: &str) {
+        // Closing what is not there is no error.
+        let _ = self.named.remove(name);
+    }
+
+    fn find_statement(&self, name: &str) -> Option<(Arc<str>, Arc<dyn PreparedSql>)> {
+        self.named.find(name).ok().map(|named| (Arc::clone(&named.text), Arc::clone(&named.statement)))
+    }
+
+    fn idle_limit(&self) -> Option<(Duration, SqlError)> {
+        let (setting, state, what) = if self.transaction.is_open() {
+            ("idle_in_transaction_session_timeout", SqlState::IdleInTransactionSessionTimeout, "idle-in-transaction")
+        } else {
+            ("idle_session_timeout", SqlState::IdleSessionTimeout, "idle-session")
+        };
+        let limit = self.settings.current.timeout(setting)?;
+        Some((limit, SqlError::fatal(state, format!("terminating connection due to {what} timeout"))))
     }
 
     async fn close(&mut self) {

@@ -1,6 +1,7 @@
 //! Type names of DDL to PostgreSQL types that a table can store.
 
-use lakegate_catalog::model::PgType;
+use lakegate_catalog::model::{Oid, PgType};
+use lakegate_engine_api::CatalogLookup;
 use sqlparser::ast::{ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
 
 use super::grammar::name_parts;
@@ -43,6 +44,35 @@ pub fn column_type(data_type: &DataType) -> Result<PgType, SqlError> {
             return Err(SqlError::new(SqlState::UndefinedObject, format!("type \"{}\" does not exist", other.to_string().to_lowercase())));
         }
     })
+}
+
+/// The type of a parameter that PREPARE declares; its modifier says nothing there.
+///
+/// # Errors
+/// 42704.
+pub fn parameter_type(data_type: &DataType, lookup: &dyn CatalogLookup) -> Result<Oid, SqlError> {
+    let unmodified = match data_type {
+        DataType::Interval { .. } => return Ok(PgType::INTERVAL.oid),
+        DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => return Ok(PgType::TIME.oid),
+        DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_) => return Ok(PgType::NUMERIC.oid),
+        DataType::Array(
+            ArrayElemTypeDef::AngleBracket(element) | ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element),
+        ) => {
+            let element = parameter_type(element, lookup)?;
+            return PgType::array_of(element).ok_or_else(|| SqlError::unsupported("an array of this type"));
+        }
+        DataType::Custom(name, _) => {
+            let parts = name_parts(name)?;
+            let found = match parts.as_slice() {
+                [name] => lookup.type_oid(None, name),
+                [schema, name] => lookup.type_oid(Some(schema), name),
+                _ => None,
+            };
+            return found.ok_or_else(|| SqlError::new(SqlState::UndefinedObject, format!("type \"{}\" does not exist", parts.join("."))));
+        }
+        other => other,
+    };
+    Ok(column_type(unmodified)?.oid)
 }
 
 fn unstorable(name: &str) -> SqlError {

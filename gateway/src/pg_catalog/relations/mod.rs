@@ -12,6 +12,7 @@ mod description;
 mod index;
 mod information_schema;
 mod namespace;
+mod prepared_statements;
 mod rewrite;
 pub mod settings;
 mod ssl;
@@ -50,6 +51,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option
         "pg_description" => description::of_objects,
         "pg_index" => index::rows,
         "pg_namespace" => namespace::rows,
+        "pg_prepared_statements" => prepared_statements::rows,
         "pg_rewrite" => rewrite::rows,
         "pg_settings" => settings::rows,
         "pg_shdescription" => description::of_databases,

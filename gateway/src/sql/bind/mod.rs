@@ -16,6 +16,7 @@ pub use names::{NameScope, SYSTEM_DATABASE, undefined};
 pub use qualify::{Mentions, object_name, qualify};
 
 use crate::pg_catalog;
+use crate::sql::named_statements::NamedStatements;
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Views within views within views.
@@ -33,6 +34,8 @@ pub struct Binder<'a> {
     pub system: &'a crate::system::SystemRelations,
     /// Versions that the transaction has pinned.
     pub versions: &'a BTreeMap<RelationName, u64>,
+    /// For `pg_prepared_statements`.
+    pub named: &'a NamedStatements,
 }
 
 /// The relations of one statement.
@@ -171,6 +174,7 @@ impl Binder<'_> {
             database: &name.database,
             facts: self.facts,
             live: self.system.live(),
+            named: self.named,
         };
         let source = pg_catalog::system_relation(name, &context)?.ok_or_else(|| undefined(std::slice::from_ref(&name.name)))?;
         let RelationSource::View { query, columns } = source else {
