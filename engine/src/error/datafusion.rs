@@ -98,8 +98,14 @@ fn parquet(error: &parquet::errors::ParquetError, tables: &[(String, String)]) -
 
 fn schema(error: &SchemaError) -> EngineError {
     match error {
-        SchemaError::FieldNotFound { field, .. } => {
+        SchemaError::FieldNotFound { field, valid_fields } => {
             let name = match &field.relation {
+                Some(relation)
+                    if !valid_fields.iter().any(|valid| valid.relation.as_ref().is_some_and(|known| known.table() == relation.table())) =>
+                {
+                    let message = format!("missing FROM-clause entry for table \"{}\"", relation.table());
+                    return sql(SqlMistake::UndefinedTable, message);
+                }
                 Some(relation) => format!("{}.{}", relation.table(), field.name),
                 None => format!("\"{}\"", field.name),
             };
@@ -160,6 +166,25 @@ fn plan(text: &str) -> EngineError {
     }
     if has("Aggregate functions are not allowed") || has("aggregate functions are not allowed") {
         return sql(SqlMistake::Grouping, "aggregate functions are not allowed here");
+    }
+    if has("Aggregate function calls cannot be nested") {
+        return sql(SqlMistake::Grouping, "aggregate function calls cannot be nested");
+    }
+    if let Some(position) = between(&line, "Order by column out of bounds, specified: ", ",") {
+        return sql(SqlMistake::InvalidColumnReference, format!("ORDER BY position {position} is not in select list"));
+    }
+    if has("For SELECT DISTINCT, ORDER BY expressions") {
+        let message = "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
+        return sql(SqlMistake::InvalidColumnReference, message);
+    }
+    if has("Cannot create filter with non-boolean predicate")
+        && let Some((_, data_type)) = line.rsplit_once(" returning ")
+    {
+        let message = format!("argument of WHERE must be type boolean, not type {}", pg_type_name(data_type));
+        return sql(SqlMistake::DatatypeMismatch, message);
+    }
+    if has("logical boolean operation ") {
+        return sql(SqlMistake::DatatypeMismatch, format!("arguments of AND and OR must be type boolean: {}", operator_message(&line)));
     }
     if has("window functions are not allowed") || has("Window functions are not allowed") {
         return sql(SqlMistake::Windowing, "window functions are not allowed here");

@@ -2,6 +2,7 @@
 
 mod context;
 mod limits;
+mod modifiers;
 mod names;
 mod no_catalog;
 mod query;

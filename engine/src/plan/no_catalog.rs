@@ -1,7 +1,7 @@
 //! The names of no session: nothing is found.
 
-use lakegate_engine_api::{CatalogLookup, SessionSignal, Signalled};
 use lakegate_engine_api::catalog::Oid;
+use lakegate_engine_api::{CatalogLookup, SessionSignal, Signalled};
 
 #[derive(Debug)]
 pub struct NoCatalog;

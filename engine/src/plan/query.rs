@@ -10,13 +10,17 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{EngineError, SessionFacts, SqlMistake, arrow_field};
+use lakegate_engine_api::{EngineError, Limit, SessionFacts, SqlMistake, arrow_field};
 use sqlparser::ast::Query;
 
 use super::context::{Planner, planning_error};
+use super::modifiers::plain_numerics;
 use super::result_fields::result_schema;
 use crate::error;
 use crate::planner_pg::present;
+
+/// PostgreSQL's `MaxTupleAttributeNumber`.
+const COLUMNS_MAX: usize = 1_664;
 
 /// Analysed, not optimised: parameters are filled in first.
 #[derive(Debug, Clone)]
@@ -56,11 +60,19 @@ pub fn plan_query(
         planner.query(query.clone(), fixed).map_err(|error| planning_error(&error))?
     };
     let plan = analyzed_plan(state, plan)?;
-    let plan = match audience {
-        Audience::Client(facts) => present(plan, facts).map_err(|error| planning_error(&error))?,
-        Audience::Table => plan,
+    let (plan, plain) = match audience {
+        Audience::Client(facts) => {
+            let plain = plain_numerics(&plan).map_err(|error| planning_error(&error))?;
+            (present(plan, facts).map_err(|error| planning_error(&error))?, plain)
+        }
+        Audience::Table => (plan, Vec::new()),
     };
-    let schema = result_schema(plan.schema().as_arrow());
+    let columns = plan.schema().fields().len();
+    if columns > COLUMNS_MAX {
+        let message = format!("target lists can have at most {COLUMNS_MAX} entries");
+        return Err(EngineError::Limit { limit: Limit::TooManyColumns, message });
+    }
+    let schema = result_schema(plan.schema().as_arrow(), &plain);
     Ok(PlannedQuery { plan, parameters, schema })
 }
 

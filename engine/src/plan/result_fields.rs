@@ -6,15 +6,29 @@ use std::sync::Arc;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
+use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{PG_TYPE_KEY, arrow_type, pg_type};
 
 use super::names::restored;
 
-/// Restores names, and keeps a field's PostgreSQL type only where its values are of that type still.
+/// Restores names, and keeps a field's PostgreSQL type only where its values are of that type still. `plain_numerics`
+/// says which columns are `numeric` without precision and scale; where it ends, none is.
 #[must_use]
-pub fn result_schema(plan: &Schema) -> SchemaRef {
-    let fields: Vec<FieldRef> = plan.fields().iter().map(|field| Arc::new(result_field(field))).collect();
+pub fn result_schema(plan: &Schema, plain_numerics: &[bool]) -> SchemaRef {
+    let field = |(at, field): (usize, &FieldRef)| {
+        let field = result_field(field);
+        Arc::new(if plain_numerics.get(at).is_some_and(|plain| *plain) { as_plain_numeric(field) } else { field })
+    };
+    let fields: Vec<FieldRef> = plan.fields().iter().enumerate().map(field).collect();
     Arc::new(Schema::new(fields))
+}
+
+fn as_plain_numeric(field: Field) -> Field {
+    let tagged = |field: Field| field.with_metadata(HashMap::from([(PG_TYPE_KEY.to_owned(), PgType::NUMERIC.oid.to_string())]));
+    match field.data_type().clone() {
+        DataType::List(element) => field.with_data_type(DataType::List(Arc::new(tagged(element.as_ref().clone())))),
+        _ => tagged(field),
+    }
 }
 
 fn result_field(field: &Field) -> Field {

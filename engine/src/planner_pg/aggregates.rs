@@ -1,15 +1,18 @@
 //! Aggregates whose result types are PostgreSQL's: `sum` of bigint is numeric, `avg` of integers and numerics is numeric.
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::planner::{RawAggregateExpr, RawWindowExpr};
 use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
-use datafusion::logical_expr::{Expr, WindowFunctionDefinition, lit};
+use datafusion::logical_expr::{Expr, WindowFunctionDefinition, cast, lit};
+use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
 
 use super::PgPlanner;
 use super::operand::int4_literals;
+use crate::functions::error;
 
 impl PgPlanner {
     /// The aggregate as it is computed; `avg` becomes a quotient, so that its digits are those of numeric division.
@@ -30,6 +33,9 @@ impl PgPlanner {
             "avg" => {
                 let sum = call("sum", vec![self.call("#avg_argument", args.clone())?])?;
                 self.call("#quotient", vec![sum, call("count", args)?])
+            }
+            name @ "first_value" => {
+                Err(error::mistake(SqlMistake::WrongObjectType, format_args!("window function {name} requires an OVER clause")))
             }
             "every" => call("bool_and", args),
             "variance" => call("var", args),
@@ -78,6 +84,9 @@ impl PgPlanner {
                 let sum = call(aggregate("sum")?, vec![self.call("#avg_argument", args.clone())?]);
                 self.call("#quotient", vec![sum, call(aggregate("count")?, args)])
             }
+            // DataFusion counts unsigned.
+            "row_number" | "rank" | "dense_rank" => Ok(cast(call(func_def, args), DataType::Int64)),
+            "ntile" => Ok(cast(call(func_def, args), DataType::Int32)),
             // ntile, lag and nth_value read their counts while planning: they stay as written.
             _ => Ok(call(func_def, args)),
         }

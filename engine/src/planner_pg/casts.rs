@@ -61,6 +61,12 @@ impl PgPlanner {
         if explicit {
             check_exists(&from, &to)?;
         }
+        let to = if to.name() != CAST_FIELD && pg_type(&to) == PgType::NUMERIC && is_decimal(to.data_type()) {
+            // Assignment: a column of `numeric` has digits of its own, unlike a value.
+            Arc::new(Field::new(to.name(), to.data_type().clone(), true))
+        } else {
+            to
+        };
         if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = expr.as_ref()
             && explicit
             && (is_unknown(&expr) || pg_type(&to) == PgType::NUMERIC)

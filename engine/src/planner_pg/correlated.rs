@@ -1,7 +1,7 @@
 //! Correlated subqueries that DataFusion cannot turn into joins: run once for each distinct set of outer values. Right for
 //! every query, fast only where outer rows are few, as in what clients ask the catalogs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -13,25 +13,26 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, NullHandling, Result, ScalarValue, TableReference, UnnestOptions, internal_err};
+use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, UnnestOptions, internal_err};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::expr::{Exists, InSubquery, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
     AggregateUDF, BinaryExpr, ColumnarValue, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, SubqueryAlias, Volatility,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, SubqueryAlias, Volatility, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionConfig;
 use futures::TryStreamExt;
 use lakegate_engine_api::SqlMistake;
 
-use super::{PgPlanner, lateral};
+use super::{PgPlanner, lateral, set_comparison};
 use crate::functions::error::{mistake, unsupported};
 
-/// Qualifier of the columns that hold subqueries' results.
+/// Begins the names of the columns that hold subqueries' results.
 const APPLIED: &str = "#applied";
 
 /// The last rule of analysis.
@@ -52,7 +53,7 @@ impl AnalyzerRule for CorrelatedSubqueries {
     }
 
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
-        if !has_outer_references(&plan)? {
+        if !needs_rewrite(&plan)? {
             return Ok(plan);
         }
         let context = Arc::new(Context {
@@ -87,6 +88,28 @@ impl Context {
     }
 }
 
+/// Whether there is anything that DataFusion's own rules do not take, or take with another meaning.
+fn needs_rewrite(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|plan| {
+        found |= plan.contains_outer_reference();
+        let filters = matches!(plan, LogicalPlan::Filter(_));
+        plan.apply_expressions(|expr| {
+            found |= expr.exists(|expr| {
+                Ok(match expr {
+                    Expr::SetComparison(_) => true,
+                    Expr::InSubquery(_) => true,
+                    Expr::Exists(_) => !filters,
+                    _ => false,
+                })
+            })?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
 fn has_outer_references(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|plan| {
@@ -110,11 +133,19 @@ fn rewrite(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
 fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
     let mut calls: Vec<Expr> = Vec::new();
     let names = NamePreserver::new(&plan);
+    let schema = merge_schema(&plan.inputs());
+    let filters = matches!(plan, LogicalPlan::Filter(_));
     let plan = plan
         .map_expressions(|expr| {
             let name = names.save(&expr);
-            expr.transform_up(|expr| replaced(expr, &mut calls, context))
-                .map(|transformed| transformed.update_data(|expr| name.restore(expr)))
+            let expr = if filters {
+                let parts = split_conjunction_owned(expr);
+                let parts = parts.into_iter().map(|part| condition(part, &schema, &mut calls, context)).collect::<Result<Vec<_>>>()?;
+                conjunction(parts).unwrap_or_else(|| lit(true))
+            } else {
+                value(expr, Place::Value, &schema, &mut calls, context)?
+            };
+            Ok(Transformed::yes(name.restore(expr)))
         })?
         .data;
     if calls.is_empty() {
@@ -134,8 +165,43 @@ fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
     Ok(plan)
 }
 
+/// Where a subquery stands decides what DataFusion can make of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is itself one of a filter's conditions: a join.
+    Condition,
+    /// Inside a filter's condition: a join that marks rows, which knows true and false only.
+    Filter,
+    /// Anywhere else: nothing but scalar subqueries.
+    Value,
+}
+
+fn condition(expr: Expr, schema: &DFSchema, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result<Expr> {
+    let expr = match expr {
+        Expr::SetComparison(comparison) => set_comparison::as_condition(comparison, schema)?,
+        Expr::Not(inner) => match *inner {
+            Expr::InSubquery(InSubquery { expr, subquery, negated }) => Expr::InSubquery(InSubquery { expr, subquery, negated: !negated }),
+            Expr::Exists(Exists { subquery, negated }) => Expr::Exists(Exists { subquery, negated: !negated }),
+            inner => Expr::Not(Box::new(inner)),
+        },
+        other => other,
+    };
+    let place = if matches!(expr, Expr::Exists(_) | Expr::InSubquery(_)) { Place::Condition } else { Place::Filter };
+    value(expr, place, schema, calls, context)
+}
+
+fn value(expr: Expr, place: Place, schema: &DFSchema, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result<Expr> {
+    let expr = expr
+        .transform_up(|expr| match expr {
+            Expr::SetComparison(comparison) => set_comparison::as_value(comparison, schema).map(Transformed::yes),
+            other => Ok(Transformed::no(other)),
+        })?
+        .data;
+    expr.transform_up(|expr| replaced(expr, place, calls, context)).map(|transformed| transformed.data)
+}
+
 /// One subquery expression: its own plan rewritten first; then a column of its results, unless DataFusion can join it.
-fn replaced(expr: Expr, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result<Transformed<Expr>> {
+fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result<Transformed<Expr>> {
     match expr {
         Expr::ScalarSubquery(subquery) => {
             let subquery = inner(subquery, context)?;
@@ -150,7 +216,7 @@ fn replaced(expr: Expr, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result
         }
         Expr::Exists(Exists { subquery, negated }) => {
             let subquery = inner(subquery, context)?;
-            if subquery.outer_ref_columns.is_empty() || joins_as_filter(&subquery.subquery)? {
+            if place != Place::Value && (subquery.outer_ref_columns.is_empty() || joins_as_filter(&subquery.subquery)?) {
                 return Ok(Transformed::yes(Expr::Exists(Exists { subquery, negated })));
             }
             let column = call(subquery, Kind::Exists, Field::new("", DataType::Boolean, true), Vec::new(), calls, context);
@@ -158,13 +224,12 @@ fn replaced(expr: Expr, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result
         }
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
             let subquery = inner(subquery, context)?;
-            if subquery.outer_ref_columns.is_empty() || joins_as_filter(&subquery.subquery)? {
+            if place == Place::Condition && (subquery.outer_ref_columns.is_empty() || joins_as_filter(&subquery.subquery)?) {
                 return Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated })));
             }
             let column = call(subquery, Kind::In, Field::new("", DataType::Boolean, true), vec![*expr], calls, context);
             Ok(Transformed::yes(if negated { Expr::Not(Box::new(column)) } else { column }))
         }
-        Expr::SetComparison(_) => Ok(Transformed::no(expr)),
         other => Ok(Transformed::no(other)),
     }
 }
@@ -210,12 +275,13 @@ fn call(subquery: Subquery, kind: Kind, result: Field, first: Vec<Expr>, calls: 
         kind,
         result: result.with_nullable(true),
         context: Arc::clone(context),
-        signature: Signature::any(args.len(), Volatility::Stable),
+        // Without arguments it would be taken for a constant.
+        signature: if args.is_empty() { Signature::nullary(Volatility::Volatile) } else { Signature::any(args.len(), Volatility::Stable) },
     };
-    let name = format!("{}", calls.len());
+    let name = format!("{APPLIED}.{}", calls.len());
     let function = AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf();
-    calls.push(Arc::new(function).call(args).alias_qualified(Some(TableReference::bare(APPLIED)), name.as_str()));
-    Expr::Column(Column::new(Some(TableReference::bare(APPLIED)), name))
+    calls.push(Arc::new(function).call(args).alias(name.as_str()));
+    Expr::Column(Column::new_unqualified(name))
 }
 
 /// The parameters that a plan names, each once.
@@ -450,7 +516,8 @@ impl Apply {
         Ok(concat_batches(&schema, &batches)?)
     }
 
-    fn value(&self, rows: &RecordBatch, wanted: Option<&ScalarValue>) -> Result<ScalarValue> {
+    fn value(&self, found: &Found, wanted: Option<&ScalarValue>) -> Result<ScalarValue> {
+        let rows = &found.rows;
         match self.kind {
             Kind::Exists => Ok(ScalarValue::Boolean(Some(rows.num_rows() > 0))),
             Kind::Scalar => match rows.num_rows() {
@@ -466,13 +533,10 @@ impl Apply {
                 if wanted.is_null() {
                     return Ok(ScalarValue::Boolean(None));
                 }
-                let values = rows.column(0);
-                for at in 0..values.len() {
-                    if values.is_valid(at) && ScalarValue::try_from_array(values, at)?.cast_to(&wanted.data_type())? == wanted {
-                        return Ok(ScalarValue::Boolean(Some(true)));
-                    }
+                if found.members.contains(&wanted) {
+                    return Ok(ScalarValue::Boolean(Some(true)));
                 }
-                Ok(ScalarValue::Boolean(if values.null_count() > 0 { None } else { Some(false) }))
+                Ok(ScalarValue::Boolean(if rows.column(0).null_count() > 0 { None } else { Some(false) }))
             }
             Kind::Rows => {
                 let DataType::List(row) = self.result.data_type() else { return internal_err!("rows are a list") };
@@ -489,6 +553,27 @@ impl Apply {
                 Ok(ScalarValue::List(Arc::new(list)))
             }
         }
+    }
+}
+
+/// What a subquery gave for one set of outer values.
+struct Found {
+    rows: RecordBatch,
+    /// For [`Kind::In`]: the values there are.
+    members: HashSet<ScalarValue>,
+}
+
+impl Found {
+    /// `wanted`: the type in which members are compared.
+    fn new(rows: RecordBatch, wanted: Option<&DataType>) -> Result<Found> {
+        let mut members = HashSet::new();
+        if let Some(wanted) = wanted {
+            let values = datafusion::arrow::compute::cast(rows.column(0), wanted)?;
+            for at in (0..values.len()).filter(|at| values.is_valid(*at)) {
+                members.insert(ScalarValue::try_from_array(&values, at)?);
+            }
+        }
+        Ok(Found { rows, members })
     }
 }
 
@@ -521,12 +606,13 @@ impl AsyncScalarUDFImpl for Apply {
         let arrays = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
         let first = usize::from(self.kind == Kind::In);
         let state = self.context.state();
-        let mut known: HashMap<Vec<ScalarValue>, RecordBatch> = HashMap::new();
+        let wanted_type = arrays.first().filter(|_| first == 1).map(|array| array.data_type().clone());
+        let mut known: HashMap<Vec<ScalarValue>, Found> = HashMap::new();
         let mut values = Vec::with_capacity(rows);
         for row in 0..rows {
             let key = arrays.iter().skip(first).map(|array| ScalarValue::try_from_array(array, row)).collect::<Result<Vec<_>>>()?;
             if !known.contains_key(&key) {
-                let found = self.run(&state, &key).await?;
+                let found = Found::new(self.run(&state, &key).await?, wanted_type.as_ref())?;
                 known.insert(key.clone(), found);
             }
             let wanted = if first == 1 { Some(ScalarValue::try_from_array(&arrays[0], row)?) } else { None };

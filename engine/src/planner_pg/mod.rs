@@ -16,6 +16,7 @@ mod output;
 pub mod passes;
 mod relations;
 mod resolve;
+mod set_comparison;
 pub mod types;
 
 use std::collections::HashMap;

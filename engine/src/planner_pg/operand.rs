@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::StringArray;
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{Cast, Placeholder};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::expr::{Cast, Placeholder, ScalarFunction};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, ReturnFieldArgs};
+use datafusion::logical_expr_common::type_coercion::binary::BinaryTypeCoercer;
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::pg_type;
 
@@ -55,7 +57,7 @@ impl Operand {
     pub fn of(expr: Expr, schema: &DFSchema) -> Result<Operand> {
         let expr = int4_literals(expr)?;
         let unknown = is_unknown(&expr);
-        let field = expr.to_field(schema)?.1;
+        let field = field_of(&expr, schema)?;
         let pg = if unknown { PgType::UNKNOWN } else { pg_type(&field) };
         Ok(Operand { expr, pg, arrow: field.data_type().clone(), unknown })
     }
@@ -129,6 +131,36 @@ impl Operand {
             oid => PgType::plain(oid),
         }
     }
+}
+
+/// The field of an expression but for its name. DataFusion's own `to_field` writes out each part's name, which takes time
+/// with the square of a long chain's length.
+///
+/// # Errors
+/// Where a part's type cannot be told.
+pub fn field_of(expr: &Expr, schema: &DFSchema) -> Result<FieldRef> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { op, .. }) if op.is_logic_operator() || is_comparison(*op) => {
+            Ok(Arc::new(Field::new("", DataType::Boolean, true)))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let (left, right) = (field_of(left, schema)?, field_of(right, schema)?);
+            let data_type = BinaryTypeCoercer::new(left.data_type(), op, right.data_type()).get_result_type()?;
+            Ok(Arc::new(Field::new("", data_type, true)))
+        }
+        Expr::ScalarFunction(ScalarFunction { func, args }) => {
+            let fields = args.iter().map(|arg| field_of(arg, schema)).collect::<Result<Vec<_>>>()?;
+            let Ok(fields) = fields_with_udf(&fields, func.as_ref()) else { return Ok(expr.to_field(schema)?.1) };
+            let literals: Vec<_> = args.iter().map(|arg| if let Expr::Literal(value, _) = arg { Some(value) } else { None }).collect();
+            func.return_field_from_args(ReturnFieldArgs { arg_fields: &fields, scalar_arguments: &literals })
+        }
+        other => Ok(other.to_field(schema)?.1),
+    }
+}
+
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
 /// Whether an expression's type is open: an untyped string literal, NULL, or parameter.

@@ -10,8 +10,8 @@ use lakegate_engine_api::catalog::PgType;
 use sqlparser::ast::BinaryOperator;
 
 use super::PgPlanner;
-use super::operand::{Family, Operand};
-use crate::functions::arithmetic::{FLOAT_DIV, INT_ADD, INT_MUL, INT_SUB, NUMERIC_DIV};
+use super::operand::{Family, Operand, is_unknown};
+use crate::functions::arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, INT_ADD, INT_MUL, INT_SUB, NUMERIC_DIV};
 use crate::functions::error;
 use crate::functions::types::undefined_operator;
 
@@ -187,7 +187,8 @@ impl PgPlanner {
         use Family::{Date, Float, Int, Interval, Json, Jsonb, Numeric, Oid, Text, Time, Timestamp, Timestamptz, Unknown};
         match (left.family(), right.family()) {
             (Unknown, Unknown) => {
-                if let (Expr::Literal(..), Expr::Literal(..)) = (&left.expr, &right.expr) {
+                let is_null = |operand: &Operand| matches!(&operand.expr, Expr::Literal(value, _) if value.is_null());
+                if is_null(&left) && is_null(&right) {
                     return Ok(lit(ScalarValue::Int32(None)));
                 }
                 Err(error::mistake(
@@ -226,10 +227,13 @@ impl PgPlanner {
                 }
                 let wanted = if left.pg == PgType::FLOAT4 && right.pg == PgType::FLOAT4 { PgType::FLOAT4 } else { PgType::FLOAT8 };
                 let (left, right) = (left.into_type(wanted, style)?, right.into_type(wanted, style)?);
-                if divide {
-                    return Ok(FLOAT_DIV.call(vec![left.expr, right.expr]));
-                }
-                Ok(binary(left.expr, operator(op)?, right.expr))
+                let operation = match op {
+                    BinaryOperator::Plus => &FLOAT_ADD,
+                    BinaryOperator::Minus => &FLOAT_SUB,
+                    BinaryOperator::Multiply => &FLOAT_MUL,
+                    _ => &FLOAT_DIV,
+                };
+                Ok(operation.call(vec![left.expr, right.expr]))
             }
             (Numeric, Numeric | Int) | (Int, Numeric) => {
                 let (left, right) = (decimal_literal(left), decimal_literal(right));
@@ -454,8 +458,11 @@ impl PgPlanner {
     }
 
     fn boolean(&self, expr: Expr, schema: &DFSchema) -> Result<Expr> {
-        let operand = Operand::of(expr, schema)?;
-        if operand.unknown { operand.into_type(PgType::BOOL, self.style()).map(|operand| operand.expr) } else { Ok(operand.expr) }
+        // What was made by this very operator needs no second look: chains of conditions are long.
+        if !is_unknown(&expr) {
+            return Ok(expr);
+        }
+        Operand::of(expr, schema)?.into_type(PgType::BOOL, self.style()).map(|operand| operand.expr)
     }
 }
 

@@ -22,6 +22,10 @@ impl RelationPlanner for PgPlanner {
                 let args = array_exprs.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect();
                 (ObjectName::from(vec![Ident::new("unnest")]), args, with_ordinality, alias)
             }
+            TableFactor::Derived { subquery, alias, .. } if plain_values(&subquery).is_some() => {
+                let rows = plain_values(&subquery).cloned().unwrap_or_default();
+                return self.values_relation(rows, alias, context).map(|planned| RelationPlanning::Planned(Box::new(planned)));
+            }
             other => return Ok(RelationPlanning::Original(Box::new(other))),
         };
         let name = function_name(&name, context)?;
@@ -167,6 +171,52 @@ impl PgPlanner {
         let columns = names.iter().map(Column::from_name).collect();
         let plan = LogicalPlanBuilder::empty(true).project(exprs)?.unnest_columns_with_options(columns, dropping())?.build()?;
         Ok((plan, names))
+    }
+}
+
+impl PgPlanner {
+    /// `(VALUES …) alias`: each column in one type, as PostgreSQL picks it.
+    fn values_relation(
+        &self,
+        rows: Vec<ast::Parens<Vec<ast::Expr>>>,
+        alias: Option<TableAlias>,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<PlannedRelation> {
+        let empty = DFSchema::empty();
+        let width = rows.first().map_or(0, |row| row.content.len());
+        if rows.iter().any(|row| row.content.len() != width) {
+            return Err(error::mistake(SqlMistake::Syntax, "VALUES lists must all be the same length"));
+        }
+        let mut columns: Vec<Vec<Expr>> = vec![Vec::with_capacity(rows.len()); width];
+        for row in rows {
+            for (cell, column) in row.content.into_iter().zip(&mut columns) {
+                let expr = context.sql_to_expr(cell, &empty)?;
+                column.push(self.resolve_expr(int4_literals(expr)?, &empty)?);
+            }
+        }
+        let columns = columns.into_iter().map(|cells| self.typed_column(cells, &empty)).collect::<Result<Vec<_>>>()?;
+        let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
+        let count = columns.first().map_or(0, ExactSizeIterator::len);
+        let rows = (0..count).map(|_| columns.iter_mut().filter_map(Iterator::next).collect()).collect();
+        let plan = LogicalPlanBuilder::values(rows)?.build()?;
+        let names = (1..=width).map(|at| format!("column{at}")).collect();
+        aliased(plan, names, "*VALUES*", false, alias, context)
+    }
+
+    fn typed_column(&self, cells: Vec<Expr>, empty: &DFSchema) -> Result<Vec<Expr>> {
+        if !cells.iter().all(is_unknown) {
+            return self.unify(cells, empty, "VALUES");
+        }
+        cells.into_iter().map(|cell| Ok(Operand::of(cell, empty)?.into_type(PgType::TEXT, self.style())?.expr)).collect()
+    }
+}
+
+/// The rows of a query that is nothing but VALUES.
+fn plain_values(query: &ast::Query) -> Option<&Vec<ast::Parens<Vec<ast::Expr>>>> {
+    let plain = query.with.is_none() && query.order_by.is_none() && query.limit_clause.is_none() && query.fetch.is_none();
+    match query.body.as_ref() {
+        ast::SetExpr::Values(values) if plain => Some(&values.rows),
+        _ => None,
     }
 }
 

@@ -311,8 +311,11 @@ impl PgPlanner {
             }
             None => {
                 for when in &mut whens {
-                    if is_unknown(when) {
-                        *when = Operand::of(when.clone(), schema)?.into_type(PgType::BOOL, self.style())?.expr;
+                    let condition = Operand::of(when.clone(), schema)?;
+                    if condition.unknown {
+                        *when = condition.into_type(PgType::BOOL, self.style())?.expr;
+                    } else if condition.arrow != DataType::Boolean {
+                        return Err(not_boolean("CASE/WHEN", &condition));
                     }
                 }
                 None
@@ -411,6 +414,9 @@ impl PgPlanner {
             return Ok(operands.into_iter().map(|operand| operand.expr).collect());
         }
         let common = common_type(&operands, construct)?;
+        if common.oid == PgType::NUMERIC.oid {
+            return self.unify_numerics(operands, common);
+        }
         operands
             .into_iter()
             .map(|operand| {
@@ -420,6 +426,74 @@ impl PgPlanner {
             })
             .collect()
     }
+}
+
+impl PgPlanner {
+    /// Numerics in a decimal type that holds all their digits, before and after the point.
+    fn unify_numerics(&self, operands: Vec<Operand>, common: PgType) -> Result<Vec<Expr>> {
+        let operands = operands
+            .into_iter()
+            .map(|operand| match operand.unknown {
+                true => operand.into_type(common, self.style()),
+                false => Ok(operand),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let Some((whole, scale)) = operands.iter().filter_map(decimal_digits).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))) else {
+            return Ok(operands.into_iter().map(|operand| operand.expr).collect());
+        };
+        // Past the widest type there is, digits after the point give way.
+        let scale = scale.min(76 - whole.min(76));
+        let (precision, places) = (u8::try_from(whole + scale).unwrap_or(76).max(1), i8::try_from(scale).unwrap_or(0));
+        let target = if precision <= 38 { DataType::Decimal128(precision, places) } else { DataType::Decimal256(precision, places) };
+        Ok(operands
+            .into_iter()
+            .map(|operand| {
+                if operand.arrow == target {
+                    return operand.expr;
+                }
+                match &operand.expr {
+                    Expr::Literal(value, metadata) if operand.family() == Family::Numeric || operand.family() == Family::Int => {
+                        match value.cast_to(&target) {
+                            Ok(value) => Expr::Literal(value, metadata.clone()),
+                            Err(_) => widened(operand.expr, &target),
+                        }
+                    }
+                    _ => widened(operand.expr, &target),
+                }
+            })
+            .collect())
+    }
+}
+
+/// As `coerce_to_boolean` words it.
+fn not_boolean(construct: &str, condition: &Operand) -> datafusion::error::DataFusionError {
+    error::mistake(
+        SqlMistake::DatatypeMismatch,
+        format_args!("argument of {construct} must be type boolean, not type {}", condition.type_name()),
+    )
+}
+
+/// A cast that only changes how many digits there is room for.
+fn widened(expr: Expr, target: &DataType) -> Expr {
+    Expr::Cast(Cast::new(Box::new(expr), target.clone()))
+}
+
+/// Digits before and after the point that a number's type has room for.
+fn decimal_digits(operand: &Operand) -> Option<(usize, usize)> {
+    let of = |precision: u8, scale: i8| {
+        let scale = usize::try_from(scale).unwrap_or(0);
+        (usize::from(precision).saturating_sub(scale), scale)
+    };
+    Some(match (&operand.expr, &operand.arrow) {
+        (Expr::Literal(ScalarValue::Int32(Some(value)), _), _) => (value.unsigned_abs().to_string().len(), 0),
+        (Expr::Literal(ScalarValue::Int64(Some(value)), _), _) => (value.unsigned_abs().to_string().len(), 0),
+        (_, DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s)) => of(*p, *s),
+        (_, DataType::Int8 | DataType::Int16 | DataType::UInt8) => (5, 0),
+        (_, DataType::Int32 | DataType::UInt16) => (10, 0),
+        (_, DataType::Int64 | DataType::UInt32) => (19, 0),
+        (_, DataType::UInt64) => (20, 0),
+        _ => return None,
+    })
 }
 
 fn element_type(array: &Operand) -> PgType {

@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::Result;
 use datafusion::logical_expr::planner::TypePlanner;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{DataError, SqlMistake, arrow_field};
+use lakegate_engine_api::{DataError, PG_TYPE_KEY, SqlMistake, arrow_field};
 use sqlparser::ast::{ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, ObjectName, TimezoneInfo};
 
 use crate::functions::error;
@@ -16,7 +16,7 @@ use crate::functions::error;
 pub struct PgTypes;
 
 /// Name of fields made for casts: with it the field's own tag counts, also where it has none.
-pub const CAST_FIELD: &str = "cast";
+pub const CAST_FIELD: &str = "#cast";
 
 impl TypePlanner for PgTypes {
     fn plan_type_field(&self, sql_type: &DataType) -> Result<Option<FieldRef>> {
@@ -29,9 +29,14 @@ impl TypePlanner for PgTypes {
 /// # Errors
 /// 0A000 for types without an Arrow counterpart.
 pub fn cast_field(pg: PgType) -> Result<FieldRef> {
-    arrow_field(CAST_FIELD, pg, true)
-        .map(Arc::new)
-        .ok_or_else(|| error::unsupported(format_args!("the type {}", crate::functions::types::type_name(pg))))
+    let Some(field) = arrow_field(CAST_FIELD, pg, true) else {
+        return Err(error::unsupported(format_args!("the type {}", crate::functions::types::type_name(pg))));
+    };
+    if pg.oid == PgType::NUMERIC.oid && pg.typmod >= 0 {
+        // Told apart from a decimal that was computed.
+        return Ok(Arc::new(field.with_metadata([(PG_TYPE_KEY.to_owned(), format!("{}:{}", pg.oid, pg.typmod))].into())));
+    }
+    Ok(Arc::new(field))
 }
 
 /// The type that a name means.

@@ -3,6 +3,7 @@
 
 mod array_subquery;
 mod calls;
+mod conditions;
 mod expressions;
 mod from_functions;
 mod recursive;
@@ -21,6 +22,7 @@ use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName
 /// # Errors
 /// 0A000 and 42704 for what a pass finds to be unsupported or unknown.
 pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
+    finish(node.visit(&mut conditions::Conditions))?;
     finish(node.visit(&mut recursive::RecursiveLiterals))?;
     finish(node.visit(&mut values::BareValues))?;
     finish(node.visit(&mut array_subquery::ArraySubqueries))?;
