@@ -170,7 +170,7 @@ fn sum(a: IntervalMonthDayNano, b: IntervalMonthDayNano, sign: i32) -> Result<In
 
 /// Fractions of months go to days, of days to time (`interval_mul`).
 #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "ranges are checked; intervals are below 2^53 µs apart")]
-fn scaled(interval: IntervalMonthDayNano, factor: f64) -> Result<IntervalMonthDayNano> {
+pub fn scaled(interval: IntervalMonthDayNano, factor: f64) -> Result<IntervalMonthDayNano> {
     let months = f64::from(interval.months) * factor;
     let days = f64::from(interval.days) * factor;
     let micros = (interval.nanoseconds / 1_000) as f64 * factor;

@@ -1,6 +1,7 @@
 //! PostgreSQL's functions. Those that DataFusion computes the same way are DataFusion's, listed in [`shared`]; all others
 //! are written here. A function that is in neither list does not exist.
 
+mod aggregates;
 pub mod arithmetic;
 mod arrays;
 mod bytes;
@@ -21,6 +22,8 @@ mod kernel;
 mod letters;
 mod math;
 mod numeric;
+mod numeric_scale;
+mod ordered_sets;
 mod overlaps;
 mod privileges;
 pub mod quote;
@@ -64,6 +67,7 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         letters::functions(),
         math::functions(),
         numeric::functions(),
+        ordered_sets::functions(),
         regex::functions(),
         sets::functions(),
         string::functions(),
@@ -97,7 +101,7 @@ pub fn registry(session: &Arc<Session>) -> Registry {
     scalars.extend(catalog::session_functions(session));
     scalars.extend(catalog_objects::session_functions(session));
     scalars.extend(privileges::session_functions(session));
-    Registry { scalars, aggregates: shared::aggregates(), windows: shared::windows() }
+    Registry { scalars, aggregates: [shared::aggregates(), aggregates::aggregates()].concat(), windows: shared::windows() }
 }
 
 impl Registry {

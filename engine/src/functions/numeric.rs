@@ -111,6 +111,14 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("#avg_argument").on(&[Ty::Any], Returns::By(avg_type), columns(to_result)).build(),
         PgFunction::immutable("#quotient")
             .on(&[Ty::FLOAT8, Ty::INT8], Ty::FLOAT8, Body::Float(Box::new(|row| Ok(Some(row.float(0) / to_float(row.int(1)))))))
+            .on(
+                &[Ty::INTERVAL, Ty::INT8],
+                Ty::INTERVAL,
+                Body::Interval(Box::new(|row| match row.int(1) {
+                    0 => Ok(None),
+                    count => super::datetime::scaled(row.interval(0), 1.0 / to_float(count)).map(Some),
+                })),
+            )
             .on(&[Ty::Numeric, Ty::INT8], Returns::By(quotient_type), columns(quotient))
             .build(),
     ]

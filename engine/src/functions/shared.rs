@@ -31,7 +31,6 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     let mut all = vec![
         aggregate::count::count_udaf(),
-        aggregate::sum::sum_udaf(),
         aggregate::average::avg_udaf(),
         aggregate::min_max::min_udaf(),
         aggregate::min_max::max_udaf(),
@@ -42,29 +41,11 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
         aggregate::bit_and_or_xor::bit_and_udaf(),
         aggregate::bit_and_or_xor::bit_or_udaf(),
         aggregate::bit_and_or_xor::bit_xor_udaf(),
-        aggregate::stddev::stddev_udaf(),
-        aggregate::stddev::stddev_pop_udaf(),
-        aggregate::variance::var_samp_udaf(),
-        aggregate::variance::var_pop_udaf(),
-        aggregate::correlation::corr_udaf(),
-        aggregate::covariance::covar_samp_udaf(),
-        aggregate::covariance::covar_pop_udaf(),
-        aggregate::percentile_cont::percentile_cont_udaf(),
         aggregate::grouping::grouping_udaf(),
         aggregate::median::median_udaf(),
         aggregate::approx_distinct::approx_distinct_udaf(),
-        aggregate::regr::regr_slope_udaf(),
-        aggregate::regr::regr_intercept_udaf(),
-        aggregate::regr::regr_count_udaf(),
-        aggregate::regr::regr_r2_udaf(),
-        aggregate::regr::regr_avgx_udaf(),
-        aggregate::regr::regr_avgy_udaf(),
-        aggregate::regr::regr_sxx_udaf(),
-        aggregate::regr::regr_syy_udaf(),
-        aggregate::regr::regr_sxy_udaf(),
         // What DISTINCT ON becomes; as an aggregate it cannot be called.
         aggregate::first_last::first_value_udaf(),
-        // Under these names window calls find PostgreSQL's window functions of the same name.
     ];
     all.extend(REPLACED.iter().map(|name| Arc::new(AggregateUDF::new_from_impl(Replaced::new(name)))));
     all
@@ -87,7 +68,18 @@ pub fn windows() -> Vec<Arc<WindowUDF>> {
 }
 
 /// Aggregates that the planner computes with others.
-pub const REPLACED: &[&str] = &["every", "variance", "stddev_samp", "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"];
+pub const REPLACED: &[&str] = &[
+    "every",
+    "variance",
+    "stddev_samp",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "percentile_cont",
+    "percentile_disc",
+    "mode",
+];
 
 /// A name that planning replaces; it never runs.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -113,6 +105,10 @@ impl AggregateUDFImpl for Replaced {
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
         Ok(DataType::Utf8)
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        matches!(self.name, "percentile_cont" | "percentile_disc" | "mode")
     }
 
     fn accumulator(&self, _args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {

@@ -28,7 +28,21 @@ impl PgPlanner {
         };
         match func.name() {
             "count" if counts_rows(&args) => call("count", vec![every_row()]),
-            "percentile_cont" => call("percentile_cont", args.into_iter().map(fraction).collect()),
+            name @ ("percentile_cont" | "percentile_disc" | "mode") => {
+                // The list is put in order where it is finished.
+                let Some(key) = order_by.first() else {
+                    return Err(error::mistake(
+                        SqlMistake::WrongObjectType,
+                        format_args!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+                    ));
+                };
+                let descending = lit(!key.asc);
+                let mut args = args.into_iter();
+                let values = args.next().into_iter().collect();
+                let list = AggregateFunction::new_udf(self.aggregate("array_agg")?, values, distinct, filter, Vec::new(), None);
+                let list = Expr::AggregateFunction(list);
+                self.call(&format!("#{name}"), [list].into_iter().chain(args.map(fraction)).chain([descending]).collect())
+            }
             "sum" => call("sum", vec![self.call("#sum_argument", args)?]),
             "avg" => {
                 let sum = call("sum", vec![self.call("#avg_argument", args.clone())?])?;

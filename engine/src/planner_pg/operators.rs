@@ -15,12 +15,18 @@ use crate::functions::arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, I
 use crate::functions::error;
 use crate::functions::types::undefined_operator;
 
+/// DataFusion types nested calls in time with the cube of their depth: 400 take seconds.
+const CALLS_DEEP_MAX: usize = 400;
+
 impl ExprPlanner for PgPlanner {
     fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let op = builtin(raw.op)?;
         if matches!(op, BinaryOperator::And | BinaryOperator::Or) {
             let [left, right] = [raw.left, raw.right].map(|expr| self.boolean(expr, schema));
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left: left?, right: right? }));
+        }
+        if calls_deep(&raw.left) > CALLS_DEEP_MAX || calls_deep(&raw.right) > CALLS_DEEP_MAX {
+            return Err(error::external(crate::error::too_complex(CALLS_DEEP_MAX)));
         }
         let left = Operand::of(raw.left, schema)?;
         let right = Operand::of(raw.right, schema)?;
@@ -464,6 +470,18 @@ impl PgPlanner {
         }
         Operand::of(expr, schema)?.into_type(PgType::BOOL, self.style()).map(|operand| operand.expr)
     }
+}
+
+/// Calls inside each other along first arguments, as a chain of checked additions makes them.
+fn calls_deep(mut expr: &Expr) -> usize {
+    let mut depth = 0;
+    while let Expr::ScalarFunction(call) = expr
+        && let Some(first) = call.args.first()
+    {
+        expr = first;
+        depth += 1;
+    }
+    depth
 }
 
 /// What an open operand of an arithmetic operator becomes: the other's type, without its modifier.
