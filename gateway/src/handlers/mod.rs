@@ -5,6 +5,7 @@ pub mod comment;
 pub mod copy;
 pub mod create_table;
 pub mod create_view;
+pub mod cursor;
 pub mod database;
 pub mod drop;
 pub mod external_location;
@@ -26,7 +27,7 @@ use crate::sql::journal::Journal;
 use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::is_of_session;
-use crate::sqlstate::SqlError;
+use crate::sqlstate::{SqlError, SqlState};
 
 /// Runs a command of the catalog or the session, logged.
 ///
@@ -73,6 +74,10 @@ async fn dispatch(
         Command::RevokeMembership(revoke) => grant::revoke_membership(session, revoke).await,
         Command::CreateExternalLocation(create) => external_location::create(session, create).await,
         Command::DropExternalLocation(drop) => external_location::drop(session, drop).await,
+        Command::CloseCursor(close) => cursor::close(session, close),
+        Command::DeclareCursor(_) | Command::Fetch(_) => {
+            Err(SqlError::new(SqlState::InternalError, "a cursor's command came by the wrong way"))
+        }
     }
 }
 

@@ -61,6 +61,7 @@ pub fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<R
             if session.transaction.is_open() {
                 return Err(SqlError::new(SqlState::ActiveSqlTransaction, "DISCARD ALL cannot run inside a transaction block"));
             }
+            session.cursors.close_all();
             session.named.clear();
             session.events.push(crate::frontend::SessionEvent::Deallocated { name: None });
             set_role(session, false, None)?;

@@ -19,6 +19,7 @@ use lakegate_catalog::model::RelationName;
 use lakegate_engine_api::{RelationSource, SessionFacts};
 
 use crate::server::LiveSessions;
+use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -36,6 +37,7 @@ pub struct Context<'a> {
     pub live: &'a LiveSessions,
     /// The session's own.
     pub named: &'a NamedStatements,
+    pub cursors: &'a Cursors,
 }
 
 /// Whether PostgreSQL 15 has such a system relation.

@@ -36,7 +36,7 @@ pub async fn argument(
     if let Some(text) = unknown_literal(expr) {
         return read(parameter, text.as_deref(), &input);
     }
-    if let Some(text) = number(expr, expected) {
+    if let Some(text) = plain_number(expr, expected) {
         return read(parameter, Some(&text), &input);
     }
     let mut evaluated = evaluate(session, expr.clone(), None, cancel).await?;
@@ -75,7 +75,7 @@ fn unknown_literal(expr: &Expr) -> Option<Option<String>> {
 }
 
 /// A number that needs no rounding to be what is wanted, which spares the engine.
-fn number(expr: &Expr, expected: PgType) -> Option<String> {
+fn plain_number(expr: &Expr, expected: PgType) -> Option<String> {
     let (sign, value) = match expr {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => ("-", expr.as_ref()),
         expr => ("", expr),

@@ -60,6 +60,12 @@ impl Deadline {
         Deadline { token: parent.child_token(), at: limit.map(|limit| tokio::time::Instant::now() + limit), expired: Arc::default() }
     }
 
+    /// Without a time limit.
+    #[must_use]
+    pub fn unlimited(token: CancellationToken) -> Self {
+        Deadline { token, at: None, expired: Arc::default() }
+    }
+
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.token
@@ -94,7 +100,12 @@ async fn run(
     parameters: Vec<ArrayRef>,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    let Command::Sql(sql) = &*statement.command else { return handlers::run(session, statement, deadline).await };
+    let sql = match &*statement.command {
+        Command::Sql(sql) => sql,
+        Command::DeclareCursor(declare) => return handlers::cursor::declare(session, statement, declare, parameters, deadline).await,
+        Command::Fetch(fetch) => return handlers::cursor::fetch(session, statement, fetch, deadline).await,
+        _ => return handlers::run(session, statement, deadline).await,
+    };
     match sql.as_ref() {
         Statement::Query(query) if super::prepare::has_select_into(query) => handlers::run(session, statement, deadline).await,
         Statement::Query(_)

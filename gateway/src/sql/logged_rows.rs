@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
 use futures::Stream;
-use lakegate_engine_api::{ExecutionMetrics, RowStream};
+use futures::stream::BoxStream;
+use lakegate_engine_api::ExecutionMetrics;
 
 use super::execute::Deadline;
 use super::journal::Journal;
@@ -15,8 +16,8 @@ use crate::frontend::ClientRows;
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Counts the rows; ends the log entry when the stream ends, fails or is dropped; enforces the time limit between batches.
-pub struct LoggedRows {
-    stream: Option<RowStream>,
+pub struct LoggedRows<E> {
+    stream: Option<BoxStream<'static, Result<RecordBatch, E>>>,
     metrics: Arc<ExecutionMetrics>,
     journal: Option<Journal>,
     deadline: Deadline,
@@ -24,17 +25,15 @@ pub struct LoggedRows {
     rows: u64,
 }
 
-impl LoggedRows {
-    pub fn boxed(stream: RowStream, metrics: Arc<ExecutionMetrics>, journal: Journal, deadline: Deadline) -> ClientRows {
+impl<E: Into<SqlError> + 'static> LoggedRows<E> {
+    pub fn boxed(
+        stream: BoxStream<'static, Result<RecordBatch, E>>,
+        metrics: Arc<ExecutionMetrics>,
+        journal: Journal,
+        deadline: Deadline,
+    ) -> ClientRows {
         let timer = deadline.at().map(|at| Box::pin(tokio::time::sleep_until(at)));
         Box::pin(LoggedRows { stream: Some(stream), metrics, journal: Some(journal), deadline, timer, rows: 0 })
-    }
-
-    fn end(&mut self, error: Option<&SqlError>) {
-        self.stream = None;
-        if let Some(journal) = self.journal.take() {
-            journal.ended_behind(error.cloned(), self.rows, self.metrics.snapshot());
-        }
     }
 
     fn fail(&mut self, error: SqlError) -> Poll<Option<Result<RecordBatch, SqlError>>> {
@@ -44,7 +43,16 @@ impl LoggedRows {
     }
 }
 
-impl Stream for LoggedRows {
+impl<E> LoggedRows<E> {
+    fn end(&mut self, error: Option<&SqlError>) {
+        self.stream = None;
+        if let Some(journal) = self.journal.take() {
+            journal.ended_behind(error.cloned(), self.rows, self.metrics.snapshot());
+        }
+    }
+}
+
+impl<E: Into<SqlError> + 'static> Stream for LoggedRows<E> {
     type Item = Result<RecordBatch, SqlError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -74,7 +82,7 @@ impl Stream for LoggedRows {
     }
 }
 
-impl Drop for LoggedRows {
+impl<E> Drop for LoggedRows<E> {
     fn drop(&mut self) {
         // A client that closes a portal early has what it wanted; one that vanished or asked for it has canceled.
         let canceled = self.deadline.token().is_cancelled().then(canceled);

@@ -1,12 +1,13 @@
 //! The SQL front end: text to AST, AST to a bound statement, statement to answer.
 
 pub mod bind;
+pub mod cursors;
 pub mod evaluate;
 pub mod execute;
 pub mod fingerprint;
 pub mod grammar;
 pub mod journal;
-mod logged_rows;
+pub mod logged_rows;
 pub mod named_statements;
 pub mod parse;
 pub mod prepare;
@@ -15,5 +16,6 @@ pub mod session;
 pub mod session_settings;
 pub mod settings;
 pub mod statement_type;
+pub mod table_query;
 pub mod transaction;
 pub mod types;

@@ -156,7 +156,9 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let start = part.iter().find(is_significant).map_or(0, |token| offsets.byte(text, token.span.start));
     let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let dialect = PostgreSqlDialect {};
-    let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_DEPTH_MAX).with_tokens_with_locations(without_comments(part));
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(NESTING_DEPTH_MAX)
+        .with_tokens_with_locations(super::table_query::spell_out(without_comments(part)));
     let command = grammar::parse_command(&mut parser).and_then(|command| match &parser.peek_token_ref().token {
         Token::EOF => Ok(command),
         _ => Err(ParserError::ParserError("end of statement expected".to_owned()).into()),

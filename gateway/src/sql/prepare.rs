@@ -104,7 +104,9 @@ pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, t
     if is_planned(&prepared.command) {
         let plan = plan(session, &prepared.command, types).await?;
         prepared.parameters = plan.prepared.parameters().to_vec();
-        prepared.result = plan.prepared.result_schema().cloned();
+        if !is_declare(&prepared.command) {
+            prepared.result = plan.prepared.result_schema().cloned();
+        }
         prepared.plan = Mutex::new(Some(Arc::new(plan)));
     } else {
         prepared.result = utility_schema(session, &prepared.command)?;
@@ -127,7 +129,7 @@ impl PreparedStatement {
         }
         self.planned.fetch_add(1, Ordering::Relaxed);
         let plan = Arc::new(plan(session, &self.command, &self.declared_or_inferred()).await?);
-        if plan.prepared.result_schema() != self.result.as_ref() {
+        if plan.prepared.result_schema() != self.result.as_ref() && !is_declare(&self.command) {
             return Err(SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type"));
         }
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&plan));
@@ -143,8 +145,8 @@ impl PreparedStatement {
     /// Functions of the session (`now()`, `current_setting()`) are answered from the facts that the plan was made with.
     fn depends_on_time(&self) -> bool {
         let mut found = false;
-        if let Command::Sql(statement) = &*self.command {
-            let _ = ast::visit_expressions(statement.as_ref(), |expr| {
+        if let Some(statement) = planned(&self.command) {
+            let _ = ast::visit_expressions(statement, |expr| {
                 found |= matches!(expr, ast::Expr::Function(_));
                 std::ops::ControlFlow::<()>::Continue(())
             });
@@ -161,10 +163,10 @@ impl PreparedStatement {
 pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
     let snapshot = session.shared.catalog.refresh().await?;
     let facts = session.facts(&snapshot);
-    let Command::Sql(statement) = command else {
+    let Some(statement) = planned(command) else {
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
     };
-    let mut statement = statement.clone();
+    let mut statement = Box::new(statement.clone());
     let target = target_of(&statement)?
         .map(|(parts, access)| Ok::<_, SqlError>((session.scope(&snapshot).resolve(&snapshot, &parts)?, access)))
         .transpose()?;
@@ -210,8 +212,21 @@ pub fn ends_block(command: &Command) -> bool {
 
 /// Whether an engine plans and runs the statement.
 pub fn is_planned(command: &Command) -> bool {
-    let Command::Sql(statement) = command else { return false };
-    match statement.as_ref() {
+    planned(command).is_some()
+}
+
+fn is_declare(command: &Command) -> bool {
+    matches!(command, Command::DeclareCursor(_))
+}
+
+/// What an engine plans and runs of a command.
+fn planned(command: &Command) -> Option<&Statement> {
+    let statement = match command {
+        Command::Sql(statement) => statement.as_ref(),
+        Command::DeclareCursor(declare) => return Some(&declare.query),
+        _ => return None,
+    };
+    let is_planned = match statement {
         Statement::Query(query) => !has_select_into(query),
         Statement::Explain { .. }
         | Statement::Insert(_)
@@ -220,7 +235,8 @@ pub fn is_planned(command: &Command) -> bool {
         | Statement::Truncate(_)
         | Statement::Merge(_) => true,
         _ => false,
-    }
+    };
+    is_planned.then_some(statement)
 }
 
 /// `SELECT … INTO t`.
@@ -270,7 +286,14 @@ fn table_name(factor: &ast::TableFactor) -> Result<&ast::ObjectName, SqlError> {
 
 /// Columns of the utility statements that answer rows.
 fn utility_schema(session: &GatewaySession, command: &Command) -> Result<Option<SchemaRef>, SqlError> {
-    let Command::Sql(statement) = command else { return Ok(None) };
+    let statement = match command {
+        Command::Sql(statement) => statement,
+        // A cursor that is not there is told when the FETCH is executed.
+        Command::Fetch(fetch) if !fetch.moves => {
+            return Ok(session.cursors.find(&fetch.cursor).ok().map(|cursor| Arc::clone(&cursor.schema)));
+        }
+        _ => return Ok(None),
+    };
     match statement.as_ref() {
         Statement::ShowVariable { variable } => crate::handlers::show::schema(variable).map(Some),
         Statement::Execute { name: Some(name), .. } => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::ArrayRef;
+use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use lakegate_catalog::authorize::{self, Principal};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
+use super::cursors::Cursors;
 use super::named_statements::{NamedStatement, NamedStatements};
 use super::session_settings::SessionSettings;
 use super::settings::{Setting, Settings};
@@ -57,6 +59,7 @@ pub struct GatewaySession {
     pub(crate) transaction: Transaction,
     pub(crate) events: Vec<SessionEvent>,
     pub(crate) named: NamedStatements,
+    pub(crate) cursors: Cursors,
     /// Counts client messages: a plan is fresh within the message that made it.
     pub(crate) message: u64,
 }
@@ -90,6 +93,7 @@ impl GatewaySession {
             transaction: Transaction::default(),
             events: Vec::new(),
             named: NamedStatements::default(),
+            cursors: Cursors::default(),
             message: 0,
         };
         super::settings::REGISTRY.iter().filter(|setting| setting.reported).for_each(|setting| session.report(setting));
@@ -160,6 +164,7 @@ impl GatewaySession {
             system: &self.shared.system,
             versions: self.transaction.pinned(),
             named: &self.named,
+            cursors: &self.cursors,
         }
     }
 
@@ -172,6 +177,7 @@ impl GatewaySession {
         if step.ended {
             let rolled_back = step.rolled_back || event == Event::Rollback;
             self.change_settings(|settings| settings.end(rolled_back));
+            self.cursors.end_transaction(rolled_back);
         }
         step
     }
@@ -194,6 +200,7 @@ impl GatewaySession {
         let at = self.transaction.savepoint(name)?;
         self.transaction.keep_savepoints(at);
         self.settings.release(at);
+        self.cursors.release(at);
         Ok(())
     }
 
@@ -206,6 +213,7 @@ impl GatewaySession {
         self.transaction.keep_savepoints(at + 1);
         self.transaction.step(Event::RollbackTo);
         self.change_settings(|settings| settings.roll_back_to(at));
+        self.cursors.roll_back_to(at);
         Ok(())
     }
 
@@ -291,6 +299,15 @@ impl SqlSession for GatewaySession {
         self.named.find(name).ok().map(|named| (Arc::clone(&named.text), Arc::clone(&named.statement)))
     }
 
+    fn cursor_schema(&self, name: &str) -> Option<SchemaRef> {
+        self.cursors.find(name).ok().map(|cursor| Arc::clone(&cursor.schema))
+    }
+
+    fn close_cursor(&mut self, name: &str) {
+        // Closing what is not there is no error.
+        let _ = self.cursors.close(name);
+    }
+
     fn idle_limit(&self) -> Option<(Duration, SqlError)> {
         let (setting, state, what) = if self.transaction.is_open() {
             ("idle_in_transaction_session_timeout", SqlState::IdleInTransactionSessionTimeout, "idle-in-transaction")
@@ -303,6 +320,7 @@ impl SqlSession for GatewaySession {
 
     async fn close(&mut self) {
         self.step(Event::Rollback);
+        self.cursors.close_all();
         crate::system::audit::session_end(self).await;
     }
 }

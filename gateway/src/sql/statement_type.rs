@@ -18,16 +18,37 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Revoke(_) | Command::RevokeMembership(_) => "REVOKE",
         Command::CreateExternalLocation(_) => "CREATE EXTERNAL LOCATION",
         Command::DropExternalLocation(_) => "DROP EXTERNAL LOCATION",
+        Command::DeclareCursor(_) => "DECLARE CURSOR",
+        Command::Fetch(fetch) if fetch.moves => "MOVE",
+        Command::Fetch(_) => "FETCH",
+        Command::CloseCursor(_) => "CLOSE CURSOR",
     }
 }
+
+const OF_SESSION: [&str; 17] = [
+    "SET",
+    "SHOW",
+    "RESET",
+    "DISCARD",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "RELEASE",
+    "PREPARE",
+    "DEALLOCATE",
+    "FETCH",
+    "MOVE",
+    "CLOSE CURSOR",
+    "LISTEN",
+    "NOTIFY",
+    "UNLISTEN",
+];
 
 /// It touches the session alone: no relation, no catalog object.
 #[must_use]
 pub fn is_of_session(command: &Command) -> bool {
-    matches!(
-        statement_type(command),
-        "SET" | "SHOW" | "RESET" | "DISCARD" | "BEGIN" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "PREPARE" | "DEALLOCATE"
-    )
+    OF_SESSION.contains(&statement_type(command))
 }
 
 fn of_sql(statement: &Statement) -> &'static str {
@@ -47,6 +68,9 @@ fn of_sql(statement: &Statement) -> &'static str {
         Statement::StartTransaction { .. } => "BEGIN",
         Statement::Commit { .. } => "COMMIT",
         Statement::Rollback { .. } => "ROLLBACK",
+        Statement::LISTEN { .. } => "LISTEN",
+        Statement::NOTIFY { .. } => "NOTIFY",
+        Statement::UNLISTEN { .. } => "UNLISTEN",
         Statement::Savepoint { .. } => "SAVEPOINT",
         Statement::ReleaseSavepoint { .. } => "RELEASE",
         Statement::Prepare { .. } => "PREPARE",

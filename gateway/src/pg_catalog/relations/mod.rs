@@ -7,6 +7,7 @@ mod auth_members;
 mod authid;
 mod class;
 mod constraint;
+mod cursors;
 mod database;
 mod description;
 mod index;
@@ -47,6 +48,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option
         "pg_authid" => authid::rows,
         "pg_class" => class::rows,
         "pg_constraint" => constraint::rows,
+        "pg_cursors" => cursors::rows,
         "pg_database" => database::rows,
         "pg_description" => description::of_objects,
         "pg_index" => index::rows,

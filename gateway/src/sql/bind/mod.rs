@@ -16,6 +16,7 @@ pub use names::{NameScope, SYSTEM_DATABASE, undefined};
 pub use qualify::{Mentions, object_name, qualify};
 
 use crate::pg_catalog;
+use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -36,6 +37,8 @@ pub struct Binder<'a> {
     pub versions: &'a BTreeMap<RelationName, u64>,
     /// For `pg_prepared_statements`.
     pub named: &'a NamedStatements,
+    /// For `pg_cursors`.
+    pub cursors: &'a Cursors,
 }
 
 /// The relations of one statement.
@@ -175,6 +178,7 @@ impl Binder<'_> {
             facts: self.facts,
             live: self.system.live(),
             named: self.named,
+            cursors: self.cursors,
         };
         let source = pg_catalog::system_relation(name, &context)?.ok_or_else(|| undefined(std::slice::from_ref(&name.name)))?;
         let RelationSource::View { query, columns } = source else {

@@ -1,5 +1,6 @@
 //! Statements: PostgreSQL's as the parser crate has them, and those that it lacks or spells as another system does.
 
+mod cursor;
 mod external_location;
 mod grant;
 mod role;
@@ -10,6 +11,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
 pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
@@ -31,6 +33,9 @@ pub enum Command {
     RevokeMembership(RevokeMembership),
     CreateExternalLocation(CreateExternalLocation),
     DropExternalLocation(DropExternalLocation),
+    DeclareCursor(DeclareCursor),
+    Fetch(Fetch),
+    CloseCursor(CloseCursor),
 }
 
 /// Why a statement did not parse.
@@ -68,6 +73,9 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["DROP", "ROLE" | "USER" | "GROUP", ..] => role::parse_drop(parser),
         ["GRANT", ..] => grant::parse_grant(parser),
         ["REVOKE", ..] => grant::parse_revoke(parser),
+        ["DECLARE", ..] => cursor::parse_declare(parser),
+        ["FETCH" | "MOVE", ..] => cursor::parse_fetch(parser),
+        ["CLOSE", ..] => cursor::parse_close(parser),
         _ => table::parse_sql(parser),
     }
 }
