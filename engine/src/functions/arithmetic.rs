@@ -7,13 +7,13 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
 use datafusion::arrow::datatypes::{DataType, Decimal256Type, i256};
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{Result, internal_err, plan_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::DataError;
 
 use super::error::{data, out_of_range};
 pub use super::float_arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB};
-use super::kernel;
+use super::{kernel, numeric_scale};
 
 pub static INT_ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('+'));
 pub static INT_SUB: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('-'));
@@ -128,6 +128,28 @@ impl ScalarUDFImpl for NumericDivide {
         let result = args.return_field.data_type().clone();
         kernel::binary(&args.args, |left, right| divide(left, right, &result))
     }
+}
+
+/// The quotient of two literals, with as many digits as PostgreSQL gives these values; `None` where it is not of literals, or
+/// fails, which is for execution to say.
+#[must_use]
+pub fn constant_quotient(left: &Expr, right: &Expr) -> Option<Expr> {
+    let decimal = |expr: &Expr| match expr {
+        Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), None) if *scale >= 0 => Some((i256::from_i128(*value), *scale)),
+        Expr::Literal(ScalarValue::Decimal256(Some(value), _, scale), None) if *scale >= 0 => Some((*value, *scale)),
+        _ => None,
+    };
+    let ((dividend, s1), (divisor, s2)) = (decimal(left)?, decimal(right)?);
+    let places = numeric_scale::of_quotient(dividend, s1, divisor, s2);
+    let value = numeric_scale::divide_at(dividend, s1, divisor, s2, places).ok()?;
+    let scale = i8::try_from(places).ok().filter(|scale| *scale <= 76)?;
+    let digits = value.to_string().trim_start_matches('-').len().max(usize::from(scale.unsigned_abs()));
+    let precision = u8::try_from(digits).ok().filter(|precision| *precision <= 76)?;
+    let value = match value.to_i128().filter(|_| precision <= 38) {
+        Some(value) => ScalarValue::Decimal128(Some(value), precision, scale),
+        None => ScalarValue::Decimal256(Some(value), precision, scale),
+    };
+    Some(Expr::Literal(value, None))
 }
 
 fn digits(data_type: &DataType) -> Result<(u8, i8)> {

@@ -80,12 +80,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(
                 &[Ty::AnyArray],
                 Ty::TEXT,
-                Body::Text(Box::new(|row| {
-                    Ok(row
-                        .list(0)
-                        .filter(|list| !list.is_empty())
-                        .map(|list| format!("[{}:{}]", lower(row), length(list.len()) - 1 + lower(row))))
-                })),
+                Body::Text(Box::new(|row| Ok(row.list(0).filter(|list| !list.is_empty()).map(|list| dimensions(&list, lower(row)))))),
             )
             .build(),
         PgFunction::immutable("cardinality")
@@ -161,6 +156,15 @@ fn depth(list: &ArrayRef) -> i64 {
     match list.data_type() {
         DataType::List(_) if !list.is_empty() => 1 + depth(&list.as_list::<i32>().value(0)),
         _ => 1,
+    }
+}
+
+/// `[1:2][1:3]`.
+fn dimensions(list: &ArrayRef, lower: i64) -> String {
+    let own = format!("[{lower}:{}]", length(list.len()) - 1 + lower);
+    match list.data_type() {
+        DataType::List(_) if !list.is_empty() => own + &dimensions(&list.as_list::<i32>().value(0), lower),
+        _ => own,
     }
 }
 
@@ -599,6 +603,12 @@ fn fill(args: &Columns<'_>) -> Result<ArrayRef> {
     let sizes = args.arrays[1].as_list::<i32>();
     let mut lists = Lists::new(vec![&data]);
     for row in 0..args.rows {
+        if sizes.is_null(row) {
+            return Err(super::error::data(
+                lakegate_engine_api::DataError::NullNotAllowed,
+                "dimension array or low bound array cannot be null",
+            ));
+        }
         let size = sizes.value(row);
         if size.len() > 1 {
             return Err(unsupported("arrays of more than one dimension"));

@@ -240,7 +240,7 @@ fn finish(text: String, jsonb: bool) -> Result<Option<String>> {
     if jsonb { normalize(&text).map(Some) } else { Ok(Some(text)) }
 }
 
-fn path(row: &Row<'_>, column: usize) -> Vec<String> {
+pub fn path(row: &Row<'_>, column: usize) -> Vec<String> {
     row.texts(column).into_iter().flatten().collect()
 }
 
@@ -319,13 +319,13 @@ fn delete_index(text: &str, index: i64) -> Result<String> {
     }
 }
 
-fn position(index: i64, length: usize) -> Option<usize> {
+pub fn position(index: i64, length: usize) -> Option<usize> {
     let length = i64::try_from(length).ok()?;
     let at = if index < 0 { length + index } else { index };
     usize::try_from(at).ok().filter(|_| at < length)
 }
 
-fn delete_path(value: &mut Json, path: &[String]) {
+pub fn delete_path(value: &mut Json, path: &[String]) {
     let Some((step, rest)) = path.split_first() else { return };
     match value {
         Json::Object(entries) if rest.is_empty() => entries.retain(|(key, _)| key != step),
@@ -354,7 +354,7 @@ fn set(row: &Row<'_>, create: bool) -> Result<String> {
     Ok(value.canonical().to_text())
 }
 
-fn set_path(value: &mut Json, path: &[String], new: &Json, create: bool) {
+pub fn set_path(value: &mut Json, path: &[String], new: &Json, create: bool) {
     let Some((step, rest)) = path.split_first() else { return };
     match value {
         Json::Object(entries) => match entries.iter_mut().rev().find(|(key, _)| key == step) {

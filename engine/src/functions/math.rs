@@ -36,9 +36,6 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .alias("pow")
             .on(&[Ty::FLOAT8, Ty::FLOAT8], Ty::FLOAT8, float(|row| power(row.float(0), row.float(1))))
             .build(),
-        float1("sqrt", |x| {
-            if x < 0.0 { Err(data(DataError::InvalidPowerArgument, "cannot take square root of a negative number")) } else { Ok(x.sqrt()) }
-        }),
         float1("degrees", |x| Ok(x.to_degrees())),
         float1("radians", |x| Ok(x.to_radians())),
         float1("sin", |x| finite(x, f64::sin)),

@@ -18,6 +18,7 @@ mod float_arithmetic;
 pub mod format_type;
 pub mod function;
 mod json;
+mod json_objects;
 mod kernel;
 mod letters;
 mod math;
@@ -29,6 +30,7 @@ mod privileges;
 pub mod quote;
 pub mod reg;
 pub mod regex;
+mod regex_positions;
 pub mod session;
 pub mod sets;
 mod shared;
@@ -64,11 +66,13 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         datetime_parts::functions(),
         degrees::functions(),
         json::functions(),
+        json_objects::functions(),
         letters::functions(),
         math::functions(),
         numeric::functions(),
         ordered_sets::functions(),
         regex::functions(),
+        regex_positions::functions(),
         sets::functions(),
         string::functions(),
         to_char_number::functions(),

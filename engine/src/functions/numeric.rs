@@ -14,6 +14,7 @@ use super::call::Row;
 use super::cast::{into_decimal, rescale};
 use super::error::{data, out_of_range};
 use super::function::{Body, Columns, PgFunction, Returns};
+use super::numeric_scale;
 use super::text::number;
 use super::types::Ty;
 
@@ -97,6 +98,14 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
                 }),
                 columns(|args| Ok(Arc::clone(&args.arrays[0]))),
             )
+            .build(),
+        PgFunction::immutable("sqrt")
+            .on(
+                &[Ty::FLOAT8],
+                Ty::FLOAT8,
+                Body::Float(Box::new(|row| if row.float(0) < 0.0 { Err(negative_root()) } else { Ok(Some(row.float(0).sqrt())) })),
+            )
+            .on(&[Ty::Numeric], Returns::By(root_type), columns(square_root))
             .build(),
         PgFunction::immutable("factorial")
             .on(&[Ty::INT8], Returns::By(|_| Ok(Field::new("", DataType::Decimal256(76, 0), true))), columns(factorial))
@@ -291,6 +300,34 @@ fn text_of(array: &ArrayRef, at: usize) -> Result<String> {
     let (_, scale) = digits(array.data_type());
     let values = wide(array)?;
     Ok(number::decimal(&values.value(at).to_string(), scale))
+}
+
+fn negative_root() -> datafusion::error::DataFusionError {
+    data(DataError::InvalidPowerArgument, "cannot take square root of a negative number")
+}
+
+/// Digits after the point as quotients have them.
+fn root_type(args: &ReturnFieldArgs<'_>) -> Result<Field> {
+    let scale = args.arg_fields.first().map_or(0, |field| digits(field.data_type()).1);
+    Ok(Field::new("", DataType::Decimal256(76, scale.max(numeric_scale::QUOTIENT_SCALE)), true))
+}
+
+fn square_root(args: &Columns<'_>) -> Result<ArrayRef> {
+    let (_, scale) = digits(args.arrays[0].data_type());
+    let (_, result_scale) = digits(args.result.data_type());
+    let roots = wide(&args.arrays[0])?
+        .iter()
+        .map(|value| {
+            let Some(value) = value else { return Ok(None) };
+            if value < i256::ZERO {
+                return Err(negative_root());
+            }
+            let places = numeric_scale::of_square_root(value, scale);
+            let root = numeric_scale::square_root_at(value, i32::from(scale), places)?;
+            numeric_scale::rescaled(root, places, i32::from(result_scale)).map(Some)
+        })
+        .collect::<Result<Decimal256Array>>()?;
+    into_decimal(&scaled(roots, result_scale)?, args.result.data_type())
 }
 
 fn factorial(args: &Columns<'_>) -> Result<ArrayRef> {

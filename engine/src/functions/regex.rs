@@ -190,37 +190,6 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
                 Body::Texts(Box::new(|row| split(row.text(0), row.text(1), row.text(2)).map(Some))),
             )
             .build(),
-        PgFunction::immutable("regexp_count")
-            .on(&[text.clone(), text.clone()], Ty::INT4, Body::Int(Box::new(|row| count(row.text(0), row.text(1), 1, "").map(Some))))
-            .on(
-                &[text.clone(), text.clone(), Ty::INT4],
-                Ty::INT4,
-                Body::Int(Box::new(|row| count(row.text(0), row.text(1), row.int(2), "").map(Some))),
-            )
-            .on(
-                &[text.clone(), text.clone(), Ty::INT4, text.clone()],
-                Ty::INT4,
-                Body::Int(Box::new(|row| count(row.text(0), row.text(1), row.int(2), row.text(3)).map(Some))),
-            )
-            .build(),
-        PgFunction::immutable("regexp_substr")
-            .on(
-                &[text.clone(), text.clone()],
-                Ty::TEXT,
-                Body::Text(Box::new(|row| Ok(compiled(row.text(1), "")?.find(row.text(0)).map(|found| found.as_str().to_owned())))),
-            )
-            .build(),
-        PgFunction::immutable("regexp_instr")
-            .on(
-                &[text.clone(), text.clone()],
-                Ty::INT4,
-                Body::Int(Box::new(|row| {
-                    let text = row.text(0);
-                    let at = compiled(row.text(1), "")?.find(text).map(|found| found.start());
-                    Ok(Some(at.map_or(0, |at| length(text.get(..at).unwrap_or_default()) + 1)))
-                })),
-            )
-            .build(),
         PgFunction::immutable("#regexp_matches")
             .on(&[text.clone(), text.clone()], Ty::TEXTS, Body::Texts(Box::new(|row| Ok(Some(all_matches(row.text(0), row.text(1), "")?)))))
             .on(
@@ -434,7 +403,7 @@ fn class(out: &mut String, chars: &mut std::iter::Peekable<std::str::Chars<'_>>,
     Ok(())
 }
 
-fn without_global(flags: &str, function: &str) -> Result<String> {
+pub fn without_global(flags: &str, function: &str) -> Result<String> {
     if flags.contains('g') {
         return Err(data(DataError::InvalidParameterValue, format_args!("{function}() does not support the \"global\" option")));
     }
@@ -457,12 +426,8 @@ fn all_matches(text: &str, pattern: &str, flags: &str) -> Result<Vec<Option<Stri
     Ok(regex.captures_iter(text).take(limit).map(|found| Some(super::arrays::literal(&captures(&found)))).collect())
 }
 
-fn length(text: &str) -> i64 {
-    i64::try_from(text.chars().count()).unwrap_or(i64::MAX)
-}
-
 /// Byte offset of a character position from 1.
-fn offset(text: &str, start: i64) -> Result<usize> {
+pub fn offset(text: &str, start: i64) -> Result<usize> {
     let skip = usize::try_from(start - 1)
         .map_err(|_| data(DataError::InvalidParameterValue, format_args!("invalid value for parameter \"start\": {start}")))?;
     Ok(text.char_indices().nth(skip).map_or(text.len(), |(at, _)| at))
@@ -474,7 +439,7 @@ fn replaced(text: &str, pattern: &str, replacement: &str, start: i64, nth: Optio
     let from = offset(text, start)?;
     let mut out = text.get(..from).unwrap_or_default().to_owned();
     let mut last = from;
-    for (count, found) in (1..).zip(regex.captures_iter(text).filter(|found| found.get(0).is_some_and(|whole| whole.start() >= from))) {
+    for (count, found) in (1..).zip(super::regex_positions::matches(&regex, text, from)) {
         let Some(whole) = found.get(0) else { continue };
         if nth.is_some_and(|nth| nth > count) {
             continue;
@@ -531,13 +496,6 @@ fn split(text: &str, pattern: &str, flags: &str) -> Result<Vec<Option<String>>> 
     }
     parts.push(Some(text.get(last..).unwrap_or_default().to_owned()));
     Ok(parts)
-}
-
-fn count(text: &str, pattern: &str, start: i64, flags: &str) -> Result<i64> {
-    let from = offset(text, start)?;
-    let regex = compiled(pattern, flags)?;
-    let found = regex.find_iter(text).filter(|found| found.start() >= from).count();
-    Ok(i64::try_from(found).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

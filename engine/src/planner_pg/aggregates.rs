@@ -7,8 +7,8 @@ use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction, WindowFu
 use datafusion::logical_expr::planner::{RawAggregateExpr, RawWindowExpr};
 use datafusion::logical_expr::utils::COUNT_STAR_EXPANSION;
 use datafusion::logical_expr::{Expr, WindowFunctionDefinition, cast, lit};
-use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
+use lakegate_engine_api::{DataError, SqlMistake};
 
 use super::PgPlanner;
 use super::operand::int4_literals;
@@ -87,6 +87,7 @@ impl PgPlanner {
             }))
         };
         let aggregate = |name: &str| self.aggregate(name).map(WindowFunctionDefinition::AggregateUDF);
+        check_count(func_def.name(), &args)?;
         match func_def.name() {
             "count" if counts_rows(&args) => Ok(call(func_def, vec![every_row()])),
             "sum" => {
@@ -105,6 +106,22 @@ impl PgPlanner {
             _ => Ok(call(func_def, args)),
         }
     }
+}
+
+/// The counts of `ntile` and `nth_value` are positive.
+fn check_count(name: &str, args: &[Expr]) -> Result<()> {
+    let (count, wrong) = match name {
+        "ntile" => (args.first(), DataError::InvalidNtileArgument),
+        "nth_value" => (args.get(1), DataError::InvalidNthValueArgument),
+        _ => return Ok(()),
+    };
+    let positive = match count {
+        Some(Expr::Literal(ScalarValue::Int64(Some(count)), _)) => *count > 0,
+        Some(Expr::Literal(ScalarValue::Int32(Some(count)), _)) => *count > 0,
+        Some(Expr::Negative(_)) => false,
+        _ => true,
+    };
+    if positive { Ok(()) } else { Err(error::data(wrong, format_args!("argument of {name} must be greater than zero"))) }
 }
 
 /// `count(*)`.

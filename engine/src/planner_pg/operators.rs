@@ -11,7 +11,7 @@ use sqlparser::ast::BinaryOperator;
 
 use super::PgPlanner;
 use super::operand::{Family, Operand, is_unknown};
-use crate::functions::arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, INT_ADD, INT_MUL, INT_SUB, NUMERIC_DIV};
+use crate::functions::arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, INT_ADD, INT_MUL, INT_SUB, NUMERIC_DIV, constant_quotient};
 use crate::functions::error;
 use crate::functions::types::undefined_operator;
 
@@ -244,7 +244,7 @@ impl PgPlanner {
             (Numeric, Numeric | Int) | (Int, Numeric) => {
                 let (left, right) = (decimal_literal(left), decimal_literal(right));
                 if divide {
-                    return Ok(NUMERIC_DIV.call(vec![left, right]));
+                    return Ok(constant_quotient(&left, &right).unwrap_or_else(|| NUMERIC_DIV.call(vec![left, right])));
                 }
                 Ok(binary(left, operator(op)?, right))
             }

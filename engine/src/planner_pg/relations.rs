@@ -1,7 +1,7 @@
 //! Functions in FROM: set-returning ones become a list that is unnested, others give one row.
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, DFSchema, NullHandling, Result, TableReference, UnnestOptions};
+use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, TableReference, UnnestOptions};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use lakegate_engine_api::SqlMistake;
@@ -96,6 +96,10 @@ impl PgPlanner {
         }
         let empty = DFSchema::empty();
         let operands = args.iter().map(|arg| Operand::of(arg.clone(), &empty)).collect::<Result<Vec<_>>>()?;
+        // A step of zero is the list's to refuse.
+        if args.get(2).is_some_and(|step| matches!(step, Expr::Literal(ScalarValue::Int32(Some(0)) | ScalarValue::Int64(Some(0)), _))) {
+            return Ok(None);
+        }
         let wide = operands.iter().any(|operand| operand.arrow == DataType::Int64);
         if !operands.iter().all(|operand| matches!(operand.arrow, DataType::Int32 | DataType::Int64)) {
             return Ok(None);
