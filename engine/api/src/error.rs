@@ -75,6 +75,8 @@ pub enum SqlMistake {
     /// A scalar subquery returned more than one row.
     CardinalityViolation,
     InsufficientPrivilege,
+    /// The setting is none that a client may change.
+    CantChangeSetting,
 }
 
 /// PostgreSQL's class 22.

@@ -11,7 +11,9 @@ mod statement;
 
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
 pub use lookup::{CatalogLookup, SessionSignal, Signalled};
-pub use pg_types::{PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, arrow_field, arrow_type, pg_type};
+pub use pg_types::{
+    NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,
+};
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
     RelationSource, RowStream, SessionFacts, TableDescription, Work,

@@ -7,6 +7,8 @@ use std::fmt::Debug;
 use arrow_array::RecordBatch;
 use lakegate_catalog::model::Oid;
 
+use crate::EngineError;
+
 /// What one session may ask of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionSignal {
@@ -78,4 +80,27 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn has_role(&self, role: Option<Oid>, of: Oid, privilege: &str) -> Option<bool>;
     /// Reaches a session of the same gateway by the number that its client knows it by (`pg_backend_pid`).
     fn signal_session(&self, pid: i32, signal: SessionSignal) -> Signalled;
+    /// `set_config`: changes a setting of the session, for its transaction alone where `local`; `None` goes back to the session's
+    /// start. Gives the value as SHOW will print it. It holds once the statement has ended well.
+    ///
+    /// # Errors
+    /// No such setting, a value that it does not take, or a setting that nobody may change.
+    fn set_setting(&self, _name: &str, _value: Option<&str>, _local: bool) -> Result<String, EngineError> {
+        Err(EngineError::Unsupported { feature: "set_config".to_owned(), hint: None })
+    }
+    /// `pg_notify`: sends a message when the transaction commits.
+    ///
+    /// # Errors
+    /// A channel or message that is empty or too long, or a full queue.
+    fn notify(&self, _channel: &str, _payload: &str) -> Result<(), EngineError> {
+        Err(EngineError::Unsupported { feature: "pg_notify".to_owned(), hint: None })
+    }
+    /// `pg_listening_channels`.
+    fn listening_channels(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// `pg_notification_queue_usage`, from 0 to 1.
+    fn notification_queue_usage(&self) -> f64 {
+        0.0
+    }
 }

@@ -12,6 +12,12 @@ pub const PG_TYPE_KEY: &str = "pg.type";
 /// Precision and scale of a `numeric` declared without them, as tables store it (Delta has no unbounded decimal).
 pub const UNCONSTRAINED_NUMERIC: (u8, i8) = (38, 10);
 
+/// Precisions and scales of values whose digits nobody declared: a column of `numeric`, and what text and floats are read
+/// into. Zeros at their end are not the user's.
+pub const UNDECLARED_NUMERICS: [(u8, i8); 3] = [UNCONSTRAINED_NUMERIC, NUMERIC_FROM_TEXT, NUMERIC_FROM_FLOAT];
+pub const NUMERIC_FROM_TEXT: (u8, i8) = (75, 20);
+pub const NUMERIC_FROM_FLOAT: (u8, i8) = (37, 15);
+
 /// The Arrow type in which columns of a PostgreSQL type are stored and computed; `None` where there is none.
 #[must_use]
 pub fn arrow_type(pg: PgType) -> Option<DataType> {

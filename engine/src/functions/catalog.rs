@@ -417,13 +417,6 @@ fn settings(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
                 }),
             )
             .build(),
-        stable("set_config", session)
-            .on(
-                &[Ty::TEXT, Ty::TEXT, Ty::BOOL],
-                Ty::TEXT,
-                text(session, |_, _| Err(super::error::unsupported("set_config as part of a larger query"))),
-            )
-            .build(),
     ]
 }
 

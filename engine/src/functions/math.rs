@@ -11,11 +11,12 @@ use super::arithmetic::division_by_zero;
 use super::call::Row;
 use super::error::{data, out_of_range};
 use super::float_arithmetic::{overflow, underflow};
-use super::function::{Body, PgFunction};
+use super::function::{Body, PgFunction, Returns};
+use super::numeric;
 use super::types::Ty;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
-    let mut all: Vec<Arc<ScalarUDF>> = vec![
+    vec![
         float1("cbrt", |x| Ok(x.cbrt())),
         float1("exp", |x| checked(x.exp(), x)),
         float1("ln", |x| logarithm(x, f64::ln)),
@@ -57,18 +58,14 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("gcd")
             .on(&[Ty::INT4, Ty::INT4], Ty::INT4, int(|row| Ok(Some(gcd(row.int(0), row.int(1))))))
             .on(&[Ty::INT8, Ty::INT8], Ty::INT8, int(|row| Ok(Some(gcd(row.int(0), row.int(1))))))
+            .on(&[Ty::Numeric, Ty::Numeric], Returns::By(numeric::wider), numeric::common_divisors())
             .build(),
         PgFunction::immutable("lcm")
             .on(&[Ty::INT4, Ty::INT4], Ty::INT4, int(|row| lcm(row.int(0), row.int(1)).map(Some)))
             .on(&[Ty::INT8, Ty::INT8], Ty::INT8, int(|row| lcm(row.int(0), row.int(1)).map(Some)))
+            .on(&[Ty::Numeric, Ty::Numeric], Returns::By(numeric::least_multiple_type), numeric::common_multiples())
             .build(),
-    ];
-    all.push(
-        PgFunction::immutable("width_bucket")
-            .on(&[Ty::FLOAT8, Ty::FLOAT8, Ty::FLOAT8, Ty::INT4], Ty::INT4, int(|row| width_bucket(row).map(Some)))
-            .build(),
-    );
-    all
+    ]
 }
 
 fn float(body: impl Fn(&Row<'_>) -> Result<f64> + Send + Sync + 'static) -> Body {
@@ -158,30 +155,4 @@ fn lcm(a: i64, b: i64) -> Result<i64> {
         return Ok(0);
     }
     (a / gcd(a, b)).checked_mul(b).and_then(i64::checked_abs).ok_or_else(|| out_of_range("bigint"))
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "the bucket number is below the count")]
-fn width_bucket(row: &Row<'_>) -> Result<i64> {
-    let (value, low, high, buckets) = (row.float(0), row.float(1), row.float(2), row.int(3));
-    let invalid = |message: &str| data(DataError::InvalidWidthBucketArgument, message);
-    if buckets <= 0 {
-        return Err(invalid("count must be greater than zero"));
-    }
-    if value.is_nan() || low.is_nan() || high.is_nan() {
-        return Err(invalid("operand, lower bound, and upper bound cannot be NaN"));
-    }
-    if low.is_infinite() || high.is_infinite() {
-        return Err(invalid("lower and upper bounds must be finite"));
-    }
-    if low == high {
-        return Err(invalid("lower bound cannot equal upper bound"));
-    }
-    let (below, above) = if low < high { (value < low, value >= high) } else { (value > low, value <= high) };
-    if below {
-        return Ok(0);
-    }
-    if above {
-        return Ok(buckets + 1);
-    }
-    Ok(((value - low) / (high - low) * buckets as f64) as i64 + 1)
 }

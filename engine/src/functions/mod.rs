@@ -4,6 +4,7 @@
 mod aggregates;
 pub mod arithmetic;
 mod arrays;
+mod buckets;
 mod bytes;
 pub mod call;
 pub mod cast;
@@ -13,6 +14,7 @@ mod coalesce;
 mod datetime;
 mod datetime_parts;
 mod degrees;
+mod effects;
 pub mod error;
 mod float_arithmetic;
 pub mod format_type;
@@ -61,6 +63,7 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     [
         shared::scalars(),
         arrays::functions(),
+        buckets::functions(),
         bytes::functions(),
         datetime::functions(),
         datetime_parts::functions(),
@@ -103,6 +106,7 @@ pub fn registry(session: &Arc<Session>) -> Registry {
     scalars.extend(json::session_functions(session));
     scalars.extend(overlaps::session_functions(session));
     scalars.extend(catalog::session_functions(session));
+    scalars.extend(effects::session_functions(session));
     scalars.extend(catalog_objects::session_functions(session));
     scalars.extend(privileges::session_functions(session));
     Registry { scalars, aggregates: [shared::aggregates(), aggregates::aggregates()].concat(), windows: shared::windows() }

@@ -150,7 +150,7 @@ fn to_float(count: i64) -> f64 {
     count as f64
 }
 
-fn digits(data_type: &DataType) -> (u8, i8) {
+pub fn digits(data_type: &DataType) -> (u8, i8) {
     match data_type {
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => (*precision, *scale),
         _ => (1, 0),
@@ -271,11 +271,47 @@ fn remainder(a: i64, b: i64) -> Result<i64> {
     if b == 0 { Err(division_by_zero()) } else { Ok(a.wrapping_rem(b)) }
 }
 
-fn wider(args: &ReturnFieldArgs<'_>) -> Result<Field> {
+pub fn wider(args: &ReturnFieldArgs<'_>) -> Result<Field> {
     let [(p1, s1), (p2, s2)] = [0, 1].map(|at| args.arg_fields.get(at).map_or((1, 0), |field| digits(field.data_type())));
     let scale = s1.max(s2);
     let whole = (i16::from(p1) - i16::from(s1)).max(i16::from(p2) - i16::from(s2));
     Ok(Field::new("", decimal(whole + i16::from(scale), scale), true))
+}
+
+/// `gcd` of numerics, at the larger scale.
+pub fn common_divisors() -> Body {
+    columns(|args| pairs(args, greatest_divisor))
+}
+
+pub fn least_multiple_type(args: &ReturnFieldArgs<'_>) -> Result<Field> {
+    Ok(Field::new("", decimal(76, digits(wider(args)?.data_type()).1), true))
+}
+
+/// `lcm` of numerics, at the larger scale.
+pub fn common_multiples() -> Body {
+    columns(|args| {
+        pairs(args, |a, b| {
+            let divisor = greatest_divisor(a, b);
+            if divisor == i256::ZERO { i256::ZERO } else { magnitude(a.wrapping_div(divisor).wrapping_mul(b)) }
+        })
+    })
+}
+
+fn greatest_divisor(a: i256, b: i256) -> i256 {
+    let (mut a, mut b) = (magnitude(a), magnitude(b));
+    while b != i256::ZERO {
+        (a, b) = (b, a.wrapping_rem(b));
+    }
+    a
+}
+
+/// An operation over both arguments at the larger scale.
+fn pairs(args: &Columns<'_>, f: impl Fn(i256, i256) -> i256) -> Result<ArrayRef> {
+    let scale = digits(args.arrays[0].data_type()).1.max(digits(args.arrays[1].data_type()).1);
+    let (left, right) = (rescale(&args.arrays[0], scale)?, rescale(&args.arrays[1], scale)?);
+    let (left, right) = (left.as_primitive::<Decimal256Type>(), right.as_primitive::<Decimal256Type>());
+    let result: Decimal256Array = left.iter().zip(right.iter()).map(|(a, b)| a.zip(b).map(|(a, b)| f(a, b))).collect();
+    into_decimal(&scaled(result, scale)?, args.result.data_type())
 }
 
 /// An operation over both arguments at one scale; `whole`: the result is a count, not at that scale.

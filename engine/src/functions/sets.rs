@@ -53,6 +53,7 @@ pub const SET_FUNCTIONS: &[SetFunction] = &[
     SetFunction { name: "jsonb_each", list: "#json_each", columns: &["key", "value"] },
     SetFunction { name: "json_each_text", list: "#json_each_text", columns: &["key", "value"] },
     SetFunction { name: "jsonb_each_text", list: "#json_each_text", columns: &["key", "value"] },
+    set("pg_listening_channels", "#pg_listening_channels"),
     set("pg_partition_ancestors", "#pg_partition_ancestors"),
     SetFunction { name: "_pg_expandarray", list: "_pg_expandarray", columns: &["x", "n"] },
     SetFunction { name: "aclexplode", list: "#aclexplode", columns: &["grantor", "grantee", "privilege_type", "is_grantable"] },

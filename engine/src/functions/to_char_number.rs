@@ -16,7 +16,7 @@ use super::to_char::suffix;
 use super::types::Ty;
 
 /// Digits after the point that `to_number` keeps.
-const TO_NUMBER_SCALE: i8 = 20;
+const TO_NUMBER_SCALE: i8 = lakegate_engine_api::NUMERIC_FROM_TEXT.1;
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -24,7 +24,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(
                 &[Ty::TEXT, Ty::TEXT],
                 Returns::By(|_| {
-                    Ok(Field::new("", DataType::Decimal256(76, TO_NUMBER_SCALE), true)
+                    Ok(Field::new("", DataType::Decimal256(lakegate_engine_api::NUMERIC_FROM_TEXT.0, TO_NUMBER_SCALE), true)
                         .with_metadata([(lakegate_engine_api::PG_TYPE_KEY.to_owned(), "1700".to_owned())].into()))
                 }),
                 Body::Columns(Box::new(to_number_column)),
@@ -414,7 +414,7 @@ fn to_number_column(args: &Columns<'_>) -> Result<datafusion::arrow::array::Arra
             _ => Ok(None),
         })
         .collect::<Result<datafusion::arrow::array::Decimal256Array>>()?;
-    Ok(Arc::new(values.with_precision_and_scale(76, TO_NUMBER_SCALE)?))
+    Ok(Arc::new(values.with_precision_and_scale(lakegate_engine_api::NUMERIC_FROM_TEXT.0, TO_NUMBER_SCALE)?))
 }
 
 /// Digits, sign and point of the text in the places that the template gives them.

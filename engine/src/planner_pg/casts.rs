@@ -12,7 +12,7 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::pg_type;
+use lakegate_engine_api::{NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, pg_type};
 
 use super::PgPlanner;
 use super::operand::{is_unknown, literal, numeric_literal};
@@ -111,8 +111,8 @@ fn unconstrained_numeric(from: &DataType) -> Field {
             other => other.clone(),
         }),
         from if is_integer(from) => untagged(DataType::Decimal128(20, 0)),
-        from if is_text(from) => numeric_tag(DataType::Decimal256(76, 20)),
-        _ => numeric_tag(DataType::Decimal128(38, 15)),
+        from if is_text(from) => numeric_tag(DataType::Decimal256(NUMERIC_FROM_TEXT.0, NUMERIC_FROM_TEXT.1)),
+        _ => numeric_tag(DataType::Decimal128(NUMERIC_FROM_FLOAT.0, NUMERIC_FROM_FLOAT.1)),
     }
 }
 

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::common::Result;
 use lakegate_engine_api::SqlMistake;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value,
-    ValueWithSpan, VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments,
+    UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::{Flow, call, folded, function_name, string, take};
@@ -56,8 +56,24 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
             };
             Ok(None)
         }
+        Expr::Cast { expr: inner, data_type, .. } if is_float(data_type) => {
+            // Read as a float, not first as a number of up to 308 digits.
+            if let Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) = inner.as_ref()
+                && text.contains(['e', 'E'])
+            {
+                **inner = string(text.to_string());
+            }
+            Ok(None)
+        }
         _ => Ok(None),
     }
+}
+
+fn is_float(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Float8 | DataType::DoublePrecision | DataType::Double(_) | DataType::Float(_) | DataType::Float4 | DataType::Real
+    )
 }
 
 fn double(expr: Expr) -> Expr {
@@ -130,6 +146,15 @@ fn parameters(name: &str) -> Option<Vec<&'static [Parameter]>> {
 /// Named arguments into their places, defaults into the gaps. Positional calls stay as they are written.
 fn positional(function: &mut Function) -> Result<()> {
     let FunctionArguments::List(list) = &mut function.args else { return Ok(()) };
+    for arg in &mut list.args {
+        // `name := value`, which the parser takes for an operator.
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::BinaryOp { left, op: BinaryOperator::Assignment, right })) = arg
+            && let Expr::Identifier(name) = left.as_ref()
+        {
+            let (name, value) = (name.clone(), take(right));
+            *arg = FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), operator: FunctionArgOperator::Assignment };
+        }
+    }
     if list.args.iter().all(|arg| matches!(arg, FunctionArg::Unnamed(_))) {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use arrow_array::types::*;
 use arrow_buffer::i256;
 use arrow_schema::DataType;
 use lakegate_catalog::model::PgType;
-use lakegate_engine_api::UNCONSTRAINED_NUMERIC;
+use lakegate_engine_api::UNDECLARED_NUMERICS;
 
 use super::cell::{Cell, as_i64, mismatch, put};
 use super::floats::{float4_text, float8_text};
@@ -120,7 +120,7 @@ struct Layout {
 
 impl Layout {
     fn new(pg: PgType, precision: u8, scale: i8) -> Layout {
-        Layout { scale: i32::from(scale), trim: pg.typmod < 0 && (precision, scale) == UNCONSTRAINED_NUMERIC }
+        Layout { scale: i32::from(scale), trim: pg.typmod < 0 && UNDECLARED_NUMERICS.contains(&(precision, scale)) }
     }
 
     fn text(&self, negative: bool, digits: &[u8], out: &mut Vec<u8>) {
