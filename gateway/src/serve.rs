@@ -111,6 +111,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         engine,
         warehouse_root: config.warehouse_root.clone(),
         system: SystemRelations::new(catalog.clone(), live.clone()),
+        notifications: Arc::default(),
         server_start: Utc::now(),
     });
     if config.demo {

@@ -380,6 +380,7 @@ impl From<SqlMistake> for SqlState {
             SqlMistake::WrongObjectType => SqlState::WrongObjectType,
             SqlMistake::CardinalityViolation => SqlState::CardinalityViolation,
             SqlMistake::InsufficientPrivilege => SqlState::InsufficientPrivilege,
+            SqlMistake::CantChangeSetting => SqlState::CantChangeRuntimeParam,
         }
     }
 }

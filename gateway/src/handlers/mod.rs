@@ -10,6 +10,7 @@ pub mod database;
 pub mod drop;
 pub mod external_location;
 pub mod grant;
+pub mod notify;
 pub mod prepare;
 pub mod role;
 pub mod schema;
@@ -97,6 +98,9 @@ async fn dispatch_sql(
         Statement::StartTransaction { modes, begin, .. } => transaction::begin(session, modes, *begin),
         Statement::Commit { chain, .. } => transaction::commit(session, *chain),
         Statement::Rollback { chain, savepoint } => transaction::rollback(session, *chain, savepoint.as_ref()),
+        Statement::LISTEN { channel } => notify::listen(session, channel),
+        Statement::UNLISTEN { channel } => notify::unlisten(session, channel),
+        Statement::NOTIFY { channel, payload } => notify::notify(session, channel, payload.as_deref()),
         Statement::Savepoint { name } => transaction::savepoint(session, name),
         Statement::ReleaseSavepoint { name } => transaction::release(session, name),
         Statement::Prepare { name, data_types, statement: inner } => {

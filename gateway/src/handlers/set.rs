@@ -10,6 +10,7 @@ use sqlparser::ast::{
 use super::transaction::apply_modes;
 use crate::frontend::Response;
 use crate::sql::grammar::{fold, name_parts};
+use crate::sql::pending_notifications::Change;
 use crate::sql::session::GatewaySession;
 use crate::sql::settings::Setting;
 use crate::sqlstate::{Severity, SqlError, SqlState};
@@ -62,6 +63,8 @@ pub fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<R
                 return Err(SqlError::new(SqlState::ActiveSqlTransaction, "DISCARD ALL cannot run inside a transaction block"));
             }
             session.cursors.close_all();
+            session.pending.change(Change::UnlistenAll);
+            session.settle_notifications();
             session.named.clear();
             session.events.push(crate::frontend::SessionEvent::Deallocated { name: None });
             set_role(session, false, None)?;
@@ -87,15 +90,7 @@ fn assign(session: &mut GatewaySession, local: bool, name: &str, values: &[Expr]
     if let [value] = values
         && is_default(value)
     {
-        match name {
-            "role" => set_role(session, local, None)?,
-            "session_authorization" => {}
-            _ => {
-                let changed = session.settings.change(local, |settings| settings.reset(name))?;
-                report(session, changed);
-            }
-        }
-        return Ok(());
+        return reset_one(session, local, name);
     }
     let texts: Vec<String> = values.iter().map(|value| text(value, name)).collect::<Result<_, _>>()?;
     assign_text(session, local, name, &texts.join(", "))
@@ -113,6 +108,33 @@ pub fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value:
     }
     let changed = session.settings.change(local, |settings| settings.set(name, value))?;
     report(session, changed);
+    Ok(())
+}
+
+/// What `set_config` asked for, already checked.
+///
+/// # Errors
+/// The role has gone meanwhile.
+pub fn set_config(session: &mut GatewaySession, name: &str, value: Option<&str>, local: bool) -> Result<(), SqlError> {
+    if local && !session.settings.in_block() {
+        // It would end with the statement, which is over.
+        return Ok(());
+    }
+    match value {
+        Some(value) => assign_text(session, local, name, value),
+        None => reset_one(session, local, name),
+    }
+}
+
+fn reset_one(session: &mut GatewaySession, local: bool, name: &str) -> Result<(), SqlError> {
+    match name {
+        "role" => set_role(session, local, None)?,
+        "session_authorization" => {}
+        _ => {
+            let changed = session.settings.change(local, |settings| settings.reset(name))?;
+            report(session, changed);
+        }
+    }
     Ok(())
 }
 

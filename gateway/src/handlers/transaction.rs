@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{Ident, TransactionAccessMode, TransactionMode};
 
-use crate::frontend::Response;
+use crate::frontend::{Response, TransactionStatus};
 use crate::sql::grammar::fold;
 use crate::sql::session::GatewaySession;
 use crate::sql::transaction::{Event, Step};
@@ -18,6 +18,12 @@ pub fn begin(session: &mut GatewaySession, modes: &[TransactionMode], begin: boo
 
 pub fn commit(session: &mut GatewaySession, chain: bool) -> Result<Response, SqlError> {
     let characteristics = chained(session, chain, "COMMIT AND CHAIN")?;
+    if session.transaction.status() == TransactionStatus::InTransaction
+        && let Err(error) = session.pending.check(&session.shared.notifications)
+    {
+        session.step(Event::Rollback);
+        return Err(error);
+    }
     let step = session.step(Event::Commit);
     let tag = if step.rolled_back { "ROLLBACK" } else { "COMMIT" };
     warn(session, step);

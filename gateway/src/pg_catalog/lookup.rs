@@ -7,12 +7,17 @@ use arrow_array::RecordBatch;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::model::{Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation};
-use lakegate_engine_api::{CatalogLookup, SessionSignal, Signalled};
+use lakegate_engine_api::{CatalogLookup, DataError, EngineError, Limit, SessionSignal, Signalled, SqlMistake};
 
 use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, key_columns, type_facts, type_named};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, views};
+use crate::handlers::set::may_become;
 use crate::server::LiveSessions;
 use crate::sql::bind::SYSTEM_DATABASE;
+use crate::sql::effects::{Effect, Effects};
+use crate::sql::notifications::Post;
+use crate::sql::settings;
+use crate::sqlstate::{SqlError, SqlState};
 
 const PG_TYPE: Oid = 1247;
 const PG_CLASS: Oid = 1259;
@@ -28,12 +33,20 @@ pub struct SessionLookup {
     /// Existing schemas; `pg_catalog` comes first unless it is among them.
     search_path: Vec<String>,
     live: LiveSessions,
+    effects: Arc<Effects>,
 }
 
 impl SessionLookup {
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, principal: Principal, database: &str, search_path: Vec<String>, live: LiveSessions) -> Self {
-        SessionLookup { snapshot, principal, database: database.to_owned(), search_path, live }
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        principal: Principal,
+        database: &str,
+        search_path: Vec<String>,
+        live: LiveSessions,
+        effects: Arc<Effects>,
+    ) -> Self {
+        SessionLookup { snapshot, principal, database: database.to_owned(), search_path, live, effects }
     }
 
     fn objects(&self) -> Objects<'_> {
@@ -267,9 +280,69 @@ impl CatalogLookup for SessionLookup {
         };
         if found { Signalled::Sent } else { Signalled::NoSuchSession }
     }
+
+    fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String, EngineError> {
+        let name = name.to_ascii_lowercase();
+        let shown = self.checked_setting(&name, value).map_err(refused)?;
+        let value = value.map(|_| shown.clone());
+        self.effects.wish(Effect::Set { name, value, local }).map_err(refused)?;
+        Ok(shown)
+    }
+
+    fn notify(&self, channel: &str, payload: &str) -> Result<(), EngineError> {
+        Post::new(channel, payload).and_then(|post| self.effects.wish(Effect::Notify(post))).map_err(refused)
+    }
+
+    fn listening_channels(&self) -> Vec<String> {
+        self.effects.notifications.channels(self.effects.pid)
+    }
+
+    fn notification_queue_usage(&self) -> f64 {
+        self.effects.notifications.usage()
+    }
+}
+
+/// An error of the session's as one of the engine's, on its way through a function.
+fn refused(error: SqlError) -> EngineError {
+    let message = error.message;
+    let mistake = |mistake| EngineError::Sql { mistake, message: message.clone(), hint: error.fields.hint.clone() };
+    match error.state {
+        SqlState::UndefinedObject => mistake(SqlMistake::UndefinedObject),
+        SqlState::InsufficientPrivilege => mistake(SqlMistake::InsufficientPrivilege),
+        SqlState::CantChangeRuntimeParam => mistake(SqlMistake::CantChangeSetting),
+        SqlState::FeatureNotSupported => {
+            EngineError::Unsupported { feature: message.trim_end_matches(" is not supported").to_owned(), hint: error.fields.hint }
+        }
+        SqlState::ProgramLimitExceeded => EngineError::Limit { limit: Limit::ProgramLimit, message },
+        _ => EngineError::Data { error: DataError::InvalidParameterValue, message },
+    }
 }
 
 impl SessionLookup {
+    /// The value as SHOW will print it; `name` in lower case.
+    fn checked_setting(&self, name: &str, value: Option<&str>) -> Result<String, SqlError> {
+        match (name, value) {
+            ("role", None | Some("none")) => Ok("none".to_owned()),
+            ("role", Some(role)) => may_become(&self.snapshot, self.principal.session_role, role).map(|_| role.to_owned()),
+            ("session_authorization", value) => {
+                let own = self.role_name(self.principal.session_role).unwrap_or_default();
+                match value {
+                    Some(other) if other != own => {
+                        Err(SqlError::unsupported("SET SESSION AUTHORIZATION to another role").hint("Use SET ROLE."))
+                    }
+                    _ => Ok(own),
+                }
+            }
+            (name, Some(value)) => settings::check(name, value),
+            (name, None) => {
+                if let Some(setting) = settings::find(name).filter(|setting| setting.context == settings::Context::Internal) {
+                    return Err(settings::read_only(setting));
+                }
+                self.effects.resets.get(name).cloned().ok_or_else(|| settings::unknown(name))
+            }
+        }
+    }
+
     /// One of the privileges of a list, each perhaps `WITH GRANT OPTION`.
     fn any_privilege(&self, role: Oid, object: ObjectRef, list: &str) -> bool {
         list.split(',').any(|word| {

@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod cursors;
+pub mod effects;
 pub mod evaluate;
 pub mod execute;
 pub mod fingerprint;
@@ -9,7 +10,9 @@ pub mod grammar;
 pub mod journal;
 pub mod logged_rows;
 pub mod named_statements;
+pub mod notifications;
 pub mod parse;
+pub mod pending_notifications;
 pub mod prepare;
 pub mod redact;
 pub mod session;

@@ -11,12 +11,16 @@ use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::model::{ObjectRef, Oid, Privilege};
 use lakegate_catalog::{Catalog, Snapshot};
 use lakegate_engine_api::{CatalogLookup, Engine, SessionFacts};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
 use super::cursors::Cursors;
+use super::effects::{Effect, Effects};
 use super::named_statements::{NamedStatement, NamedStatements};
+use super::notifications::Notifications;
+use super::pending_notifications::{Change, PendingNotifications};
 use super::session_settings::SessionSettings;
 use super::settings::{Setting, Settings};
 use super::transaction::{Event, Transaction};
@@ -25,7 +29,7 @@ use crate::frontend::{
     ParsedStatement, PreparedSql, Response, SessionEvent, SessionStart, SqlSession, SqlSessions, TextStyle, TransactionStatus,
 };
 use crate::pg_catalog::lookup::SessionLookup;
-use crate::sqlstate::{SqlError, SqlState};
+use crate::sqlstate::{Severity, SqlError, SqlState};
 use crate::system::SystemRelations;
 use crate::wire::text_input::InputManner;
 
@@ -36,6 +40,7 @@ pub struct Shared {
     /// `file:///…/` or `s3://…/`, with a slash at its end.
     pub warehouse_root: String,
     pub system: SystemRelations,
+    pub notifications: Arc<Notifications>,
     pub server_start: DateTime<Utc>,
 }
 
@@ -60,6 +65,12 @@ pub struct GatewaySession {
     pub(crate) events: Vec<SessionEvent>,
     pub(crate) named: NamedStatements,
     pub(crate) cursors: Cursors,
+    /// What LISTEN and NOTIFY do at COMMIT.
+    pub(crate) pending: PendingNotifications,
+    /// What functions have asked for.
+    pub(crate) effects: Arc<Effects>,
+    /// Rings when a notification has come.
+    wake: Arc<Notify>,
     /// Counts client messages: a plan is fresh within the message that made it.
     pub(crate) message: u64,
 }
@@ -84,7 +95,11 @@ impl GatewaySession {
         let mut current = Settings::new(&start.settings)?;
         current.set_internal("session_authorization", start.authenticated.name());
         current.set_role(None, "none", snapshot.is_superuser(role));
+        let effects = Effects::new(start.backend_pid, Arc::clone(&shared.notifications), current.resets().clone());
         let mut session = GatewaySession {
+            effects: Arc::new(effects),
+            pending: PendingNotifications::default(),
+            wake: Arc::default(),
             shared,
             session_id: Uuid::now_v7(),
             start,
@@ -145,6 +160,7 @@ impl GatewaySession {
                 &self.start.database,
                 search_path.clone(),
                 self.shared.system.live().clone(),
+                Arc::clone(&self.effects),
             )),
             search_path,
         })
@@ -178,6 +194,10 @@ impl GatewaySession {
             let rolled_back = step.rolled_back || event == Event::Rollback;
             self.change_settings(|settings| settings.end(rolled_back));
             self.cursors.end_transaction(rolled_back);
+            if rolled_back {
+                self.pending = PendingNotifications::default();
+            }
+            self.settle_notifications();
         }
         step
     }
@@ -189,6 +209,7 @@ impl GatewaySession {
     pub(crate) fn save(&mut self, name: String) -> Result<(), SqlError> {
         self.transaction.save(name)?;
         self.settings.save();
+        self.pending.save();
         Ok(())
     }
 
@@ -201,6 +222,7 @@ impl GatewaySession {
         self.transaction.keep_savepoints(at);
         self.settings.release(at);
         self.cursors.release(at);
+        self.pending.release(at);
         Ok(())
     }
 
@@ -214,7 +236,40 @@ impl GatewaySession {
         self.transaction.step(Event::RollbackTo);
         self.change_settings(|settings| settings.roll_back_to(at));
         self.cursors.roll_back_to(at);
+        self.pending.roll_back_to(at);
         Ok(())
+    }
+
+    /// Outside a transaction, what LISTEN and NOTIFY ask is done at once.
+    pub(crate) fn settle_notifications(&mut self) {
+        if self.transaction.is_open() {
+            return;
+        }
+        let (changes, posts) = self.pending.take();
+        let (all, pid) = (&self.shared.notifications, self.start.backend_pid);
+        for change in changes {
+            match change {
+                Change::Listen(channel) => all.listen(pid, &self.start.database, &channel, &self.wake),
+                Change::Unlisten(channel) => all.unlisten(pid, &channel),
+                Change::UnlistenAll => all.unlisten_all(pid),
+            }
+        }
+        all.publish(pid, &self.start.database, posts);
+    }
+
+    /// Fulfils what the functions of the last statement asked for.
+    fn settle_effects(&mut self) {
+        for effect in self.effects.take() {
+            let done = match effect {
+                Effect::Set { name, value, local } => crate::handlers::set::set_config(self, &name, value.as_deref(), local),
+                Effect::Notify(post) => self.pending.post(post, &self.shared.notifications),
+            };
+            if let Err(error) = done {
+                // Checked when it was asked for: only the world can have changed since.
+                self.notice(SqlError { severity: Severity::Warning, ..error });
+            }
+        }
+        self.settle_notifications();
     }
 
     /// Changes many settings at once: the role follows, and the client is told.
@@ -237,6 +292,7 @@ impl SqlSession for GatewaySession {
     }
 
     async fn prepare(&mut self, statement: ParsedStatement, declared: &[Oid]) -> Result<Arc<dyn PreparedSql>, SqlError> {
+        self.settle_effects();
         Ok(prepare::prepare(self, statement, declared).await?)
     }
 
@@ -246,6 +302,7 @@ impl SqlSession for GatewaySession {
         parameters: Vec<ArrayRef>,
         cancel: CancellationToken,
     ) -> Result<Response, SqlError> {
+        self.settle_effects();
         let prepared = prepare::downcast(statement)?;
         let result = execute::execute(self, prepared, parameters, cancel).await;
         if result.is_err() {
@@ -256,10 +313,12 @@ impl SqlSession for GatewaySession {
 
     async fn end_of_message(&mut self, _failed: bool) -> Result<(), SqlError> {
         self.message += 1;
+        self.settle_effects();
         Ok(())
     }
 
     fn note_error(&mut self) {
+        self.effects.take();
         self.step(Event::Error);
     }
 
@@ -276,6 +335,15 @@ impl SqlSession for GatewaySession {
     }
 
     fn take_events(&mut self) -> Vec<SessionEvent> {
+        self.settle_effects();
+        if !self.transaction.is_open() {
+            let received = self.shared.notifications.receive(self.start.backend_pid);
+            self.events.extend(received.into_iter().map(|message| SessionEvent::Notification {
+                pid: message.pid,
+                channel: message.post.channel.clone(),
+                payload: message.post.payload.clone(),
+            }));
+        }
         let minimum = self.settings.current.get("client_min_messages").unwrap_or("notice").to_owned();
         let mut events = std::mem::take(&mut self.events);
         events.retain(|event| match event {
@@ -308,6 +376,10 @@ impl SqlSession for GatewaySession {
         let _ = self.cursors.close(name);
     }
 
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.wake))
+    }
+
     fn idle_limit(&self) -> Option<(Duration, SqlError)> {
         let (setting, state, what) = if self.transaction.is_open() {
             ("idle_in_transaction_session_timeout", SqlState::IdleInTransactionSessionTimeout, "idle-in-transaction")
@@ -321,12 +393,12 @@ impl SqlSession for GatewaySession {
     async fn close(&mut self) {
         self.step(Event::Rollback);
         self.cursors.close_all();
+        self.shared.notifications.unlisten_all(self.start.backend_pid);
         crate::system::audit::session_end(self).await;
     }
 }
 
 fn is_shown(notice: &SqlError, minimum: &str) -> bool {
-    use crate::sqlstate::Severity;
     let rank = |severity: &str| {
         ["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning", "error"]
             .iter()

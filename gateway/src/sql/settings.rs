@@ -188,6 +188,27 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     REGISTRY.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
 
+/// Whether a client may give a setting the value; gives it as SHOW prints it. Names with a dot that are not ours hold anything, as in
+/// PostgreSQL.
+///
+/// # Errors
+/// 42704 unknown setting, 22023 bad value, 55P02 read-only.
+pub fn check(name: &str, value: &str) -> Result<String, SqlError> {
+    match find(name) {
+        Some(setting) if setting.context == Context::Internal => Err(read_only(setting)),
+        Some(setting) => parse_value(setting, value),
+        None => match name.split_once('.') {
+            Some((class, _)) if !class.eq_ignore_ascii_case("lakegate") => Ok(value.to_owned()),
+            _ => Err(unknown(name)),
+        },
+    }
+}
+
+/// 55P02.
+pub fn read_only(setting: &Setting) -> SqlError {
+    SqlError::new(SqlState::CantChangeRuntimeParam, format!("parameter \"{}\" cannot be changed", setting.name))
+}
+
 /// A shown value as `pg_settings.setting` has it: a plain number of the setting's unit.
 #[must_use]
 pub fn in_base_unit(setting: &Setting, shown: &str) -> String {
@@ -250,18 +271,27 @@ impl Settings {
     /// # Errors
     /// As [`Settings::new`].
     pub fn set(&mut self, name: &str, value: &str) -> Result<Option<&'static Setting>, SqlError> {
-        let Some(setting) = find(name) else { return self.set_custom(name, value) };
-        if setting.context == Context::Internal {
-            return Err(SqlError::new(SqlState::CantChangeRuntimeParam, format!("parameter \"{}\" cannot be changed", setting.name)));
+        let shown = check(name, value)?;
+        match find(name) {
+            Some(setting) => self.put(setting, shown),
+            None => {
+                self.values.insert(name.to_ascii_lowercase(), shown);
+                self.refresh();
+                Ok(None)
+            }
         }
-        let shown = parse_value(setting, value)?;
-        self.put(setting, shown)
     }
 
     /// Sets what clients may not set themselves (`is_superuser`, `session_authorization`).
     pub fn set_internal(&mut self, name: &'static str, value: &str) {
         self.values.insert(name.to_ascii_lowercase(), value.to_owned());
         self.refresh();
+    }
+
+    /// What RESET goes back to, by lower-case name.
+    #[must_use]
+    pub fn resets(&self) -> &BTreeMap<String, String> {
+        &self.resets
     }
 
     /// SET ROLE: `None` with the name `none` is the session's own role.
@@ -289,17 +319,6 @@ impl Settings {
         }
     }
 
-    /// Names with a dot that are not ours hold anything, as in PostgreSQL.
-    fn set_custom(&mut self, name: &str, value: &str) -> Result<Option<&'static Setting>, SqlError> {
-        let Some((class, _)) = name.split_once('.') else { return Err(unknown(name)) };
-        if class.eq_ignore_ascii_case("lakegate") {
-            return Err(unknown(name));
-        }
-        self.values.insert(name.to_ascii_lowercase(), value.to_owned());
-        self.refresh();
-        Ok(None)
-    }
-
     /// Back to the session's start.
     ///
     /// # Errors
@@ -312,7 +331,7 @@ impl Settings {
         };
         let value = self.resets.get(&setting.name.to_ascii_lowercase()).cloned().unwrap_or_else(|| shown_default(setting));
         if setting.context == Context::Internal {
-            return Err(SqlError::new(SqlState::CantChangeRuntimeParam, format!("parameter \"{}\" cannot be changed", setting.name)));
+            return Err(read_only(setting));
         }
         self.put(setting, value)
     }
@@ -372,7 +391,8 @@ fn shown_default(setting: &Setting) -> String {
     parse_value(setting, setting.default).unwrap_or_else(|_| setting.default.to_owned())
 }
 
-fn unknown(name: &str) -> SqlError {
+/// 42704, with the nearest name there is.
+pub fn unknown(name: &str) -> SqlError {
     let nearest = REGISTRY
         .iter()
         .map(|setting| (strsim::damerau_levenshtein(&setting.name.to_ascii_lowercase(), &name.to_ascii_lowercase()), setting.name))

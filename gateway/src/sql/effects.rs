@@ -1,0 +1,69 @@
+//! What functions of a running statement ask of their session: `set_config`, `pg_notify`. A function runs while the session is busy
+//! with the statement's rows, so the wish is checked and kept, and fulfilled when the statement has ended well.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::notifications::{Notifications, Post};
+use crate::sqlstate::{SqlError, SqlState};
+
+/// Most wishes of one statement.
+const EFFECTS_MAX: usize = 100_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// `value` `None`: back to the session's start.
+    Set {
+        name: String,
+        value: Option<String>,
+        local: bool,
+    },
+    Notify(Post),
+}
+
+/// Shared by a session and the functions of its statements.
+#[derive(Debug)]
+pub struct Effects {
+    pub pid: i32,
+    pub notifications: Arc<Notifications>,
+    /// What RESET gives, by lower-case name.
+    pub resets: BTreeMap<String, String>,
+    wishes: Mutex<Wishes>,
+}
+
+#[derive(Debug, Default)]
+struct Wishes {
+    effects: Vec<Effect>,
+    /// Of the messages among them.
+    bytes: usize,
+}
+
+impl Effects {
+    #[must_use]
+    pub fn new(pid: i32, notifications: Arc<Notifications>, resets: BTreeMap<String, String>) -> Self {
+        Effects { pid, notifications, resets, wishes: Mutex::default() }
+    }
+
+    /// # Errors
+    /// 54000 for too many, or messages that the queue has no room for.
+    pub fn wish(&self, effect: Effect) -> Result<(), SqlError> {
+        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        if wishes.effects.len() >= EFFECTS_MAX {
+            return Err(SqlError::new(
+                SqlState::ProgramLimitExceeded,
+                format!("a statement can call functions for their effect at most {EFFECTS_MAX} times"),
+            ));
+        }
+        if let Effect::Notify(post) = &effect {
+            self.notifications.check_room(wishes.bytes + post.bytes())?;
+            wishes.bytes += post.bytes();
+        }
+        wishes.effects.push(effect);
+        Ok(())
+    }
+
+    /// All there are, to be fulfilled or, where the statement has failed, dropped.
+    pub fn take(&self) -> Vec<Effect> {
+        std::mem::take(&mut *self.wishes.lock().unwrap_or_else(PoisonError::into_inner)).effects
+    }
+}
