@@ -49,7 +49,7 @@ from pg_attribute where attrelid = '{table}'::regclass and attnum > 0"""
 
 # File name: query. `{p}` stands for the OIDs of the recorded functions, `{c}` of the collations, `*` for the select list of that table.
 ROWS = {
-    "pg_type": "select * from pg_type order by oid",
+    "pg_type": "select * from pg_type where oid < 16384 order by oid",
     "pg_operator": "select * from pg_operator order by oid",
     "pg_cast": "select * from pg_cast order by oid",
     "pg_collation": "select * from pg_collation where oid in ({c}) order by oid",

@@ -137,3 +137,54 @@ impl Registry {
         self.scalars.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The names that pg_proc shows.
+    const SHOWN: &str = include_str!("../../../gateway/src/pg_catalog/recorded/functions.txt");
+
+    /// What has no row in pg_proc: values and syntax that are written as names, and two names of our own.
+    const NOT_SHOWN: &[&str] = &[
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_time",
+        "current_timestamp",
+        "ends_with",
+        "localtime",
+        "localtimestamp",
+        "pg_get_client_encoding",
+        "system_user",
+        "trim",
+        "user",
+    ];
+
+    fn names(scalars: &[Arc<ScalarUDF>]) -> BTreeSet<String> {
+        let all = scalars.iter().flat_map(|function| std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)));
+        all.filter(|name| !name.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn pg_proc_shows_what_can_be_called() {
+        let registry = registry(&Session::new(Arc::new(crate::plan::nobody())));
+        let shown: BTreeSet<String> = SHOWN.lines().map(str::to_owned).collect();
+        let sets: BTreeSet<String> = sets::SET_FUNCTIONS.iter().map(|set| set.name.to_owned()).collect();
+        let scalars = names(&registry.scalars);
+        let mut callable: BTreeSet<String> = scalars.union(&sets).cloned().collect();
+        for aggregate in &registry.aggregates {
+            callable.insert(aggregate.name().to_owned());
+            callable.extend(aggregate.aliases().iter().cloned());
+        }
+        callable.extend(registry.windows.iter().map(|window| window.name().to_owned()));
+        let missing: Vec<_> = shown.difference(&callable).collect();
+        assert!(missing.is_empty(), "shown, but cannot be called: {missing:?}");
+        let borrowed = names(&shared::scalars());
+        let ours = scalars.difference(&borrowed).chain(&sets);
+        let hidden: Vec<_> = ours.filter(|name| !shown.contains(*name) && !NOT_SHOWN.contains(&name.as_str())).collect();
+        assert!(hidden.is_empty(), "can be called, but not shown: {hidden:?}");
+    }
+}

@@ -16,5 +16,7 @@ pub use self::context::{Planner, Sources, planning_error, relation_reference};
 pub use self::limits::check_depth;
 pub use self::query::{Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, parameters_of, plan_query};
 pub use self::result_fields::cast_to;
+#[cfg(test)]
+pub use self::session::nobody;
 pub use self::session::{ScanCounters, Sessions};
 pub use self::text::{plan_json, plan_lines};

@@ -98,7 +98,8 @@ fn config(options: &EngineOptions) -> SessionConfig {
     config
 }
 
-fn nobody() -> SessionFacts {
+/// The facts of no session.
+pub fn nobody() -> SessionFacts {
     let now = chrono::Utc::now();
     SessionFacts {
         session_user: String::new(),
