@@ -76,8 +76,16 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["DECLARE", ..] => cursor::parse_declare(parser),
         ["FETCH" | "MOVE", ..] => cursor::parse_fetch(parser),
         ["CLOSE", ..] => cursor::parse_close(parser),
+        ["ABORT", ..] => parse_abort(parser),
         _ => table::parse_sql(parser),
     }
+}
+
+/// `ABORT [WORK | TRANSACTION] [AND [NO] CHAIN]`, PostgreSQL's other word for ROLLBACK.
+fn parse_abort(parser: &mut Parser) -> Result<Command, GrammarError> {
+    expect_word(parser, "ABORT")?;
+    let chain = parser.parse_commit_rollback_chain()?;
+    Ok(Command::Sql(Box::new(ast::Statement::Rollback { chain, savepoint: None })))
 }
 
 /// The first words of the statement, upper-cased, as far as they are unquoted words.
