@@ -12,9 +12,19 @@ type Answer = Result<(Vec<Field>, Vec<Vec<Option<Bytes>>>), String>;
 
 #[tokio::test]
 async fn values_are_written_as_postgres_writes_them() {
+    answers_are_equal("tests/sql/values.sql", 120).await;
+}
+
+#[tokio::test]
+async fn functions_answer_as_postgres_answers() {
+    answers_are_equal("tests/sql/functions.sql", 200).await;
+}
+
+/// Sends each line of a file to both, as the select list of a SELECT. `least`: how many lines there are at least.
+async fn answers_are_equal(file: &str, least: usize) {
     let mut postgres = Wire::login(&Target::of_postgres(support::postgres()), false, &[]).await.unwrap();
     let mut lakegate = Wire::login(&Target::of_server(support::server()), true, &[]).await.unwrap();
-    let list = std::fs::read_to_string(repository().join("tests/sql/values.sql")).unwrap();
+    let list = std::fs::read_to_string(repository().join(file)).unwrap();
     let mut compared = 0;
     let mut differences = Vec::new();
     for line in list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--")) {
@@ -36,7 +46,7 @@ async fn values_are_written_as_postgres_writes_them() {
         }
         compared += 1;
     }
-    assert!(compared > 120, "only {compared} values");
+    assert!(compared > least, "only {compared} selects");
     assert!(differences.is_empty(), "{} differences in {compared} selects:\n{}", differences.len(), differences.join("\n"));
 }
 

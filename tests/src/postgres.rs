@@ -85,7 +85,7 @@ fn make_cluster(bin: &Path, folder: &Path, data: &Path, run_as: Option<(u32, u32
     let script = r#"
 set -e
 printf '%s' "$PASSWORD" >"$FOLDER/password"
-"$BIN/initdb" -D "$DATA" -U "$ROLE" -A scram-sha-256 --pwfile="$FOLDER/password" -E UTF8 --locale=C --no-sync
+"$BIN/initdb" -D "$DATA" -U "$ROLE" -A scram-sha-256 --pwfile="$FOLDER/password" -E UTF8 --locale=C --lc-ctype=C.UTF-8 --no-sync
 openssl req -new -x509 -days 30 -nodes -text -subj /CN=localhost -keyout "$DATA/server.key" -out "$DATA/server.crt"
 chmod 600 "$DATA/server.key"
 cat >>"$DATA/postgresql.conf" <<'CONF'

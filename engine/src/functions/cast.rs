@@ -135,6 +135,8 @@ pub fn cast_array(array: &ArrayRef, from: PgType, to: &FieldRef, session: &Sessi
                 text_to_text(&compute::cast(array, &DataType::Utf8)?, from, to_pg, to, session)?
             } else if named_oid(from.oid) {
                 reg::names(array, from, session)?
+            } else if to_pg == PgType::CHAR && source == &DataType::Int32 {
+                characters(array.as_primitive::<Int32Type>())?
             } else {
                 let texts = value_out::column(array, from, style)?;
                 limit(&texts, to_pg)
@@ -146,6 +148,10 @@ pub fn cast_array(array: &ArrayRef, from: PgType, to: &FieldRef, session: &Sessi
             let texts = texts.as_string::<i32>();
             if named_oid(to_pg.oid) {
                 return reg::oids(texts, to_pg, session);
+            }
+            if from == PgType::CHAR && target == &DataType::Int32 {
+                let code = |text: &str| text.bytes().next().map_or(0, |byte| i32::from(i8::from_ne_bytes([byte])));
+                return Ok(Arc::new(texts.iter().map(|text| text.map(code)).collect::<Int32Array>()));
             }
             if matches!(from.oid, 114 | 3802) {
                 return from_json(texts, to, session);
@@ -420,6 +426,16 @@ fn float_to_int(array: &ArrayRef, target: &DataType, pg: PgType) -> Result<Array
         .map(|value| value.map(|value| whole(value).ok_or_else(|| range(pg))).transpose())
         .collect::<Result<Int64Array>>()?;
     narrow(&(Arc::new(values) as ArrayRef), target, pg)
+}
+
+/// `i4tochar`, of the codes that are a character of UTF-8 by themselves.
+fn characters(codes: &datafusion::arrow::array::PrimitiveArray<Int32Type>) -> Result<ArrayRef> {
+    let character = |code: i32| match u8::try_from(code) {
+        Ok(0) => Ok(String::new()),
+        Ok(byte) if byte.is_ascii() => Ok(char::from(byte).to_string()),
+        _ => Err(error::data(lakegate_engine_api::DataError::NumericOutOfRange, "\"char\" out of range")),
+    };
+    Ok(Arc::new(codes.iter().map(|code| code.map(character).transpose()).collect::<Result<StringArray>>()?))
 }
 
 /// `rint`: half to even.

@@ -22,6 +22,13 @@ impl PgPlanner {
     pub fn aggregate_call(&self, raw: RawAggregateExpr) -> Result<Expr> {
         let RawAggregateExpr { func, args, distinct, filter, order_by, null_treatment } = raw;
         let args = args.into_iter().map(int4_literals).collect::<Result<Vec<_>>>()?;
+        // PostgreSQL finds distinct values by sorting them.
+        let order_by = match args.first() {
+            Some(first) if distinct && order_by.is_empty() && matches!(func.name(), "array_agg" | "string_agg") => {
+                vec![first.clone().sort(true, false)]
+            }
+            _ => order_by,
+        };
         let call = |name: &str, args: Vec<Expr>| -> Result<Expr> {
             let func = self.aggregate(name)?;
             Ok(Expr::AggregateFunction(AggregateFunction::new_udf(func, args, distinct, filter.clone(), order_by.clone(), null_treatment)))

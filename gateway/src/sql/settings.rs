@@ -151,7 +151,7 @@ pub static REGISTRY: &[Setting] = &[
     user("lakegate.query_tags", "", Kind::Text, LAKEGATE, "Tags written beside each statement in system.query.history."),
     user("lakegate.warehouse", "default", Kind::Text, LAKEGATE, "Warehouse that runs the statements."),
     internal("lc_collate", "C", false, "Collation order of text."),
-    internal("lc_ctype", "C", false, "Character classes of text."),
+    internal("lc_ctype", "C.UTF-8", false, "Character classes of text."),
     user("lc_messages", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Language of messages."),
     user("lc_monetary", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Locale of money."),
     user("lc_numeric", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Locale of numbers."),

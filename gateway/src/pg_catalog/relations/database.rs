@@ -49,7 +49,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("datminmxid", 1)
         .all("dattablespace", TABLESPACE)
         .all("datcollate", "C")
-        .all("datctype", "C")
+        .all("datctype", "C.UTF-8")
         .put("datacl", |database| database.acl.clone())
         .finish()
 }
