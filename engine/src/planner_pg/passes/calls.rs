@@ -89,7 +89,6 @@ enum Fallback {
     True,
     False,
     Text(&'static str),
-    EmptyObject,
 }
 
 impl Fallback {
@@ -99,16 +98,13 @@ impl Fallback {
             Fallback::True => Expr::value(Value::Boolean(true)),
             Fallback::False => Expr::value(Value::Boolean(false)),
             Fallback::Text(text) => string(text),
-            Fallback::EmptyObject => {
-                Expr::Cast { kind: CastKind::Cast, expr: Box::new(string("{}")), data_type: DataType::JSONB, array: false, format: None }
-            }
         }
     }
 }
 
 /// Functions whose parameters have names (`pg_proc.proargnames`).
 fn parameters(name: &str) -> Option<Vec<&'static [Parameter]>> {
-    use Fallback::{EmptyObject, False, Text, True, Zero};
+    use Fallback::{False, Text, True, Zero};
     Some(match name {
         "make_date" => vec![&[("year", None), ("month", None), ("day", None)]],
         "make_time" => vec![&[("hour", None), ("min", None), ("sec", None)]],
@@ -135,10 +131,6 @@ fn parameters(name: &str) -> Option<Vec<&'static [Parameter]>> {
             ("create_if_missing", Some(True)),
             ("null_value_treatment", Some(Text("use_json_null"))),
         ]],
-        "jsonb_path_exists" | "jsonb_path_match" | "jsonb_path_query" | "jsonb_path_query_array" | "jsonb_path_query_first" => {
-            vec![&[("target", None), ("path", None), ("vars", Some(EmptyObject)), ("silent", Some(False))]]
-        }
-        "parse_ident" => vec![&[("str", None), ("strict", Some(True))]],
         _ => return None,
     })
 }
