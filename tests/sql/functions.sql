@@ -56,7 +56,7 @@ round(42.4382, 2) AS a, round(1234.56, -1) AS b, round(42.5) AS c, round(-42.5) 
 trunc(42.8) AS a, trunc(42.4382, 2) AS b, trunc(-42.8) AS c, trunc(2.7::float8) AS d, trunc(1234.5, -2) AS e
 ceil(-42.8) AS a, ceiling(95.3) AS b, floor(-42.8) AS c, ceil(1.5::float8) AS d, floor(7) AS e
 power(9, 3) AS a, 2 ^ 10 AS c, power(2, -1) AS e, power(2::float8, 0.5) AS f
-sqrt(2) AS a, cbrt(27.0) AS d, |/ 25.0 AS e, ||/ 27.0 AS f
+sqrt(2) AS a, cbrt(8.0) AS d, |/ 25.0 AS e, ||/ 64.0 AS f
 ln(2::float8) AS b, log(100::float8) AS c, log10(1000::float8) AS e, exp(1::float8) AS g
 mod(9, 4) AS a, mod(-9, 4) AS b, mod(9.5, 4) AS c, 9 % 4 AS d, div(9, 4) AS e, div(-9, 4) AS f
 gcd(1071, 462) AS a, lcm(1071, 462) AS b, gcd(0, 0) AS c, factorial(5) AS d, gcd(1.5, 1.0) AS e

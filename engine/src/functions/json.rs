@@ -146,6 +146,8 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("#json_array_elements_text")
             .on(std::slice::from_ref(&json), Ty::TEXTS, columns(|args| elements(args, true)))
             .build(),
+        PgFunction::immutable("#as_json").on(&[Ty::TEXT], Ty::JSON, columns(|args| Ok(Arc::clone(&args.arrays[0])))).build(),
+        PgFunction::immutable("#as_jsonb").on(&[Ty::TEXT], Ty::JSONB, columns(|args| Ok(Arc::clone(&args.arrays[0])))).build(),
         PgFunction::immutable("#json_object_keys").on(std::slice::from_ref(&json), Ty::TEXTS, columns(keys)).build(),
         PgFunction::immutable("#json_each")
             .on(std::slice::from_ref(&json), Returns::By(|args| pairs_type(args, true)), columns(|args| pairs(args, false)))

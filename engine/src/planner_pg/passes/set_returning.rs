@@ -61,7 +61,13 @@ impl VisitorMut for Calls {
                 _ => None,
             })
             .collect();
-        *expr = call("unnest", vec![call(set.list, args)]);
+        let rows = call("unnest", vec![call(set.list, args)]);
+        // Unnesting forgets which text is JSON.
+        *expr = match name.as_str() {
+            "json_array_elements" => call("#as_json", vec![rows]),
+            "jsonb_array_elements" => call("#as_jsonb", vec![rows]),
+            _ => rows,
+        };
         ControlFlow::Continue(())
     }
 }
