@@ -133,7 +133,7 @@ def until(text):
         if not ready: sys.exit("waited for %r, saw %r" % (text, seen))
         seen += os.read(fd, 4096)
 until(b"=> ")
-os.write(fd, b"\\password\n"); until(b"password"); os.write(fd, b"second-password\n")
+os.write(fd, b"\\password\n"); until(b"new password"); os.write(fd, b"second-password\n")
 until(b"again"); os.write(fd, b"second-password\n"); until(b"=> ")
 os.write(fd, b"\\q\n")
 "#;

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{Array, ArrayRef, ListArray, StructArray};
@@ -61,6 +62,7 @@ impl AnalyzerRule for CorrelatedSubqueries {
             gather: self.planner.aggregate("array_agg").ok(),
             runtime: self.runtime.clone(),
             config: Arc::new(config.clone()),
+            subqueries: AtomicUsize::new(0),
         });
         rewrite(plan, &context)
     }
@@ -72,6 +74,8 @@ struct Context {
     gather: Option<Arc<AggregateUDF>>,
     runtime: Option<Arc<RuntimeEnv>>,
     config: Arc<ConfigOptions>,
+    /// How many there are so far.
+    subqueries: AtomicUsize,
 }
 
 impl Context {
@@ -270,6 +274,7 @@ fn call(subquery: Subquery, kind: Kind, result: Field, first: Vec<Expr>, calls: 
     args.extend(parameters.iter().cloned().map(Expr::Placeholder));
     let function = Apply {
         plan: subquery.subquery,
+        name: format!("subquery_{}", context.subqueries.fetch_add(1, Ordering::Relaxed) + 1),
         outer: outer.into_iter().map(|(_, column)| column).collect(),
         parameters: parameters.into_iter().map(|parameter| parameter.id).collect(),
         kind,
@@ -461,6 +466,8 @@ enum Kind {
 /// A subquery as a function of its outer columns.
 struct Apply {
     plan: Arc<LogicalPlan>,
+    /// Its own for each subquery: plans tell functions apart by name.
+    name: String,
     /// What the arguments stand for: outer columns, then parameters by their ids.
     outer: Vec<Column>,
     parameters: Vec<String>,
@@ -579,7 +586,7 @@ impl Found {
 
 impl ScalarUDFImpl for Apply {
     fn name(&self) -> &str {
-        "subquery"
+        &self.name
     }
 
     fn signature(&self) -> &Signature {

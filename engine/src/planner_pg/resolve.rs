@@ -431,9 +431,10 @@ impl PgPlanner {
 impl PgPlanner {
     /// Numerics in a decimal type that holds all their digits, before and after the point.
     fn unify_numerics(&self, operands: Vec<Operand>, common: PgType) -> Result<Vec<Expr>> {
+        let is_null = |operand: &Operand| operand.unknown && matches!(&operand.expr, Expr::Literal(value, _) if value.is_null());
         let operands = operands
             .into_iter()
-            .map(|operand| match operand.unknown {
+            .map(|operand| match operand.unknown && !is_null(&operand) {
                 true => operand.into_type(common, self.style()),
                 false => Ok(operand),
             })
@@ -450,6 +451,9 @@ impl PgPlanner {
             .map(|operand| {
                 if operand.arrow == target {
                     return operand.expr;
+                }
+                if is_null(&operand) {
+                    return ScalarValue::try_new_null(&target).map_or(operand.expr, lit);
                 }
                 match &operand.expr {
                     Expr::Literal(value, metadata) if operand.family() == Family::Numeric || operand.family() == Family::Int => {

@@ -19,6 +19,7 @@ pub mod session;
 pub mod session_settings;
 pub mod settings;
 pub mod statement_type;
+mod string_names;
 pub mod table_query;
 pub mod transaction;
 pub mod types;

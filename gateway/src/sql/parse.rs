@@ -153,7 +153,13 @@ fn is_link(token: &Token) -> bool {
 
 fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Result<ParsedStatement, SqlError> {
     let is_significant = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_) | Token::EOF);
-    let start = part.iter().find(is_significant).map_or(0, |token| offsets.byte(text, token.span.start));
+    // Comments are the client's own marks (dbt and others sign their statements with them): they stay in the text.
+    let is_shown = |token: &&TokenWithSpan| {
+        is_significant(token)
+            || matches!(token.token, Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)))
+    };
+    let start = part.iter().find(is_shown).map_or(0, |token| offsets.byte(text, token.span.start));
+    let shown_end = part.iter().rev().find(is_shown).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let dialect = PostgreSqlDialect {};
     let mut parser = Parser::new(&dialect)
@@ -165,9 +171,19 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     });
     match command {
         Ok(command) => {
+            if let Command::Sql(statement) = &command
+                && let Some(name) = super::string_names::first_string_name(statement)
+            {
+                let position = character_position(text, offsets.byte(text, name.span.start));
+                return Err(SqlError::new(SqlState::SyntaxError, format!("syntax error at or near \"{name}\"")).position(position));
+            }
             // PREPARE's own statement declares its parameters.
             let parameter = (!is_prepare(&command)).then(|| first_parameter(text, part, offsets)).flatten();
-            Ok(ParsedStatement { command: Some(Arc::new(command)), text: text.get(start..end).unwrap_or_default().into(), parameter })
+            Ok(ParsedStatement {
+                command: Some(Arc::new(command)),
+                text: text.get(start..shown_end).unwrap_or_default().trim_end().into(),
+                parameter,
+            })
         }
         Err(grammar::GrammarError::Refused(error)) => Err(*error),
         Err(grammar::GrammarError::Parser(ParserError::RecursionLimitExceeded)) => {
@@ -285,7 +301,7 @@ mod tests {
     #[test]
     fn a_message_is_cut_into_its_statements() {
         let parts = parse("select 1; ; -- nothing\n select ';' as a;").unwrap();
-        assert_eq!(parts.iter().map(|part| &*part.text).collect::<Vec<_>>(), ["select 1", "select ';' as a"]);
+        assert_eq!(parts.iter().map(|part| &*part.text).collect::<Vec<_>>(), ["select 1", "-- nothing\n select ';' as a"]);
         assert!(parse(" -- only a comment").unwrap().is_empty());
     }
 
@@ -295,6 +311,8 @@ mod tests {
         assert_eq!(error("select 1 +"), ("syntax error at end of input".to_owned(), Some(11)));
         assert_eq!(error("select * form t"), ("syntax error at or near \"t\"".to_owned(), Some(15)));
         assert_eq!(error("select 1;\nselect )"), ("syntax error at or near \")\"".to_owned(), Some(18)));
+        assert_eq!(error("select * from '/etc/passwd'"), ("syntax error at or near \"'/etc/passwd'\"".to_owned(), Some(15)));
+        assert_eq!(error("select 'a' 'b'"), ("syntax error at or near \"'b'\"".to_owned(), Some(12)));
         assert_eq!(error("select 'abc").0, "unterminated quoted string at or near \"'abc\"");
     }
 

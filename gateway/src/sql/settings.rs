@@ -534,28 +534,41 @@ fn parse_time_zone(value: &str) -> Option<String> {
     if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(value)) {
         return Some(zone.name().to_owned());
     }
+    // A bare number counts hours east; it is kept as PostgreSQL shows it, so that it cannot be taken for a POSIX zone.
+    if let Some(seconds) = hours_east(value) {
+        let clock = |seconds: i32, sign: char| {
+            let (hours, minutes) = (seconds.abs() / 3_600, seconds.abs() % 3_600 / 60);
+            if minutes == 0 { format!("{sign}{hours:02}") } else { format!("{sign}{hours:02}:{minutes:02}") }
+        };
+        let (east, west) = if seconds < 0 { ('-', '+') } else { ('+', '-') };
+        return Some(format!("<{}>{}", clock(seconds, east), clock(seconds, west)));
+    }
     fixed_offset(value).map(|_| value.to_owned())
 }
 
-/// Seconds east of UTC of `+05:30`, `-3`, `5.5`, and of `<+05:30>-05:30` as SHOW prints such a zone. Hours count east, as SET TIME ZONE
-/// with a number does.
+fn hours_east(value: &str) -> Option<i32> {
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+    let plain = digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let hours = value.parse::<f64>().ok().filter(|hours| plain && hours.abs() <= 168.0)?;
+    #[expect(clippy::cast_possible_truncation, reason = "bounded just above")]
+    let seconds = (hours * 3_600.0) as i32;
+    Some(seconds)
+}
+
+/// Seconds east of UTC of a POSIX zone, `-05:30` or `<+05:30>-05:30`, whose offset counts west.
 fn fixed_offset(value: &str) -> Option<i32> {
-    let value = value.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(value, |(inner, _)| inner);
+    let value = value.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(value, |(_, offset)| offset);
     let (sign, digits) = match value.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, value.strip_prefix('+').unwrap_or(value)),
+        Some(digits) => (1, digits),
+        None => (-1, value.strip_prefix('+').unwrap_or(value)),
     };
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+    let mut parts = digits.split(':');
+    let hours = parts.next()?.parse::<i32>().ok().filter(|hours| (0..=167).contains(hours))?;
+    let minutes = parts.next().map_or(Some(0), |minutes| minutes.parse::<i32>().ok()).filter(|minutes| (0..60).contains(minutes))?;
+    if parts.next().is_some() {
         return None;
     }
-    let seconds = if let Some((hours, minutes)) = digits.split_once(':') {
-        hours.parse::<i32>().ok()? * 3_600 + minutes.parse::<i32>().ok().filter(|minutes| *minutes < 60)? * 60
-    } else {
-        #[expect(clippy::cast_possible_truncation, reason = "bounded below by the range check")]
-        let seconds = (digits.parse::<f64>().ok().filter(|hours| *hours <= 168.0)? * 3_600.0) as i32;
-        seconds
-    };
-    (seconds <= 168 * 3_600).then_some(sign * seconds)
+    Some(sign * (hours * 3_600 + minutes * 60))
 }
 
 fn default_style() -> TextStyle {
