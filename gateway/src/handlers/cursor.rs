@@ -56,8 +56,8 @@ pub async fn declare(
             return Err(error);
         }
     };
-    let rows = LoggedRows::boxed(stream, metrics, journal, Deadline::unlimited(token));
-    let scan = session.cursors.scan(rows, declare.scroll);
+    let rows = LoggedRows::boxed(stream, metrics, journal, Deadline::unlimited(token.clone()));
+    let scan = session.cursors.scan(rows, token, declare.scroll);
     let level = session.transaction.is_open().then(|| session.transaction.level());
     session.cursors.open(&declare.name, Cursor::new(Arc::clone(&statement.text), schema, declare.hold, scan, level));
     Ok(Response::Command { tag: "DECLARE CURSOR".to_owned() })

@@ -10,6 +10,7 @@ use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::frontend::ClientRows;
 use crate::sqlstate::{SqlError, SqlState};
@@ -105,11 +106,23 @@ impl Cursors {
         self.open.iter()
     }
 
-    /// A scan over a result that has begun.
+    /// A scan over a result that has begun, and that `cancel` stops.
     #[must_use]
-    pub fn scan(&self, rows: ClientRows, scroll: Option<bool>) -> Scan {
+    pub fn scan(&self, rows: ClientRows, cancel: CancellationToken, scroll: Option<bool>) -> Scan {
         let kept = (scroll == Some(true)).then(|| Kept { batches: Vec::new(), bytes: 0, session_bytes: Arc::clone(&self.kept_bytes) });
-        Scan { rows, unread: None, passed: 0, position: 0, at_end: false, failed: false, current: None, scroll, kept, overflowed: false }
+        Scan {
+            rows,
+            cancel,
+            unread: None,
+            passed: 0,
+            position: 0,
+            at_end: false,
+            failed: false,
+            current: None,
+            scroll,
+            kept,
+            overflowed: false,
+        }
     }
 }
 
@@ -120,6 +133,8 @@ fn missing(name: &str) -> SqlError {
 /// A position in a result. Mirrors `PortalRunSelect` and its callers in pquery.c.
 pub struct Scan {
     rows: ClientRows,
+    /// Stops them.
+    cancel: CancellationToken,
     /// The rest of the batch that is being passed.
     unread: Option<RecordBatch>,
     /// Rows taken from the result so far.
@@ -149,6 +164,7 @@ impl Scan {
     /// Its statement was stopped in the middle: nobody knows what it has sent.
     pub fn fail(&mut self) {
         self.failed = true;
+        self.cancel.cancel();
         self.rows = futures::stream::empty().boxed();
         self.kept = None;
     }
@@ -327,7 +343,7 @@ mod tests {
             Ok(RecordBatch::try_new(Arc::clone(&schema), vec![values]).unwrap())
         };
         let batches = vec![batch(1, 4), batch(4, 4), batch(4, 6)];
-        Cursors::default().scan(futures::stream::iter(batches).boxed(), scroll)
+        Cursors::default().scan(futures::stream::iter(batches).boxed(), CancellationToken::new(), scroll)
     }
 
     fn numbers(batch: Option<RecordBatch>) -> Vec<i32> {
