@@ -41,6 +41,7 @@ pub mod text;
 mod to_char;
 mod to_char_number;
 mod to_date;
+mod typed;
 pub mod types;
 
 use std::collections::HashMap;
@@ -79,6 +80,7 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         sets::functions(),
         string::functions(),
         to_char_number::functions(),
+        typed::functions(),
     ]
     .concat()
 });

@@ -106,6 +106,17 @@ impl PgPlanner {
                 let sum = call(aggregate("sum")?, vec![self.call("#avg_argument", args.clone())?]);
                 self.call("#quotient", vec![sum, call(aggregate("count")?, args)])
             }
+            "every" => Ok(call(aggregate("bool_and")?, args)),
+            "variance" => Ok(call(aggregate("var")?, args)),
+            "stddev_samp" => Ok(call(aggregate("stddev")?, args)),
+            name @ ("json_agg" | "jsonb_agg") => {
+                let list = call(aggregate("array_agg")?, args);
+                self.call(&format!("#{name}"), vec![list])
+            }
+            name @ ("percentile_cont" | "percentile_disc" | "mode") => {
+                Err(error::unsupported(format_args!("OVER for the ordered-set aggregate {name}")))
+            }
+            name @ ("json_object_agg" | "jsonb_object_agg") => Err(error::unsupported(format_args!("{name} over a window"))),
             // DataFusion counts unsigned.
             "row_number" | "rank" | "dense_rank" => Ok(cast(call(func_def, args), DataType::Int64)),
             "ntile" => Ok(cast(call(func_def, args), DataType::Int32)),

@@ -9,6 +9,7 @@ mod from_functions;
 mod recursive;
 mod set_returning;
 mod tableoid;
+mod typed_casts;
 mod values;
 
 use std::ops::ControlFlow;
@@ -30,7 +31,8 @@ pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
     finish(node.visit(&mut from_functions::LateralFunctions))?;
     finish(node.visit(&mut tableoid::TableOids::default()))?;
     finish(node.visit(&mut expressions::Expressions))?;
-    finish(node.visit(&mut calls::Calls))
+    finish(node.visit(&mut calls::Calls))?;
+    finish(node.visit(&mut typed_casts::TypedCasts))
 }
 
 type Flow = ControlFlow<Box<DataFusionError>>;
