@@ -199,6 +199,12 @@ count(*) >= 0 AS a FROM pg_available_extensions()
 count(*) > 10 AS a FROM pg_show_all_settings()
 set_config('application_name', 'x', false) AS a
 txid_current() > 0 AS a, pg_current_xact_id() IS NOT NULL AS b, pg_backend_pid() > 0 AS c, inet_server_port() IS NOT NULL AS d
+-- one column under several casts
+sum(x::float8) AS a, sum(x) AS b, count(DISTINCT x::int) AS c, count(DISTINCT x) AS d FROM (VALUES (1.5), (2.4), (2.5)) t(x)
+x::date AS a, x AS b, count(*) AS c FROM (VALUES ('2024-01-01 01:00'::timestamp), ('2024-01-01 02:00')) t(x) GROUP BY x::date, x ORDER BY 2
+lag(x::text) OVER (ORDER BY x) AS a, lag(x) OVER (ORDER BY x) AS b FROM (VALUES (2), (10)) t(x) ORDER BY 2
+percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FILTER (WHERE x > 1) AS a FROM (VALUES (1), (2), (10)) t(x)
+variance(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS a FROM (VALUES (1.5::float8), (2.5), (5)) t(x)
 -- errors: the SQLSTATE must be equal
 1e308::float8 * 10 AS a
 1e308::float8 + 1e308::float8 AS a
