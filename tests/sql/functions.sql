@@ -200,6 +200,7 @@ count(*) > 10 AS a FROM pg_show_all_settings()
 set_config('application_name', 'x', false) AS a
 txid_current() > 0 AS a, pg_current_xact_id() IS NOT NULL AS b, pg_backend_pid() > 0 AS c, inet_server_port() IS NOT NULL AS d
 -- one column under several casts
+regexp_count('aaa', 'a*') AS a, regexp_replace('abc', 'b*', 'X', 'g') AS b, regexp_replace('abc', 'b*', 'X', 1, 3) AS c
 sum(x::float8) AS a, sum(x) AS b, count(DISTINCT x::int) AS c, count(DISTINCT x) AS d FROM (VALUES (1.5), (2.4), (2.5)) t(x)
 x::date AS a, x AS b, count(*) AS c FROM (VALUES ('2024-01-01 01:00'::timestamp), ('2024-01-01 02:00')) t(x) GROUP BY x::date, x ORDER BY 2
 lag(x::text) OVER (ORDER BY x) AS a, lag(x) OVER (ORDER BY x) AS b FROM (VALUES (2), (10)) t(x) ORDER BY 2

@@ -34,6 +34,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::AnyArray, Ty::FLOAT8, Ty::BOOL], Returns::Element(0), columns(discrete))
             .on(&[Ty::AnyArray, floats, Ty::BOOL], Returns::By(same_elements), columns(discrete_many))
             .build(),
+        PgFunction::immutable("#sorted").on(&[Ty::AnyArray], Returns::By(same_elements), columns(sorted)).build(),
         PgFunction::immutable("#mode").on(&[Ty::AnyArray, Ty::BOOL], Returns::Element(0), columns(mode)).build(),
     ]
 }
@@ -220,6 +221,27 @@ fn gathered(data_type: &DataType, picked: &[Option<ArrayRef>]) -> Result<ArrayRe
         return Ok(datafusion::arrow::array::new_empty_array(data_type));
     }
     Ok(compute::concat(&parts)?)
+}
+
+/// Each list in order, NULLs last: what DISTINCT leaves, which PostgreSQL finds by sorting.
+fn sorted(args: &Columns<'_>) -> Result<ArrayRef> {
+    let DataType::List(element) = args.result.data_type() else { return internal_err!("a list was expected") };
+    let lists = args.arrays[0].as_list::<i32>();
+    let (mut picked, mut lengths) = (Vec::with_capacity(args.rows), Vec::with_capacity(args.rows));
+    for row in 0..args.rows {
+        let values = lists.value(row);
+        let indices = if matches!(values.data_type(), DataType::Interval(_)) {
+            sorted_intervals(&values, false)
+        } else {
+            compute::sort_to_indices(&values, Some(SortOptions { descending: false, nulls_first: false }), None)?
+        };
+        lengths.push(if lists.is_valid(row) { values.len() } else { 0 });
+        picked.push(compute::take(&values, &indices, None)?);
+    }
+    let parts: Vec<&dyn Array> = picked.iter().zip(&lengths).filter(|(_, length)| **length > 0).map(|(part, _)| part.as_ref()).collect();
+    let values = if parts.is_empty() { datafusion::arrow::array::new_empty_array(element.data_type()) } else { compute::concat(&parts)? };
+    let offsets = datafusion::arrow::buffer::OffsetBuffer::from_lengths(lengths);
+    Ok(Arc::new(ListArray::try_new(Arc::clone(element), offsets, values, lists.nulls().cloned())?))
 }
 
 /// The most frequent value, of equally frequent ones the first in order.

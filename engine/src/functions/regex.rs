@@ -423,7 +423,7 @@ fn first_match(text: &str, pattern: &str, flags: &str) -> Result<Option<Vec<Opti
 fn all_matches(text: &str, pattern: &str, flags: &str) -> Result<Vec<Option<String>>> {
     let regex = compiled(pattern, &flags.replace('g', ""))?;
     let limit = if flags.contains('g') { usize::MAX } else { 1 };
-    Ok(regex.captures_iter(text).take(limit).map(|found| Some(super::arrays::literal(&captures(&found)))).collect())
+    Ok(super::regex_positions::matches(&regex, text, 0).take(limit).map(|found| Some(super::arrays::literal(&captures(&found)))).collect())
 }
 
 /// Byte offset of a character position from 1.

@@ -388,7 +388,7 @@ fn matches(args: &Columns<'_>) -> Result<ArrayRef> {
             let flags = texts(2).map_or("", |flags| flags.value(row));
             let regex = super::regex::compiled(pattern.value(row), &flags.replace('g', ""))?;
             let limit = if flags.contains('g') { usize::MAX } else { 1 };
-            for found in regex.captures_iter(text.value(row)).take(limit) {
+            for found in super::regex_positions::matches(&regex, text.value(row), 0).take(limit) {
                 let before = groups.len();
                 let skip = usize::from(found.len() > 1);
                 groups.extend(found.iter().skip(skip).map(|group| group.map(|group| group.as_str().to_owned())));

@@ -23,10 +23,9 @@ impl PgPlanner {
         let RawAggregateExpr { func, args, distinct, filter, order_by, null_treatment } = raw;
         let args = args.into_iter().map(int4_literals).collect::<Result<Vec<_>>>()?;
         // PostgreSQL finds distinct values by sorting them.
+        let sorts = distinct && order_by.is_empty();
         let order_by = match args.first() {
-            Some(first) if distinct && order_by.is_empty() && matches!(func.name(), "array_agg" | "string_agg") => {
-                vec![first.clone().sort(true, false)]
-            }
+            Some(first) if sorts && func.name() == "string_agg" => vec![first.clone().sort(true, false)],
             _ => order_by,
         };
         let call = |name: &str, args: Vec<Expr>| -> Result<Expr> {
@@ -58,6 +57,7 @@ impl PgPlanner {
             name @ "first_value" => {
                 Err(error::mistake(SqlMistake::WrongObjectType, format_args!("window function {name} requires an OVER clause")))
             }
+            "array_agg" if sorts => self.call("#sorted", vec![call("array_agg", args)?]),
             "every" => call("bool_and", args),
             "variance" => call("var", args),
             "stddev_samp" => call("stddev", args),
