@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lakegate_engine_api::{
-    BoundRelation, BoundStatement, Engine, EngineError, ExecutionContext, NewTable, Outcome, Prepared, RowStream, TableDescription, Work,
+    BoundRelation, BoundStatement, ColumnDefinition, Engine, EngineError, ExecutionContext, NewTable, Outcome, Prepared, RowStream,
+    TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
-use crate::write::{PreparedCopy, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
+use crate::write::{LocalTransaction, PreparedCopy, add_columns, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
 
 /// Plans and runs in this process, on threads of its own.
 #[derive(Clone)]
@@ -66,6 +67,11 @@ impl Engine for LocalEngine {
             describe(shared.tables.version(&location, None).await?.as_ref())
         };
         self.shared.runtime.run(CancellationToken::new(), described).await
+    }
+
+    async fn add_columns(&self, location: &str, name: &str, columns: Vec<ColumnDefinition>) -> Result<(), EngineError> {
+        let (shared, location, name) = (Arc::clone(&self.shared), location.to_owned(), name.to_owned());
+        self.shared.runtime.run_to_end(async move { add_columns(&shared, &location, &name, &columns).await }).await
     }
 
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {

@@ -57,12 +57,12 @@ SELECT 1 LIMIT -1
 SELECT 1 OFFSET -1
 SELECT (SELECT 1 UNION ALL SELECT 2)
 SELECT (SELECT 1, 2)
-SELECT
+SELECT --= 42601 a select list has at least one column
 SELEC 1
 SELECT 'unterminated
 SELECT /* unterminated
 SELECT 1 +
-SELECT FROM WHERE
+SELECT FROM WHERE --= 42P01 the parser takes WHERE for a name here
 SELECT (1
 SELECT 1 1
 SELECT * FROM no_such_table
@@ -172,4 +172,4 @@ SELECT nth_value(1, 0) OVER ()
 SELECT ntile(0) OVER ()
 SELECT percentile_cont(2) WITHIN GROUP (ORDER BY x) FROM (VALUES (1)) t(x)
 SELECT json_array_elements('{}')
-SELECT jsonb_each('[]')
+SELECT jsonb_each('[]') --= 0A000 functions of several columns stand in FROM only

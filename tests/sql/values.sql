@@ -34,6 +34,7 @@ avg(x) AS a FROM (VALUES (1::int4), (2), (4)) t(x)
 sum(x) AS a FROM (VALUES (9223372036854775807::int8), (1)) t(x)
 avg(x) AS a, sum(x) AS b FROM (VALUES (1.5::float8), (2.5)) t(x)
 count(*) AS a, count(x) AS b FROM (VALUES (1), (NULL)) t(x)
+--~ a quotient of columns has 16 digits after the point, PostgreSQL's as many as make 16 significant ones
 1 / 3.0 AS a, 10.0 / 4 AS b, 2::numeric(10,2) / 3 AS c
 -- text, varchar, char, name
 'plain' AS a, ''::text AS b, 'with ''quotes'' and \ and "double"'::text AS c
@@ -102,6 +103,7 @@ jsonb_build_object('a', 1, 'b', 'x') AS a, json_build_array(1, 'x', NULL) AS b, 
 -- arrays
 ARRAY[1, 2, NULL] AS a, '{}'::int4[] AS b, NULL::int4[] AS c
 ARRAY['a', 'b,c', 'd"e', '', NULL, 'null', 'back\slash', ' x'] AS a
+--~ numerics of one array have one scale
 ARRAY[1.5, 2.25] AS a, ARRAY[1.5::float8, 'NaN'] AS b, ARRAY[true, false] AS c
 ARRAY['2024-02-29'::date] AS a, ARRAY['2024-02-29 12:00:00'::timestamp] AS b, ARRAY['2024-02-29 12:00:00+00'::timestamptz] AS c
 ARRAY['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid] AS a, ARRAY['\x01'::bytea] AS b, ARRAY[interval '1 day'] AS c
@@ -112,15 +114,18 @@ array_to_string(ARRAY['a', NULL, 'b'], ',', '*') AS a, string_to_array('a,b', ',
 array_agg(x ORDER BY x DESC) AS a, string_agg(x::text, ',' ORDER BY x) AS b FROM (VALUES (1), (3), (2)) t(x)
 2 = ANY(ARRAY[1, 2]) AS a, 3 = ALL('{3,3}'::int4[]) AS b, ARRAY[1, 2] || 3 AS c, ARRAY[1, 2] @> ARRAY[2] AS d
 -- record
+--~ an untyped literal in a record is text, not unknown
 ROW(1, 'a', NULL) AS a, ROW('x y', 'q"q', '') AS b
 -- nulls, case, coalesce
 NULL AS a, NULL::text AS b, coalesce(NULL, 1) AS c, nullif(1, 1) AS d
+--~ numerics of one column have one scale
 CASE WHEN true THEN 1 ELSE 2.5 END AS a, CASE 1 WHEN 2 THEN 'x' END AS b, greatest(1, NULL, 3) AS c, least('b', 'a') AS d
 1 IS DISTINCT FROM NULL AS a, NULL IS NOT DISTINCT FROM NULL AS b, 1 BETWEEN 0 AND 2 AS c, (NULL AND false) IS NULL AS d
 x AS a FROM (VALUES (2), (NULL), (1)) t(x) ORDER BY x
 x AS a FROM (VALUES (2), (NULL), (1)) t(x) ORDER BY x DESC
 x AS a FROM (VALUES ('b'), ('B'), ('a'), ('ä'), ('Z')) t(x) ORDER BY x
 x AS a FROM (VALUES ('NaN'::float8), ('Infinity'), (1), (NULL)) t(x) ORDER BY x
+--~ groups of 0 and -0 show 0
 x AS a, count(*) AS b FROM (VALUES ('NaN'::float8), ('NaN'), (-0.0::float8), (0.0)) t(x) GROUP BY x ORDER BY x
 -- names of columns
 1, 'x', now() IS NOT NULL

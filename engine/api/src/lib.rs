@@ -48,6 +48,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Deletes every object under a managed table's root. Idempotent.
     async fn drop_table(&self, location: &str) -> Result<(), EngineError>;
+    /// Adds columns at the end of the Delta table `name` at a root URL; rows that are there have NULL in them. Idempotent.
+    ///
+    /// # Errors
+    /// `Constraint` for a NOT NULL column where there are rows; `Unsupported`; `Conflict`.
+    async fn add_columns(&self, location: &str, name: &str, columns: Vec<ColumnDefinition>) -> Result<(), EngineError>;
+
 
     /// Appends rows to the target in one Delta commit, after all of them arrived; constraints are enforced.
     /// Dropping the future, or `context.cancel`, leaves no row visible.

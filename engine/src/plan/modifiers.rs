@@ -100,7 +100,10 @@ fn origin(expr: &Expr, input: &LogicalPlan) -> Result<Origin> {
             let field = expr.to_field(input.schema().as_ref())?.1;
             let tagged = field.metadata().contains_key(PG_TYPE_KEY);
             // A tag that widening left behind says nothing of the type any more.
-            let exact = pg_type(&field).numeric_precision_scale() == decimal(field.data_type());
+            let exact = match field.data_type() {
+                DataType::List(_) => pg_type(&field).typmod >= 0,
+                data_type => pg_type(&field).numeric_precision_scale() == decimal(data_type),
+            };
             if tagged && exact { Ok(Origin::Declared) } else { computed(expr, input) }
         }
     }

@@ -1,10 +1,12 @@
 //! Functions in FROM: set-returning ones become a list that is unnested, others give one row.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, TableReference, UnnestOptions};
+use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
-use lakegate_engine_api::SqlMistake;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
+use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 use lakegate_engine_api::catalog::PgType;
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor};
 
@@ -209,10 +211,37 @@ impl PgPlanner {
 
     fn typed_column(&self, cells: Vec<Expr>, empty: &DFSchema) -> Result<Vec<Expr>> {
         if !cells.iter().all(is_unknown) {
-            return self.unify(cells, empty, "VALUES");
+            return one_tag(self.unify(cells, empty, "VALUES")?, empty);
         }
         cells.into_iter().map(|cell| Ok(Operand::of(cell, empty)?.into_type(PgType::TEXT, self.style())?.expr)).collect()
     }
+}
+
+/// Cells under one tag, as a plan's VALUES must have them: where they differ, the one of the type without its modifier.
+fn one_tag(cells: Vec<Expr>, empty: &DFSchema) -> Result<Vec<Expr>> {
+    let fields = cells.iter().map(|cell| cell.to_field(empty).map(|(_, field)| field)).collect::<Result<Vec<_>>>()?;
+    let Some(first) = fields.first() else { return Ok(cells) };
+    if fields.iter().all(|field| field.metadata() == first.metadata()) {
+        return Ok(cells);
+    }
+    let known = fields.iter().find(|field| !field.metadata().is_empty()).unwrap_or(first);
+    let pg = PgType::plain(pg_type(known).oid);
+    // A decimal without a tag has the digits of its type; with the tag of `numeric` it would be one of open digits.
+    let tag = if first.data_type().is_decimal() { None } else { Some((PG_TYPE_KEY.to_owned(), pg.oid.to_string())) };
+    let tag: std::collections::HashMap<String, String> = tag.into_iter().collect();
+    Ok(cells
+        .into_iter()
+        .map(|cell| match cell {
+            Expr::Literal(value, _) => {
+                let metadata = (!tag.is_empty()).then(|| FieldMetadata::from(tag.clone()));
+                Expr::Literal(value, metadata)
+            }
+            other => {
+                let target = Field::new("tagged", first.data_type().clone(), true).with_metadata(tag.clone());
+                Expr::Cast(Cast::new_from_field(Box::new(other), target.into()))
+            }
+        })
+        .collect())
 }
 
 /// The rows of a query that is nothing but VALUES.

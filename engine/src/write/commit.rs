@@ -104,7 +104,7 @@ pub fn properties(ids: &[CommitId], blind: bool) -> CommitProperties {
         .with_application_transactions(ids.iter().map(|id| id.transaction()).collect())
 }
 
-fn is_race(error: &DeltaTableError) -> bool {
+pub fn is_race(error: &DeltaTableError) -> bool {
     matches!(
         error,
         DeltaTableError::VersionAlreadyExists(_)

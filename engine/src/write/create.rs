@@ -96,7 +96,7 @@ async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u6
 }
 
 /// A column as a Delta schema has it, with PostgreSQL's type in its metadata where Delta's type does not say it all.
-fn delta_field(column: &ColumnDefinition) -> Result<StructField, EngineError> {
+pub fn delta_field(column: &ColumnDefinition) -> Result<StructField, EngineError> {
     let unsupported =
         || error::unsupported(format!("the type {} for columns of tables", crate::functions::types::type_name(column.data_type)));
     let field = arrow_field(&column.name, column.data_type, !column.not_null).ok_or_else(unsupported)?;

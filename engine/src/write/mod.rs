@@ -1,5 +1,6 @@
 //! Changes of tables. Rows are checked, written to data files, and made visible by one commit.
 
+mod alter;
 mod append;
 mod assign;
 mod change;
@@ -17,6 +18,7 @@ mod target;
 
 pub use self::append::append_rows;
 pub use self::change::prepare_change;
+pub use self::alter::add_columns;
 pub use self::copy::PreparedCopy;
 pub use self::create::{create_table, prepare_create_as};
 pub use self::queue::WriteQueue;

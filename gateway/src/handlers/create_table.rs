@@ -278,6 +278,19 @@ fn new_location(root: &str, name: &RelationName) -> String {
     format!("{root}{}/{}/{}_{id}/", plain(&name.database), plain(&name.schema), plain(&name.name))
 }
 
+/// One column's definition, and the constraints written with it.
+///
+/// # Errors
+/// 42704 and 0A000 for its type, 0A000 for options that cannot be honoured.
+pub fn column_definition(table: &str, definition: &ast::ColumnDef) -> Result<(Column, Vec<NewConstraint>), SqlError> {
+    let mut made = Definition::default();
+    made.add_column(table, definition)?;
+    match made.columns.pop() {
+        Some(column) => Ok((column, made.constraints)),
+        None => Err(SqlError::new(SqlState::InternalError, "a column definition made no column")),
+    }
+}
+
 impl Definition {
     fn of(table: &CreateTable) -> Result<Self, SqlError> {
         let mut definition = Definition { comment: table.comment.clone(), properties: table.properties.clone(), ..Definition::default() };
