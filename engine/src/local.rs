@@ -17,7 +17,7 @@ use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
-use crate::write::{LocalTransaction, PreparedCopy, add_columns, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
+use crate::write::{PreparedCopy, add_columns, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
 
 /// Plans and runs in this process, on threads of its own.
 #[derive(Clone)]
