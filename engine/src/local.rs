@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lakegate_engine_api::{
-    BoundRelation, BoundStatement, ColumnDefinition, Engine, EngineError, ExecutionContext, NewTable, Outcome, Prepared, RowStream,
-    TableDescription, Work,
+    BoundRelation, BoundStatement, ColumnDefinition, Engine, EngineError, EngineTransaction, ExecutionContext, NewTable, Outcome, Prepared,
+    RowStream, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
-use crate::write::{PreparedCopy, add_columns, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
+use crate::write::{LocalTransaction, PreparedCopy, add_columns, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
 
 /// Plans and runs in this process, on threads of its own.
 #[derive(Clone)]
@@ -82,6 +82,10 @@ impl Engine for LocalEngine {
     async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError> {
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.run_cooperative(append_rows(shared, target, rows, context)).await
+    }
+
+    fn begin(&self) -> Arc<dyn EngineTransaction> {
+        Arc::new(LocalTransaction::new(Arc::clone(&self.shared)))
     }
 
     async fn check_store(&self, root: &str) -> Result<(), EngineError> {

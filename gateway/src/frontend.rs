@@ -179,6 +179,9 @@ pub trait SqlSession: Send {
         cancel: CancellationToken,
     ) -> Result<Response, SqlError>;
 
+    /// Called before `execute`: whether statements of the same message or pipeline may follow, with which it is one transaction.
+    fn expect_more(&mut self, _more: bool) {}
+
     /// End of a simple Query message, or Sync: ends an implicit transaction. `failed`: an error was sent since the last one.
     async fn end_of_message(&mut self, failed: bool) -> Result<(), SqlError>;
 

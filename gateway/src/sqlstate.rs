@@ -78,6 +78,7 @@ sqlstates! {
     InvalidSavepointSpecification = "3B001",
     InvalidCatalogName = "3D000",
     InvalidSchemaName = "3F000",
+    TransactionRollback = "40000",
     SerializationFailure = "40001",
     SyntaxError = "42601",
     InsufficientPrivilege = "42501",

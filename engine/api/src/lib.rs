@@ -8,6 +8,7 @@ mod error;
 mod lookup;
 mod pg_types;
 mod statement;
+mod transaction;
 
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
 pub use lookup::{CatalogLookup, SessionSignal, Signalled};
@@ -18,6 +19,7 @@ pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
     RelationSource, RowStream, SessionFacts, TableDescription, Work,
 };
+pub use transaction::EngineTransaction;
 
 /// The control plane's plain types that the contract is made of, for engines to name.
 pub mod catalog {
@@ -46,18 +48,22 @@ pub trait Engine: Send + Sync + 'static {
     /// `NotADeltaTable` where there is none; `Unsupported` names the table feature that the reader lacks.
     async fn describe_table(&self, location: &str) -> Result<TableDescription, EngineError>;
 
-    /// Deletes every object under a managed table's root. Idempotent.
-    async fn drop_table(&self, location: &str) -> Result<(), EngineError>;
     /// Adds columns at the end of the Delta table `name` at a root URL; rows that are there have NULL in them. Idempotent.
     ///
     /// # Errors
     /// `Constraint` for a NOT NULL column where there are rows; `Unsupported`; `Conflict`.
     async fn add_columns(&self, location: &str, name: &str, columns: Vec<ColumnDefinition>) -> Result<(), EngineError>;
 
+    /// Deletes every object under a managed table's root. Idempotent.
+    async fn drop_table(&self, location: &str) -> Result<(), EngineError>;
 
-    /// Appends rows to the target in one Delta commit, after all of them arrived; constraints are enforced.
+    /// Appends rows to the target in one Delta commit, after all of them arrived; constraints are enforced. Where the target is
+    /// bound with a transaction they are staged there.
     /// Dropping the future, or `context.cancel`, leaves no row visible.
     async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError>;
+
+    /// A transaction with nothing staged. Relations bound with it read and change one table under it.
+    fn begin(&self) -> Arc<dyn EngineTransaction>;
 
     /// Refuses a warehouse root whose store cannot commit safely (ignores `If-None-Match: *`) or cannot be written.
     async fn check_store(&self, root: &str) -> Result<(), EngineError>;

@@ -14,7 +14,7 @@ use sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{CatalogLookup, EngineError};
+use crate::{CatalogLookup, EngineError, EngineTransaction};
 
 /// Rows as they come; dropping the stream stops the work behind it and frees its memory.
 pub type RowStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
@@ -54,7 +54,8 @@ pub struct BoundRelation {
 #[derive(Debug, Clone)]
 pub enum RelationSource {
     /// A Delta table; what the role may see and do stands in the proof value. `version` pins it (repeatable reads).
-    Table { table: AuthorizedTable, version: Option<u64> },
+    /// `transaction`: it is read with that transaction's changes on top, and changes of it are staged there.
+    Table { table: AuthorizedTable, version: Option<u64>, transaction: Option<Arc<dyn EngineTransaction>> },
     /// A system relation, made by the gateway from its catalog snapshot.
     Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
     /// Planned in place; its own relations stand in the same list.
@@ -133,7 +134,7 @@ pub enum Execution {
         stream: RowStream,
         metrics: Arc<ExecutionMetrics>,
     },
-    /// Done and durable.
+    /// Done, and durable unless it is staged in a transaction.
     Done(Outcome),
 }
 
@@ -143,7 +144,7 @@ pub struct Outcome {
     pub rows: u64,
     pub bytes_written: u64,
     pub files_written: u64,
-    /// Delta version that the commit made; `None` where nothing had to be committed.
+    /// Delta version that the commit made; `None` where nothing had to be committed, or is staged in a transaction.
     pub version: Option<u64>,
     /// Columns of a table made by `CreateTableAs`.
     pub columns: Vec<ColumnDefinition>,

@@ -216,6 +216,8 @@ pub struct TableVersion {
     pub location: Location,
     pub snapshot: EagerSnapshot,
     pub columns: TableColumns,
+    /// The version that others see, where changes are on top of it.
+    base: Option<u64>,
     /// Made at first use: a version that is only written on top of needs none.
     files: OnceLock<Arc<FileList>>,
 }
@@ -224,7 +226,12 @@ impl TableVersion {
     fn new(table: &Table, snapshot: EagerSnapshot) -> Result<Self, EngineError> {
         check_readable(snapshot.protocol())?;
         let columns = TableColumns::of(&snapshot)?;
-        Ok(Self { location: table.location.clone(), snapshot, columns, files: OnceLock::new() })
+        Ok(Self { location: table.location.clone(), snapshot, columns, base: None, files: OnceLock::new() })
+    }
+
+    /// A transaction's own changes on top of version `base`.
+    pub(super) fn staged(table: &Table, snapshot: EagerSnapshot, base: u64) -> Result<Self, EngineError> {
+        Ok(Self { base: Some(base), ..Self::new(table, snapshot)? })
     }
 
     /// # Errors
@@ -237,8 +244,9 @@ impl TableVersion {
         Ok(self.files.get_or_init(|| Arc::new(files)))
     }
 
+    /// In the log that others see.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.snapshot.version()
+        self.base.unwrap_or_else(|| self.snapshot.version())
     }
 }

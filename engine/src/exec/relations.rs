@@ -11,6 +11,7 @@ use super::Shared;
 use crate::delta::TableScan;
 use crate::error;
 use crate::plan::{Sources, relation_reference};
+use crate::write::LocalTransaction;
 
 /// The relations of a statement.
 #[derive(Default)]
@@ -29,10 +30,14 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Res
     let mut opened = Opened::default();
     let mut tables = Vec::new();
     let versions = relations.iter().filter_map(|relation| match &relation.source {
-        RelationSource::Table { table, version } => Some(async move {
+        RelationSource::Table { table, version, transaction } => Some(async move {
             refuse_policies(table)?;
             let location = table.relation().location.as_str();
-            let version = shared.tables.version(location, *version).await.map_err(|error| named(error, &relation.name))?;
+            let opened = match transaction {
+                Some(transaction) => LocalTransaction::of(transaction.as_ref())?.current(&relation.name, location, *version).await,
+                None => shared.tables.version(location, *version).await,
+            };
+            let version = opened.map_err(|error| named(error, &relation.name))?;
             Ok::<_, EngineError>((relation, table, version))
         }),
         _ => None,

@@ -18,7 +18,10 @@ use super::checks::RowChecks;
 use super::commit::{Change, CommitId, commit};
 use super::files::{FileLayout, bytes_of};
 use super::queue::{Append, Appended, Payload};
+use super::staged::{Step, StepKind};
 use super::target::Target;
+use super::transaction::LocalTransaction;
+use crate::delta::{Table, TableVersion};
 use crate::error;
 use crate::exec::{Shared, collect_metrics};
 
@@ -117,7 +120,7 @@ impl Appender {
             }
         }
         match failure {
-            None => Ok(Staged { payload: Payload::Files(adds), rows }),
+            None => Ok(Staged { payload: Payload { files: adds, ..Payload::default() }, rows }),
             Some(error) => {
                 self.layout.discard(&adds).await;
                 Err(error)
@@ -128,29 +131,30 @@ impl Appender {
     /// From here on the statement is either committed or not: it does not stop half-way.
     async fn make_visible(&self, staged: Staged, context: &ExecutionContext, metrics: &ExecutionMetrics) -> Result<Outcome, EngineError> {
         if context.cancel.is_cancelled() {
-            if let Payload::Files(adds) = &staged.payload {
-                self.layout.discard(adds).await;
-            }
+            self.layout.discard(&staged.payload.files).await;
             return Err(EngineError::Canceled);
         }
         let mut outcome = Outcome { rows: staged.rows, metrics: metrics.snapshot(), ..Outcome::default() };
         if staged.rows == 0 {
             return Ok(outcome);
         }
-        let (answer, receiver) = oneshot::channel();
-        let append =
-            Append { base: Arc::clone(&self.target.version), payload: staged.payload, id: CommitId::new(), blind: self.blind, answer };
-        self.target.table.writes.push(append);
-        let (target, layout) = (self.target.clone(), self.layout.clone());
-        // The one that comes first commits for all; the others find nothing left to do.
-        self.shared
+        if let Some(transaction) = &self.target.transaction {
+            outcome.files_written = u64::try_from(staged.payload.files.len()).unwrap_or(0);
+            outcome.bytes_written = bytes_of(&staged.payload.files);
+            let Payload { rows, files } = staged.payload;
+            let step = Step { rows, adds: files, removes: Vec::new(), id: CommitId::new(), kind: StepKind::Append, blind: self.blind };
+            LocalTransaction::of(transaction.as_ref())?.stage_step(step).await?;
+            return Ok(outcome);
+        }
+        let (target, layout, blind) = (self.target.clone(), self.layout.clone(), self.blind);
+        let appended = self
+            .shared
             .runtime
             .run_to_end(async move {
-                commit_group(&target, &layout).await;
-                Ok(())
+                let base = Arc::clone(&target.version);
+                append_together(&target.table, &target.name.name, &layout, base, staged.payload, vec![CommitId::new()], blind).await
             })
             .await?;
-        let appended = receiver.await.map_err(|_| error::internal("a commit gave no answer"))??;
         outcome.version = Some(appended.version);
         outcome.files_written = appended.files;
         outcome.bytes_written = appended.bytes;
@@ -187,10 +191,10 @@ async fn stage(mut rows: RowStream, checks: &RowChecks, layout: &FileLayout) -> 
                 writer.write(&layout.physical_rows(&checks.apply(&batch)?)?).await?;
             }
             let rows = writer.rows;
-            return Ok(Staged { payload: Payload::Files(writer.close().await?), rows });
+            return Ok(Staged { payload: Payload { files: writer.close().await?, ..Payload::default() }, rows });
         }
     }
-    Ok(Staged { payload: Payload::Rows(few), rows: u64::try_from(count).unwrap_or(u64::MAX) })
+    Ok(Staged { payload: Payload { rows: few, ..Payload::default() }, rows: u64::try_from(count).unwrap_or(u64::MAX) })
 }
 
 async fn write_all(mut rows: RowStream, checks: &RowChecks, layout: &FileLayout) -> Result<(u64, Vec<Add>), EngineError> {
@@ -204,14 +208,34 @@ async fn write_all(mut rows: RowStream, checks: &RowChecks, layout: &FileLayout)
     Ok((count, writer.close().await?))
 }
 
+/// Makes rows visible, with those of others that wait. Must not be stopped half-way.
+///
+/// # Errors
+/// `Conflict` where the table is defined differently now; `CommitUnknown`; `Storage`.
+pub async fn append_together(
+    table: &Arc<Table>,
+    name: &str,
+    layout: &FileLayout,
+    base: Arc<TableVersion>,
+    payload: Payload,
+    ids: Vec<CommitId>,
+    blind: bool,
+) -> Result<Appended, EngineError> {
+    let (answer, receiver) = oneshot::channel();
+    table.writes.push(Append { base, payload, ids, blind, answer });
+    // The one that comes first commits for all; the others find nothing left to do.
+    commit_group(table, name, layout).await;
+    receiver.await.map_err(|_| error::internal("a commit gave no answer"))?
+}
+
 /// Takes what waits, writes the rows among it into files, and commits all of it at once.
-async fn commit_group(target: &Target, layout: &FileLayout) {
-    let _order = target.table.writes.commits.lock().await;
-    let mut group = target.table.writes.take_group();
+async fn commit_group(table: &Arc<Table>, name: &str, layout: &FileLayout) {
+    let _order = table.writes.commits.lock().await;
+    let mut group = table.writes.take_group();
     if group.is_empty() {
         return;
     }
-    let newest = match target.table.newest().await {
+    let newest = match table.newest().await {
         Ok(newest) => newest,
         Err(error) => return answer_all(group, &Err(error)),
     };
@@ -220,26 +244,22 @@ async fn commit_group(target: &Target, layout: &FileLayout) {
         append.base.snapshot.metadata() == newest.snapshot.metadata() && append.base.snapshot.protocol() == newest.snapshot.protocol()
     };
     let (fitting, stale): (Vec<Append>, Vec<Append>) = group.drain(..).partition(same);
-    answer_all(stale, &Err(EngineError::Conflict { table: target.name.name.clone() }));
+    answer_all(stale, &Err(EngineError::Conflict { table: name.to_owned() }));
     if fitting.is_empty() {
         return;
     }
-    let outcome = commit_rows(target, layout, &fitting).await;
+    let outcome = commit_rows(table, name, layout, &fitting).await;
     answer_all(fitting, &outcome);
 }
 
-async fn commit_rows(target: &Target, layout: &FileLayout, group: &[Append]) -> Result<Appended, EngineError> {
+async fn commit_rows(table: &Arc<Table>, name: &str, layout: &FileLayout, group: &[Append]) -> Result<Appended, EngineError> {
     let mut writer = layout.writer();
     let mut adds: Vec<Add> = Vec::new();
     for append in group {
-        match &append.payload {
-            Payload::Rows(batches) => {
-                for batch in batches {
-                    writer.write(batch).await?;
-                }
-            }
-            Payload::Files(files) => adds.extend(files.iter().cloned()),
+        for batch in &append.payload.rows {
+            writer.write(batch).await?;
         }
+        adds.extend(append.payload.files.iter().cloned());
     }
     adds.extend(writer.close().await?);
     let appended = |version| Appended { version, files: u64::try_from(adds.len()).unwrap_or(0), bytes: bytes_of(&adds) };
@@ -247,10 +267,10 @@ async fn commit_rows(target: &Target, layout: &FileLayout, group: &[Append]) -> 
         base: Arc::clone(&group[0].base),
         actions: adds.iter().cloned().map(Action::Add).collect(),
         operation: DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None },
-        ids: group.iter().map(|append| append.id).collect(),
+        ids: group.iter().flat_map(|append| append.ids.iter().copied()).collect(),
         blind: group.iter().all(|append| append.blind),
     };
-    match commit(&target.table, &target.name.name, change).await {
+    match commit(table, name, change).await {
         Ok(version) => Ok(appended(version)),
         Err(error) => {
             // Of a commit that may have happened the files must stay.
@@ -268,7 +288,8 @@ fn answer_all(group: Vec<Append>, outcome: &Result<Appended, EngineError>) {
         let answer = match outcome {
             Ok(appended) if at > 0 => Ok(Appended { files: 0, bytes: 0, ..*appended }),
             Err(EngineError::CommitUnknown { table, .. }) => {
-                Err(EngineError::CommitUnknown { table: table.clone(), commit_id: append.id.0.to_string() })
+                let commit_id = append.ids.first().map(|id| id.0.to_string()).unwrap_or_default();
+                Err(EngineError::CommitUnknown { table: table.clone(), commit_id })
             }
             other => other.clone(),
         };

@@ -1,6 +1,7 @@
 //! INSERT, UPDATE, DELETE and TRUNCATE, planned. An INSERT runs as it was planned; the others are planned again against the
 //! newest version when they run, one at a time for a table, and once more where another process was faster.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -11,7 +12,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, Work};
-use sqlparser::ast::{Insert, Statement};
+use sqlparser::ast::{Insert, Statement, visit_relations};
 
 use super::append::Appender;
 use super::insert::{ParameterFields, insert_plan};
@@ -42,14 +43,18 @@ pub struct PreparedChange {
 pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> Result<PreparedChange, EngineError> {
     let Work::Change { statement: ast, target } = &statement.work else { return Err(error::internal("a change is one")) };
     let target = Target::open(&shared, &statement.relations, target).await?;
-    let opened = open_relations(&shared, &statement.relations).await?;
+    let opened = match ast.as_ref() {
+        // The newest rows of the target are nothing to it.
+        Statement::Insert(insert) if reads_nothing(insert) => Opened::default(),
+        _ => open_relations(&shared, &statement.relations).await?,
+    };
     let state = shared.sessions.state(&statement.session);
     let known = declared_fields(&statement.parameter_types)?;
     let (parameters, rows) = match ast.as_ref() {
         Statement::Insert(insert) => {
             let planner = Planner::new(&state, &opened.sources);
             let (plan, parameters) = planned(&state, &known, |fields| insert_plan(&planner, insert, &target, fields))?;
-            (parameters, Some((plan, reads_nothing(insert, &opened))))
+            (parameters, Some((plan, reads_nothing(insert))))
         }
         other => {
             let rewrite = Rewrite::new(other, &target)?;
@@ -81,9 +86,11 @@ fn planned(
 }
 
 /// An INSERT of constants does not depend on what anybody else writes.
-fn reads_nothing(insert: &Insert, opened: &Opened) -> bool {
-    let is_values = insert.source.as_ref().is_none_or(|source| matches!(source.body.as_ref(), sqlparser::ast::SetExpr::Values(_)));
-    is_values && opened.scans.len() <= 1
+fn reads_nothing(insert: &Insert) -> bool {
+    insert.source.as_ref().is_none_or(|source| {
+        let is_values = matches!(source.body.as_ref(), sqlparser::ast::SetExpr::Values(_));
+        is_values && visit_relations(source, |_| ControlFlow::Break(())).is_continue()
+    })
 }
 
 #[async_trait]
@@ -165,13 +172,17 @@ async fn rewrite_once(
 ) -> Result<Outcome, EngineError> {
     let Work::Change { statement: ast, .. } = &statement.work else { return Err(error::internal("a change is one")) };
     let table = Arc::clone(&target.table);
-    let _order = tokio::select! {
-        biased;
-        () = context.cancel.cancelled() => return Err(EngineError::Canceled),
-        order = table.writes.rewrites.lock() => order,
+    // What is only staged keeps nobody waiting: conflicts are found when the transaction commits.
+    let _order = match target.transaction {
+        Some(_) => None,
+        None => Some(tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => return Err(EngineError::Canceled),
+            order = table.writes.rewrites.lock() => order,
+        }),
     };
     let target = target.reopened(&shared).await?;
-    if target.pinned.is_some_and(|pinned| pinned != target.version.version()) {
+    if target.transaction.is_none() && target.pinned.is_some_and(|pinned| pinned != target.version.version()) {
         return Err(EngineError::Conflict { table: target.name.name.clone() });
     }
     let metrics = Arc::new(ExecutionMetrics::default());

@@ -14,12 +14,15 @@ mod insert;
 mod queue;
 mod remove;
 mod rewrite;
+mod staged;
 mod target;
+mod transaction;
 
+pub use self::alter::add_columns;
 pub use self::append::append_rows;
 pub use self::change::prepare_change;
-pub use self::alter::add_columns;
 pub use self::copy::PreparedCopy;
 pub use self::create::{create_table, prepare_create_as};
 pub use self::queue::WriteQueue;
 pub use self::remove::drop_table;
+pub use self::transaction::LocalTransaction;

@@ -28,18 +28,19 @@ pub struct Append {
     /// Against which the rows were checked.
     pub base: Arc<TableVersion>,
     pub payload: Payload,
-    pub id: CommitId,
+    /// One a statement.
+    pub ids: Vec<CommitId>,
     /// Nothing of the table was read to make them.
     pub blind: bool,
     pub answer: oneshot::Sender<Result<Appended, EngineError>>,
 }
 
-#[derive(Debug)]
-pub enum Payload {
+#[derive(Debug, Default)]
+pub struct Payload {
     /// Few rows, to be written together with others'; as data files have them.
-    Rows(Vec<RecordBatch>),
+    pub rows: Vec<RecordBatch>,
     /// In data files already.
-    Files(Vec<Add>),
+    pub files: Vec<Add>,
 }
 
 /// What became of an [`Append`].
@@ -74,9 +75,6 @@ impl WriteQueue {
 
 impl Payload {
     fn memory_bytes(&self) -> usize {
-        match self {
-            Payload::Rows(batches) => batches.iter().map(RecordBatch::get_array_memory_size).sum(),
-            Payload::Files(_) => 0,
-        }
+        self.rows.iter().map(RecordBatch::get_array_memory_size).sum()
     }
 }

@@ -30,7 +30,9 @@ use super::commit::{Change, CommitId, commit};
 use super::defaults::is_default;
 use super::files::{FileLayout, bytes_of};
 use super::insert::{ParameterFields, column_position, default_of, refuse_generated, with_generated};
+use super::staged::{Step, StepKind};
 use super::target::Target;
+use super::transaction::LocalTransaction;
 use crate::delta::{FILE_COLUMN, FileList, TableScan};
 use crate::error;
 use crate::exec::{Opened, Shared, collect_metrics};
@@ -255,7 +257,7 @@ pub async fn run(run: Run, rewrite: &Rewrite, opened: Opened) -> Result<Outcome,
     }
     match run.commit(rewrite, &touched, &adds).await {
         Ok(version) => {
-            outcome.version = Some(version);
+            outcome.version = version;
             Ok(outcome)
         }
         Err(error) => {
@@ -333,11 +335,19 @@ impl Run {
         writer.close().await
     }
 
-    async fn commit(&self, rewrite: &Rewrite, touched: &BTreeMap<usize, u64>, adds: &[Add]) -> Result<u64, EngineError> {
+    /// Commits, or stages; the version where there is one.
+    async fn commit(&self, rewrite: &Rewrite, touched: &BTreeMap<usize, u64>, adds: &[Add]) -> Result<Option<u64>, EngineError> {
         let snapshot = &self.target.version.snapshot;
         let files = snapshot.log_data();
         let removes = files.iter().enumerate().filter(|(number, _)| touched.contains_key(number));
-        let removes = removes.map(|(_, file)| Action::Remove(file.remove_action(true)));
+        let removes = removes.map(|(_, file)| file.remove_action(true));
+        if let Some(transaction) = &self.target.transaction {
+            let kind = if rewrite.is_update { StepKind::Update } else { StepKind::Delete };
+            let (rows, removes) = (Vec::new(), removes.collect());
+            let step = Step { rows, adds: adds.to_vec(), removes, id: CommitId::new(), kind, blind: false };
+            LocalTransaction::of(transaction.as_ref())?.stage_step(step).await?;
+            return Ok(None);
+        }
         // No predicate: its literals are data, and the log keeps them for as long as it lives.
         let operation = match rewrite.is_update {
             true => DeltaOperation::Update { predicate: None },
@@ -345,7 +355,7 @@ impl Run {
         };
         let change = Change {
             base: Arc::clone(&self.target.version),
-            actions: removes.chain(adds.iter().cloned().map(Action::Add)).collect(),
+            actions: removes.map(Action::Remove).chain(adds.iter().cloned().map(Action::Add)).collect(),
             operation,
             ids: vec![CommitId::new()],
             blind: false,
@@ -355,7 +365,7 @@ impl Run {
             .runtime
             .run_to_end(async move {
                 let _order = table.writes.commits.lock().await;
-                commit(&table, &name, change).await
+                commit(&table, &name, change).await.map(Some)
             })
             .await
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use deltalake_core::kernel::transaction::PROTOCOL;
 use lakegate_engine_api::catalog::{Relation, RelationName};
-use lakegate_engine_api::{BoundRelation, EngineError, RelationSource, SqlMistake};
+use lakegate_engine_api::{BoundRelation, EngineError, EngineTransaction, RelationSource, SqlMistake};
 
+use super::transaction::LocalTransaction;
 use crate::delta::{Table, TableColumns, TableVersion};
 use crate::error;
 use crate::exec::Shared;
@@ -22,9 +23,13 @@ pub struct Target {
     pub columns: TableColumns,
     /// The version that a transaction block pinned.
     pub pinned: Option<u64>,
+    /// Where changes are staged.
+    pub transaction: Option<Arc<dyn EngineTransaction>>,
 }
 
 impl Target {
+    /// In a transaction as it was before its changes, otherwise the newest version.
+    ///
     /// # Errors
     /// What keeps the table from being read or written.
     pub async fn open(shared: &Shared, relations: &[BoundRelation], name: &RelationName) -> Result<Self, EngineError> {
@@ -32,34 +37,51 @@ impl Target {
         let Some(bound) = bound else {
             return Err(error::sql(SqlMistake::UndefinedTable, format!("relation \"{}\" does not exist", name.name)));
         };
-        let RelationSource::Table { table: authorized, version: pinned } = &bound.source else {
+        let RelationSource::Table { table: authorized, version: pinned, transaction } = &bound.source else {
             return Err(error::sql(SqlMistake::WrongObjectType, format!("cannot change \"{}\": it is not a table", name.name)));
         };
         if authorized.row_filter().is_some() || !authorized.masks().is_empty() || authorized.visible_columns().is_some() {
             return Err(error::unsupported("changing a table with row filters, masks or column privileges"));
         }
         let relation = Arc::clone(authorized.relation());
-        Self::at(shared, name.clone(), relation, *pinned).await
+        let table = shared.tables.table(&relation.location).await?;
+        let version = match transaction {
+            Some(transaction) => LocalTransaction::of(transaction.as_ref())?.base(name, &relation.location, *pinned).await?,
+            None => table.newest().await?,
+        };
+        Self::at(name.clone(), relation, table, version, *pinned, transaction.clone()).await
     }
 
-    /// The newest version of the same table.
+    /// The same table now: in a transaction with its changes, otherwise in its newest version.
     ///
     /// # Errors
     /// As [`Target::open`].
     pub async fn reopened(&self, shared: &Shared) -> Result<Self, EngineError> {
-        Self::at(shared, self.name.clone(), Arc::clone(&self.relation), self.pinned).await
+        let table = shared.tables.table(&self.relation.location).await?;
+        let version = match &self.transaction {
+            Some(transaction) => {
+                LocalTransaction::of(transaction.as_ref())?.current(&self.name, &self.relation.location, self.pinned).await?
+            }
+            None => table.newest().await?,
+        };
+        Self::at(self.name.clone(), Arc::clone(&self.relation), table, version, self.pinned, self.transaction.clone()).await
     }
 
-    async fn at(shared: &Shared, name: RelationName, relation: Arc<Relation>, pinned: Option<u64>) -> Result<Self, EngineError> {
-        let table = shared.tables.table(&relation.location).await?;
-        let version = table.newest().await?;
+    async fn at(
+        name: RelationName,
+        relation: Arc<Relation>,
+        table: Arc<Table>,
+        version: Arc<TableVersion>,
+        pinned: Option<u64>,
+        transaction: Option<Arc<dyn EngineTransaction>>,
+    ) -> Result<Self, EngineError> {
         PROTOCOL
             .can_write_to(&version.snapshot)
             .map_err(|error| error::from_delta(&deltalake_core::DeltaTableError::from(error), &name.name))?;
         // Found out once a table, so once an external location at least.
         table.store_checked.get_or_try_init(|| check_commits(&table.location)).await?;
         let columns = version.columns.tagged(&relation);
-        Ok(Self { name, relation, table, version, columns, pinned })
+        Ok(Self { name, relation, table, version, columns, pinned, transaction })
     }
 
     /// # Errors

@@ -43,6 +43,12 @@ pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, de
             _ => {}
         }
     }
+    if !is_of_session(&statement.command)
+        && let Err(error) = session.commit_implicit(deadline.token()).await
+    {
+        crate::sql::journal::refused(session, &statement.command, &statement.text, &error).await?;
+        return Err(error);
+    }
     let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
     let result = dispatch(session, statement, deadline, &journal).await;
     match &result {
@@ -96,8 +102,8 @@ async fn dispatch_sql(
         Statement::Discard { object_type } => set::discard(session, object_type),
         Statement::ShowVariable { variable } => show::run(session, variable),
         Statement::StartTransaction { modes, begin, .. } => transaction::begin(session, modes, *begin),
-        Statement::Commit { chain, .. } => transaction::commit(session, *chain),
-        Statement::Rollback { chain, savepoint } => transaction::rollback(session, *chain, savepoint.as_ref()),
+        Statement::Commit { chain, .. } => transaction::commit(session, *chain, deadline).await,
+        Statement::Rollback { chain, savepoint } => transaction::rollback(session, *chain, savepoint.as_ref()).await,
         Statement::LISTEN { channel } => notify::listen(session, channel),
         Statement::UNLISTEN { channel } => notify::unlisten(session, channel),
         Statement::NOTIFY { channel, payload } => notify::notify(session, channel, payload.as_deref()),

@@ -3,6 +3,7 @@
 use sqlparser::ast::{Ident, TransactionAccessMode, TransactionMode};
 
 use crate::frontend::{Response, TransactionStatus};
+use crate::sql::execute::Deadline;
 use crate::sql::grammar::fold;
 use crate::sql::session::GatewaySession;
 use crate::sql::transaction::{Event, Step};
@@ -16,10 +17,18 @@ pub fn begin(session: &mut GatewaySession, modes: &[TransactionMode], begin: boo
     done(if begin { "BEGIN" } else { "START TRANSACTION" })
 }
 
-pub fn commit(session: &mut GatewaySession, chain: bool) -> Result<Response, SqlError> {
+/// # Errors
+/// 40001, 08007 and whatever else keeps the changes from becoming visible; the block is over all the same.
+pub async fn commit(session: &mut GatewaySession, chain: bool, deadline: &Deadline) -> Result<Response, SqlError> {
     let characteristics = chained(session, chain, "COMMIT AND CHAIN")?;
     if session.transaction.status() == TransactionStatus::InTransaction
         && let Err(error) = session.pending.check(&session.shared.notifications)
+    {
+        session.step(Event::Rollback);
+        return Err(error);
+    }
+    if session.transaction.status() != TransactionStatus::Failed
+        && let Err(error) = session.commit_changes(deadline.token()).await
     {
         session.step(Event::Rollback);
         return Err(error);
@@ -31,13 +40,14 @@ pub fn commit(session: &mut GatewaySession, chain: bool) -> Result<Response, Sql
     done(tag)
 }
 
-pub fn rollback(session: &mut GatewaySession, chain: bool, savepoint: Option<&Ident>) -> Result<Response, SqlError> {
+pub async fn rollback(session: &mut GatewaySession, chain: bool, savepoint: Option<&Ident>) -> Result<Response, SqlError> {
     if let Some(name) = savepoint {
         require_block(session, "ROLLBACK TO SAVEPOINT")?;
         session.roll_back_to(&fold(name))?;
         return done("ROLLBACK");
     }
     let characteristics = chained(session, chain, "ROLLBACK AND CHAIN")?;
+    session.roll_back_changes().await;
     let step = session.step(Event::Rollback);
     warn(session, step);
     begin_again(session, characteristics)?;

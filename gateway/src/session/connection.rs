@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::wire::frame::{Frame, FrameError, Framing, Phase, next_frame, next_startup};
+use crate::wire::frame::{Frame, FrameError, Framing, Phase, next_frame, next_startup, sync_is_next};
 
 /// Written out when this much has come together.
 pub const FLUSH_BYTES: usize = 128 << 10;
@@ -145,6 +145,12 @@ impl Connection {
     #[must_use]
     pub fn has_unread(&self) -> bool {
         !self.input.is_empty()
+    }
+
+    /// Whether Sync is what comes next of what was read.
+    #[must_use]
+    pub fn sync_is_next(&self) -> bool {
+        self.skip.is_none() && sync_is_next(&self.input)
     }
 
     /// For a change of transport: the stream, and what was read and not used.

@@ -189,6 +189,7 @@ impl Session {
         formats: Vec<Format>,
     ) -> Result<Option<Box<Running>>, Stop> {
         let cancel = self.running(Some(text));
+        self.sql.expect_more(!self.connection.sync_is_next());
         let work = self.sql.execute(sql, values, cancel.clone());
         let response = watched(&mut self.connection, &self.live, &cancel, work).await??;
         self.take_events();

@@ -21,10 +21,12 @@ impl Session {
 
     async fn run_statements(&mut self, text: &str) -> Result<(), Stop> {
         let parsed = self.sql.parse(text)?;
-        let mut any = false;
+        let mut left = parsed.iter().filter(|statement| statement.command.is_some()).count();
+        let any = left > 0;
         for statement in parsed {
             if statement.command.is_some() {
-                any = true;
+                left -= 1;
+                self.sql.expect_more(left > 0);
                 self.run_statement(statement).await?;
             }
         }

@@ -13,6 +13,7 @@ use super::journal::Journal;
 use super::logged_rows::LoggedRows;
 use super::prepare::{Plan, PreparedStatement};
 use super::session::GatewaySession;
+use super::statement_type::statement_type;
 use crate::frontend::{Response, TransactionStatus};
 use crate::handlers;
 use crate::sqlstate::{SqlError, SqlState};
@@ -29,7 +30,7 @@ pub async fn execute(
     }
     let timeout = session.settings.current.statement_timeout();
     let deadline = Deadline::new(timeout, cancel);
-    let running = run(session, statement, parameters, &deadline);
+    let running = run_to_commit(session, statement, parameters, &deadline);
     match timeout {
         None => deadline.explain(running.await),
         Some(limit) => {
@@ -94,6 +95,20 @@ impl Deadline {
     }
 }
 
+/// The last change of an implicit transaction commits it, so that its completion is told only afterwards.
+async fn run_to_commit(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    parameters: Vec<ArrayRef>,
+    deadline: &Deadline,
+) -> Result<Response, SqlError> {
+    let response = run(session, statement, parameters, deadline).await?;
+    if !session.more_follows && matches!(response, Response::Command { .. }) {
+        session.commit_implicit(deadline.token()).await?;
+    }
+    Ok(response)
+}
+
 async fn run(
     session: &mut GatewaySession,
     statement: &PreparedStatement,
@@ -125,18 +140,18 @@ async fn run_plan(
     parameters: Vec<ArrayRef>,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    let plan = match statement.fresh_plan(session).await {
+    let plan = match open(session, statement, deadline).await {
         Ok(plan) => plan,
         Err(error) => {
             super::journal::refused(session, &statement.command, &statement.text, &error).await?;
             return Err(error);
         }
     };
-    if !plan.bound.tables_written.is_empty() {
-        super::prepare::refuse_in_block(session)?;
-    }
     let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.bound).await?;
     let result = start(&plan, parameters, &journal, deadline).await;
+    if !plan.bound.tables_written.is_empty() {
+        session.changes_made += 1;
+    }
     match deadline.explain(result) {
         Ok(Execution::Rows { schema, stream, metrics }) => {
             let tag = if matches!(&*statement.command, Command::Sql(sql) if matches!(**sql, Statement::Explain { .. })) {
@@ -147,14 +162,33 @@ async fn run_plan(
             Ok(Response::Rows { schema, rows: LoggedRows::boxed(stream, metrics, journal, deadline.clone()), tag })
         }
         Ok(Execution::Done(outcome)) => {
-            journal.done(&outcome).await?;
-            Ok(Response::Command { tag: change_tag(&statement.command, &outcome) })
+            let tag = change_tag(&statement.command, &outcome);
+            session.change_done(journal, outcome).await?;
+            Ok(Response::Command { tag })
         }
         Err(error) => {
             journal.failed(&error).await;
             Err(error)
         }
     }
+}
+
+/// The statement's plan; where it changes a table in a transaction, one that stages the change there.
+async fn open(session: &mut GatewaySession, statement: &PreparedStatement, deadline: &Deadline) -> Result<Arc<Plan>, SqlError> {
+    if super::prepare::is_change(&statement.command) {
+        let word = match statement_type(&statement.command) {
+            "TRUNCATE" => "TRUNCATE TABLE",
+            word => word,
+        };
+        session.refuse_read_only(word)?;
+        // One that is a message of its own needs no transaction.
+        if (session.transaction.is_open() || session.more_follows || session.is_staging())
+            && let Some(target) = super::prepare::changed_table(session, &statement.command).await?
+        {
+            session.open_change(word, &target, deadline.token()).await?;
+        }
+    }
+    statement.fresh_plan(session).await
 }
 
 async fn start(plan: &Plan, parameters: Vec<ArrayRef>, journal: &Journal, deadline: &Deadline) -> Result<Execution, SqlError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
@@ -32,6 +32,8 @@ pub struct Journal {
     statement_type: &'static str,
     ticket: Mutex<Option<StatementTicket>>,
     started: Instant,
+    /// Where it ran for less time than its entry is open.
+    elapsed: Option<Duration>,
     named: Mutex<Named>,
     denial: AuditEvent,
 }
@@ -84,6 +86,7 @@ impl Journal {
             statement_type: statement_type(command),
             ticket: Mutex::new(Some(ticket)),
             started,
+            elapsed: None,
             named: Mutex::default(),
             denial,
         })
@@ -111,10 +114,30 @@ impl Journal {
     /// # Errors
     /// 58030: done, but the log could not be told.
     pub async fn done(self, outcome: &Outcome) -> Result<(), SqlError> {
+        self.done_with(outcome, outcome.version.is_some()).await
+    }
+
+    /// It succeeded; durable on return where `wait` says so.
+    ///
+    /// # Errors
+    /// As [`Journal::done`].
+    pub async fn done_with(self, outcome: &Outcome, wait: bool) -> Result<(), SqlError> {
         let mut end = StatementEnd::new(ExecutionStatus::Finished);
         end.metrics = written(outcome);
-        let wait = outcome.version.is_some();
         self.finish(end, wait).await
+    }
+
+    /// It has done its work; whether that becomes visible is told later.
+    pub fn stop_clock(&mut self) {
+        self.elapsed = Some(self.started.elapsed());
+    }
+
+    /// It succeeded in a transaction that did not.
+    pub async fn rolled_back(self) {
+        let end = StatementEnd::failed(ExecutionStatus::Canceled, SqlState::TransactionRollback.code(), "transaction was rolled back");
+        if let Err(error) = self.finish(end, false).await {
+            tracing::error!(%error, "the end of a statement could not be logged");
+        }
     }
 
     /// It failed.
@@ -142,7 +165,7 @@ impl Journal {
     }
 
     async fn finish(self, mut end: StatementEnd, wait: bool) -> Result<(), SqlError> {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.elapsed.unwrap_or_else(|| self.started.elapsed());
         end.end_time = Utc::now();
         let named = self.named.into_inner().unwrap_or_else(PoisonError::into_inner);
         if end.metrics == StatementMetrics::default() {

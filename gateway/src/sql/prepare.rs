@@ -37,6 +37,7 @@ pub struct Plan {
     pub prepared: Arc<dyn Prepared>,
     catalog_version: u64,
     message: u64,
+    changes: u64,
 }
 
 impl PreparedSql for PreparedStatement {
@@ -121,7 +122,7 @@ impl PreparedStatement {
         let kept = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(plan) = kept
             && plan.catalog_version == version
-            && (plan.message == session.message || plan.bound.relations.is_empty())
+            && plan.is_fresh(session)
             && !self.depends_on_time()
         {
             self.reused.fetch_add(1, Ordering::Relaxed);
@@ -170,9 +171,6 @@ pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types:
     let target = target_of(&statement)?
         .map(|(parts, access)| Ok::<_, SqlError>((session.scope(&snapshot).resolve(&snapshot, &parts)?, access)))
         .transpose()?;
-    if target.is_some() {
-        refuse_in_block(session)?;
-    }
     let bound = session.binder(&snapshot, &facts).bind(statement.as_mut(), target.clone()).await?;
     let work = match target {
         Some((target, _)) => Work::Change { statement, target },
@@ -190,16 +188,40 @@ pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types:
         })
         .await?;
     session.transaction.pin(prepared.table_versions());
-    Ok(Plan { bound, prepared, catalog_version: snapshot.version(), message: session.message })
+    Ok(Plan { bound, prepared, catalog_version: snapshot.version(), message: session.message, changes: session.changes_made })
 }
 
-/// A change within BEGIN … COMMIT would be durable before COMMIT.
+impl Plan {
+    /// The tables are as they were when it was made.
+    fn is_fresh(&self, session: &GatewaySession) -> bool {
+        let reads_same = self.changes == session.changes_made || self.bound.tables_read.is_empty();
+        self.bound.relations.is_empty() || (self.message == session.message && reads_same)
+    }
+}
+
+/// The table that a statement changes.
+///
+/// # Errors
+/// 0A000; 42P01 for a name that is none.
+pub async fn changed_table(session: &GatewaySession, command: &Command) -> Result<Option<RelationName>, SqlError> {
+    let Some(target) = planned(command).map(target_of).transpose()?.flatten() else { return Ok(None) };
+    let snapshot = session.shared.catalog.refresh().await?;
+    session.scope(&snapshot).resolve(&snapshot, &target.0).map(Some)
+}
+
+/// INSERT, UPDATE, DELETE or TRUNCATE.
+#[must_use]
+pub fn is_change(command: &Command) -> bool {
+    matches!(planned(command), Some(Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_)))
+}
+
+/// DDL within BEGIN … COMMIT would be durable before COMMIT.
 pub fn refuse_in_block(session: &GatewaySession) -> Result<(), SqlError> {
     if session.settings.current.get("transaction_read_only") == Some("on") {
         return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, "cannot change data in a read-only transaction"));
     }
     if session.transaction.is_open() {
-        return Err(SqlError::unsupported("a change inside a transaction block")
+        return Err(SqlError::unsupported("a change of the catalog inside a transaction block")
             .hint("Run it outside BEGIN … COMMIT (autocommit): each statement is atomic and durable by itself."));
     }
     Ok(())

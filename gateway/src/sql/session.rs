@@ -71,8 +71,12 @@ pub struct GatewaySession {
     pub(crate) effects: Arc<Effects>,
     /// Rings when a notification has come.
     wake: Arc<Notify>,
-    /// Counts client messages: a plan is fresh within the message that made it.
+    /// Counts client messages, and starts and ends of transactions: a plan is fresh within the message that made it.
     pub(crate) message: u64,
+    /// Counts changes of tables: a plan that reads tables is fresh until the next one.
+    pub(crate) changes_made: u64,
+    /// More statements may follow before the end of the message or pipeline: a change does not commit by itself.
+    pub(crate) more_follows: bool,
 }
 
 impl GatewaySession {
@@ -110,6 +114,8 @@ impl GatewaySession {
             named: NamedStatements::default(),
             cursors: Cursors::default(),
             message: 0,
+            changes_made: 0,
+            more_follows: false,
         };
         super::settings::REGISTRY.iter().filter(|setting| setting.reported).for_each(|setting| session.report(setting));
         Ok(session)
@@ -179,6 +185,7 @@ impl GatewaySession {
             facts,
             system: &self.shared.system,
             versions: self.transaction.pinned(),
+            changed: self.transaction.changes().map(|changes| (&changes.table, &changes.engine)),
             named: &self.named,
             cursors: &self.cursors,
         }
@@ -186,7 +193,14 @@ impl GatewaySession {
 
     /// Moves the transaction; settings follow it.
     pub(crate) fn step(&mut self, event: Event) -> super::transaction::Step {
+        let before = self.transaction.status();
         let step = self.transaction.step(event);
+        if before != self.transaction.status() {
+            self.message += 1;
+        }
+        if !self.transaction.is_open() && (matches!(event, Event::Rollback | Event::Error) || step.rolled_back) {
+            self.roll_back_changes_behind();
+        }
         if event == Event::Begin {
             self.settings.begin();
         }
@@ -232,8 +246,10 @@ impl GatewaySession {
     /// 3B001.
     pub(crate) fn roll_back_to(&mut self, name: &str) -> Result<(), SqlError> {
         let at = self.transaction.savepoint(name)?;
+        let (staged, entries) = self.transaction.staged_before(at);
         self.transaction.keep_savepoints(at + 1);
         self.transaction.step(Event::RollbackTo);
+        self.roll_back_changes_to(staged, entries);
         self.change_settings(|settings| settings.roll_back_to(at));
         self.cursors.roll_back_to(at);
         self.pending.roll_back_to(at);
@@ -311,10 +327,19 @@ impl SqlSession for GatewaySession {
         result
     }
 
-    async fn end_of_message(&mut self, _failed: bool) -> Result<(), SqlError> {
+    fn expect_more(&mut self, more: bool) {
+        self.more_follows = more;
+    }
+
+    async fn end_of_message(&mut self, failed: bool) -> Result<(), SqlError> {
+        self.more_follows = false;
         self.message += 1;
+        if failed && !self.transaction.is_open() {
+            self.roll_back_changes().await;
+        }
+        let committed = self.commit_implicit(&CancellationToken::new()).await;
         self.settle_effects();
-        Ok(())
+        committed
     }
 
     fn note_error(&mut self) {
@@ -391,6 +416,7 @@ impl SqlSession for GatewaySession {
     }
 
     async fn close(&mut self) {
+        self.roll_back_changes().await;
         self.step(Event::Rollback);
         self.cursors.close_all();
         self.shared.notifications.unlisten_all(self.start.backend_pid);

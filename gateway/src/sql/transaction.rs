@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lakegate_catalog::model::RelationName;
 
+use super::changes::{Changes, Waiting};
 use crate::frontend::TransactionStatus;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
@@ -61,13 +62,31 @@ pub struct Transaction {
     /// Version of each table at its first use in the block: reads are repeatable.
     pinned: BTreeMap<RelationName, u64>,
     started: Option<chrono::DateTime<chrono::Utc>>,
-    /// Names from the outermost in; an inner one hides its namesakes.
-    savepoints: Vec<String>,
+    /// From the outermost in; an inner one hides its namesakes.
+    savepoints: Vec<Savepoint>,
+    /// What is staged, in a block or in an implicit transaction.
+    changes: Option<Changes>,
+    waiting: Waiting,
+}
+
+#[derive(Debug)]
+struct Savepoint {
+    name: String,
+    /// What was staged when it was made, and how many statements had staged it.
+    staged: usize,
+    entries: usize,
 }
 
 impl Default for Transaction {
     fn default() -> Self {
-        Transaction { status: Idle, pinned: BTreeMap::new(), started: None, savepoints: Vec::new() }
+        Transaction {
+            status: Idle,
+            pinned: BTreeMap::new(),
+            started: None,
+            savepoints: Vec::new(),
+            changes: None,
+            waiting: Waiting::default(),
+        }
     }
 }
 
@@ -125,7 +144,7 @@ impl Transaction {
     pub fn savepoint(&self, name: &str) -> Result<usize, SqlError> {
         self.savepoints
             .iter()
-            .rposition(|savepoint| savepoint == name)
+            .rposition(|savepoint| savepoint.name == name)
             .ok_or_else(|| SqlError::new(SqlState::InvalidSavepointSpecification, format!("savepoint \"{name}\" does not exist")))
     }
 
@@ -135,8 +154,31 @@ impl Transaction {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("a transaction has at most {SAVEPOINTS_MAX} savepoints")));
         }
-        self.savepoints.push(name);
+        let staged = self.changes.as_ref().map_or(0, |changes| changes.engine.mark());
+        self.savepoints.push(Savepoint { name, staged, entries: self.waiting.count() });
         Ok(())
+    }
+
+    /// What was staged when the savepoint `at` was made, and by how many statements.
+    #[must_use]
+    pub fn staged_before(&self, at: usize) -> (usize, usize) {
+        self.savepoints.get(at).map_or((0, 0), |savepoint| (savepoint.staged, savepoint.entries))
+    }
+
+    #[must_use]
+    pub fn changes(&self) -> Option<&Changes> {
+        self.changes.as_ref()
+    }
+
+    /// Gives what was there. Dropped, it is rolled back.
+    pub fn set_changes(&mut self, changes: Option<Changes>) -> Option<Changes> {
+        std::mem::replace(&mut self.changes, changes)
+    }
+
+    /// Log entries of the statements that have staged changes.
+    #[must_use]
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Keeps the outer `count` savepoints.

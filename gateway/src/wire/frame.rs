@@ -90,6 +90,21 @@ pub fn next_frame(buffer: &mut BytesMut, phase: Phase) -> Result<Framing, FrameE
     Ok(Framing::Message(Frame { tag, body: buffer.split_to(body).freeze() }))
 }
 
+/// Whether Sync comes next, after nothing but Close and Flush, and is there whole.
+#[must_use]
+pub fn sync_is_next(mut buffer: &[u8]) -> bool {
+    loop {
+        let Ok(Some(body)) = declared_body(buffer.get(1..5)) else { return false };
+        match buffer.first() {
+            Some(b'S') => return true,
+            Some(b'C' | b'H') => {}
+            _ => return false,
+        }
+        let Some(rest) = body.checked_add(5).and_then(|used| buffer.get(used..)) else { return false };
+        buffer = rest;
+    }
+}
+
 /// Takes a start-up packet (no type byte) off the front of `buffer`, when it is there whole.
 ///
 /// # Errors
@@ -165,6 +180,16 @@ mod tests {
     fn skips_what_is_merely_too_long() {
         assert_eq!(next_frame(&mut buffer(&[b'Q', 0, 0, 1, 0]), READY), Ok(Framing::TooLong { tag: b'Q', message_bytes: 257 }));
         assert_eq!(next_frame(&mut buffer(&[b'd', 0, 0, 0, 204, 1]), READY), Ok(Framing::Incomplete { missing: 199 }));
+    }
+
+    #[test]
+    fn sees_a_sync_that_comes_next() {
+        assert!(sync_is_next(b"S\0\0\0\x04"));
+        assert!(sync_is_next(b"C\0\0\0\x06P\0H\0\0\0\x04S\0\0\0\x04P"));
+        assert!(!sync_is_next(b"C\0\0\0\x06P\0S\0\0\0"));
+        assert!(!sync_is_next(b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"));
+        assert!(!sync_is_next(b"C\0\0\0\0"));
+        assert!(!sync_is_next(b""));
     }
 
     #[test]

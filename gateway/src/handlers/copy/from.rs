@@ -18,6 +18,7 @@ use super::options::{Format, Options};
 use super::text;
 use crate::frontend::{CopySink, Response};
 use crate::sql::bind::Bound;
+use crate::sql::changes::Waiting;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::{fold, name_parts};
 use crate::sql::journal::Journal;
@@ -44,12 +45,13 @@ pub async fn stdin(
     if options.format == Format::Parquet {
         return Err(SqlError::unsupported("COPY FROM STDIN in parquet format").hint("Use COPY t FROM 'url'."));
     }
-    crate::sql::prepare::refuse_in_block(session)?;
     let snapshot = session.shared.catalog.refresh().await?;
+    let name = session.scope(&snapshot).resolve(&snapshot, &name_parts(table)?)?;
+    session.open_change("COPY FROM", &name, deadline.token()).await?;
+    session.changes_made += 1;
     let facts = session.facts(&snapshot);
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);
-    let name = binder.scope.resolve(&snapshot, &name_parts(table)?)?;
     binder.bind_target(&mut bound, name.clone(), Access::INSERT)?;
     let target = bound.relation(&name).cloned().ok_or_else(|| SqlError::new(SqlState::InternalError, "COPY lost its target"))?;
     let RelationSource::Table { table: authorized, .. } = &target.source else {
@@ -90,6 +92,7 @@ pub async fn stdin(
         sender: Some(sender),
         outcome: Some(outcome),
         journal: Some(journal),
+        waiting: session.is_staging().then(|| session.transaction.waiting().clone()),
         abandon: abandon.drop_guard(),
         deadline: deadline.clone(),
     };
@@ -135,10 +138,13 @@ struct StdinSink {
     rows_in_batch: usize,
     /// The end marker was read: the rest is ignored.
     ended: bool,
+    /// Before the sender, as fields are dropped in order: the engine is to hear of the end last.
+    abandon: tokio_util::sync::DropGuard,
     sender: Option<mpsc::Sender<RecordBatch>>,
     outcome: Option<oneshot::Receiver<Result<Outcome, EngineError>>>,
     journal: Option<Journal>,
-    abandon: tokio_util::sync::DropGuard,
+    /// Where the entry waits for the end of the transaction.
+    waiting: Option<Waiting>,
     deadline: Deadline,
 }
 
@@ -256,12 +262,15 @@ impl CopySink for StdinSink {
         match self.finish_rows().await {
             Ok(outcome) => {
                 // Taken apart here: the guard must not fire for a commit that is done.
-                let StdinSink { abandon, journal, .. } = *self;
+                let StdinSink { abandon, journal, waiting, .. } = *self;
                 abandon.disarm();
-                if let Some(journal) = journal {
-                    journal.done(&outcome).await?;
+                let tag = format!("COPY {}", outcome.rows);
+                match (journal, waiting) {
+                    (Some(journal), Some(waiting)) => waiting.push(journal, outcome),
+                    (Some(journal), None) => journal.done(&outcome).await?,
+                    (None, _) => {}
                 }
-                Ok(format!("COPY {}", outcome.rows))
+                Ok(tag)
             }
             Err(error) => {
                 self.failed(&error).await;

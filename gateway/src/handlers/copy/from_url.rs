@@ -24,7 +24,7 @@ pub async fn run(
     url: &str,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    crate::sql::prepare::refuse_in_block(session)?;
+    session.refuse_read_only("COPY FROM")?;
     let snapshot = session.shared.catalog.refresh().await?;
     let facts = session.facts(&snapshot);
     let access = file_access(&snapshot, &session.principal, url, Privilege::ReadFiles)?;
@@ -32,9 +32,11 @@ pub async fn run(
         return Err(SqlError::unsupported("COPY FROM a file that is not Parquet")
             .hint("Use COPY t FROM STDIN for text and csv, e.g. psql's \\copy."));
     }
+    let target = session.scope(&snapshot).resolve(&snapshot, &name_parts(table)?)?;
+    session.open_change("COPY FROM", &target, deadline.token()).await?;
+    session.changes_made += 1;
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);
-    let target = binder.scope.resolve(&snapshot, &name_parts(table)?)?;
     binder.bind_target(&mut bound, target.clone(), Access::INSERT)?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
     let work = Work::CopyFrom { target, columns: columns.iter().map(fold).collect(), url: access.url().to_string() };
@@ -58,8 +60,9 @@ pub async fn run(
     };
     match deadline.explain(result.await) {
         Ok(outcome) => {
-            journal.done(&outcome).await?;
-            Ok(Response::Command { tag: format!("COPY {}", outcome.rows) })
+            let tag = format!("COPY {}", outcome.rows);
+            session.change_done(journal, outcome).await?;
+            Ok(Response::Command { tag })
         }
         Err(error) => {
             journal.failed(&error).await;

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lakegate_catalog::Snapshot;
-use lakegate_catalog::authorize::{self, Access, Principal};
+use lakegate_catalog::authorize::{self, Access, AuthorizedTable, Principal};
 use lakegate_catalog::model::{Relation, RelationKind, RelationName};
-use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts};
+use lakegate_engine_api::{BoundRelation, EngineTransaction, RelationSource, SessionFacts};
 use sqlparser::ast::VisitMut;
 
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
@@ -35,6 +35,8 @@ pub struct Binder<'a> {
     pub system: &'a crate::system::SystemRelations,
     /// Versions that the transaction has pinned.
     pub versions: &'a BTreeMap<RelationName, u64>,
+    /// The table that the transaction changes.
+    pub changed: Option<(&'a RelationName, &'a Arc<dyn EngineTransaction>)>,
     /// For `pg_prepared_statements`.
     pub named: &'a NamedStatements,
     /// For `pg_cursors`.
@@ -98,8 +100,8 @@ impl Binder<'_> {
             bound.tables_read.insert(name.clone());
         }
         bound.tables_written.insert(name.clone());
-        let version = self.versions.get(&name).copied();
-        bound.relations.push(BoundRelation { name, source: RelationSource::Table { table, version } });
+        let source = self.table(&name, table);
+        bound.relations.push(BoundRelation { name, source });
         Ok(())
     }
 
@@ -139,10 +141,16 @@ impl Binder<'_> {
             return self.bind_view(bound, name, &relation, principal, depth).await;
         }
         let table = authorize::open_table(self.snapshot, &principal, name, Access { select: true, ..Access::default() })?;
-        let version = self.versions.get(name).copied();
         bound.tables_read.insert(name.clone());
-        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::Table { table, version } });
+        bound.relations.push(BoundRelation { name: name.clone(), source: self.table(name, table) });
         Ok(())
+    }
+
+    /// As the session's transaction sees the table.
+    fn table(&self, name: &RelationName, table: AuthorizedTable) -> RelationSource {
+        let version = self.versions.get(name).copied();
+        let transaction = self.changed.filter(|(changed, _)| *changed == name).map(|(_, transaction)| Arc::clone(transaction));
+        RelationSource::Table { table, version, transaction }
     }
 
     /// A view runs with its owner's rights on the names of the search path it was made under.

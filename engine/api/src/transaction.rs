@@ -1,0 +1,33 @@
+//! Changes of one table that become visible together, or never.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::{EngineError, ExecutionContext, Outcome};
+
+/// Changes of one table, staged by the statements whose relations are bound with it. Nobody else sees them before
+/// [`EngineTransaction::commit`]; dropped before that, they are rolled back. Statements under one transaction run one after the other.
+#[async_trait]
+pub trait EngineTransaction: Debug + Send + Sync {
+    /// For the engine to get its own type back.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Whether a statement has staged something that was not rolled back.
+    fn has_changes(&self) -> bool;
+
+    /// What is staged up to here, for [`EngineTransaction::roll_back_to`].
+    fn mark(&self) -> usize;
+
+    /// Drops what was staged since the mark was taken.
+    fn roll_back_to(&self, mark: usize);
+
+    /// Makes everything visible in one Delta commit; a file that was added and removed again is not in it. Whatever the answer, the
+    /// transaction is over.
+    ///
+    /// # Errors
+    /// `Conflict` where another commit undoes what the changes rest on, `Canceled` and `Storage`: nothing is visible.
+    /// `CommitUnknown`: the store did not say.
+    async fn commit(&self, context: ExecutionContext) -> Result<Outcome, EngineError>;
+}

@@ -1,0 +1,134 @@
+//! What the statements of a transaction did to a table, and what comes of it in the end.
+
+use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
+use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+
+use super::commit::CommitId;
+
+/// One statement.
+#[derive(Debug)]
+pub struct Step {
+    /// Few rows that wait for a file, as data files have them.
+    pub rows: Vec<RecordBatch>,
+    pub adds: Vec<Add>,
+    /// Of files that were there before, or that earlier steps added.
+    pub removes: Vec<Remove>,
+    pub id: CommitId,
+    pub kind: StepKind,
+    /// Nothing of the table was read.
+    pub blind: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepKind {
+    Append,
+    Update,
+    Delete,
+}
+
+impl Step {
+    #[must_use]
+    pub fn rows_bytes(&self) -> usize {
+        self.rows.iter().map(RecordBatch::get_array_memory_size).sum()
+    }
+}
+
+/// The sum of some steps: a file that was added and removed again is not in it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Net {
+    pub removes: Vec<Remove>,
+    pub adds: Vec<Add>,
+}
+
+impl Net {
+    #[must_use]
+    pub fn of<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Self {
+        let mut removes = Vec::new();
+        let mut adds: Vec<Option<Add>> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for step in steps {
+            for remove in &step.removes {
+                match places.remove(file_name(&remove.path)) {
+                    Some(place) => adds[place] = None,
+                    None => removes.push(remove.clone()),
+                }
+            }
+            for add in &step.adds {
+                places.insert(file_name(&add.path).to_owned(), adds.len());
+                adds.push(Some(add.clone()));
+            }
+        }
+        Self { removes, adds: adds.into_iter().flatten().collect() }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.removes.is_empty() && self.adds.is_empty()
+    }
+
+    #[must_use]
+    pub fn into_actions(self) -> Vec<Action> {
+        self.removes.into_iter().map(Action::Remove).chain(self.adds.into_iter().map(Action::Add)).collect()
+    }
+}
+
+/// How the commit of some steps calls itself. No predicate: its literals are data, and the log keeps them for as long as it lives.
+#[must_use]
+pub fn operation(steps: &[Step], net: &Net) -> DeltaOperation {
+    if net.removes.is_empty() {
+        DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None }
+    } else if steps.iter().all(|step| step.kind == StepKind::Delete) {
+        DeltaOperation::Delete { predicate: None }
+    } else {
+        DeltaOperation::Update { predicate: None }
+    }
+}
+
+/// Files made here have a random name, whatever folder they lie in and however its name is spelled.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(removes: &[&str], adds: &[&str], kind: StepKind) -> Step {
+        Step {
+            rows: Vec::new(),
+            adds: adds.iter().map(|path| Add { path: (*path).to_owned(), ..Add::default() }).collect(),
+            removes: removes.iter().map(|path| Remove { path: (*path).to_owned(), ..Remove::default() }).collect(),
+            id: CommitId::new(),
+            kind,
+            blind: false,
+        }
+    }
+
+    fn paths(net: &Net) -> (Vec<&str>, Vec<&str>) {
+        (net.removes.iter().map(|file| file.path.as_str()).collect(), net.adds.iter().map(|file| file.path.as_str()).collect())
+    }
+
+    #[test]
+    fn what_was_added_and_removed_is_gone() {
+        let steps = [
+            step(&[], &["k=a%20b/one", "two"], StepKind::Append),
+            step(&["old", "k=a b/one"], &["three"], StepKind::Update),
+            step(&["three"], &["four"], StepKind::Update),
+        ];
+        assert_eq!(paths(&Net::of(&steps)), (vec!["old"], vec!["two", "four"]));
+        assert_eq!(paths(&Net::of(&steps[..1])), (vec![], vec!["k=a%20b/one", "two"]));
+        assert!(Net::of(&[step(&[], &["one"], StepKind::Append), step(&["one"], &[], StepKind::Delete)]).is_empty());
+    }
+
+    #[test]
+    fn operations() {
+        let is = |steps: &[Step]| operation(steps, &Net::of(steps)).name().to_owned();
+        assert_eq!(is(&[step(&[], &["a"], StepKind::Append)]), "WRITE");
+        assert_eq!(is(&[step(&["old"], &["a"], StepKind::Delete)]), "DELETE");
+        assert_eq!(is(&[step(&[], &["a"], StepKind::Append), step(&["old"], &[], StepKind::Delete)]), "UPDATE");
+        assert_eq!(is(&[step(&[], &["a"], StepKind::Append), step(&["a"], &["b"], StepKind::Update)]), "WRITE");
+    }
+}

@@ -1,0 +1,396 @@
+//! A transaction over one table: statements stage what they do, later ones see it, and one commit makes all of it visible.
+//!
+//! Nothing of it is in the table's log before that commit, so a transaction that is dropped, or whose process dies, leaves nothing but files
+//! that no log names.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use deltalake_core::kernel::Add;
+use lakegate_engine_api::catalog::RelationName;
+use lakegate_engine_api::{EngineError, EngineTransaction, ExecutionContext, Outcome};
+
+use super::append::append_together;
+use super::commit::{Change, CommitId, commit};
+use super::files::{FileLayout, bytes_of};
+use super::queue::Payload;
+use super::staged::{Net, Step, operation};
+use crate::delta::{Table, TableVersion, with_changes};
+use crate::error;
+use crate::exec::Shared;
+
+/// Bytes of rows that wait in memory for a file.
+const WAITING_BYTES_MAX: usize = 32 << 20;
+
+/// The embedded engine's [`EngineTransaction`].
+pub struct LocalTransaction {
+    shared: Arc<Shared>,
+    stage: Mutex<Stage>,
+    /// Held while rows that wait are written, and while the table is pictured with its changes.
+    work: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Stage {
+    table: Option<ChangedTable>,
+    steps: Vec<Step>,
+    /// Marks that were taken: rows of steps before and after one do not share a file.
+    marks: BTreeSet<usize>,
+    /// Counts the changes of `steps`.
+    generation: u64,
+    pictured: Option<(u64, Arc<TableVersion>)>,
+    is_over: bool,
+}
+
+/// The table, as it was when the transaction first named it.
+#[derive(Clone)]
+struct ChangedTable {
+    name: String,
+    location: String,
+    table: Arc<Table>,
+    base: Arc<TableVersion>,
+}
+
+impl LocalTransaction {
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, stage: Mutex::default(), work: tokio::sync::Mutex::default() }
+    }
+
+    /// The engine's own type back.
+    ///
+    /// # Errors
+    /// `Internal` for another engine's.
+    pub fn of(transaction: &dyn EngineTransaction) -> Result<&Self, EngineError> {
+        transaction.as_any().downcast_ref().ok_or_else(|| error::internal("a transaction of another engine"))
+    }
+
+    /// The version that the transaction rests on: the pinned one, or the newest at the first call.
+    ///
+    /// # Errors
+    /// `Unsupported` for a second table; `Conflict` where the table was made anew since; what keeps the table from being read.
+    pub async fn base(&self, name: &RelationName, location: &str, pinned: Option<u64>) -> Result<Arc<TableVersion>, EngineError> {
+        let _work = self.work.lock().await;
+        Ok(self.changed_table(name, location, pinned).await?.base)
+    }
+
+    /// The same with the transaction's own changes on top.
+    ///
+    /// # Errors
+    /// As [`LocalTransaction::base`]; `Storage` where rows that waited cannot be written.
+    pub async fn current(&self, name: &RelationName, location: &str, pinned: Option<u64>) -> Result<Arc<TableVersion>, EngineError> {
+        let _work = self.work.lock().await;
+        let changed = self.changed_table(name, location, pinned).await?;
+        self.write_waiting(&changed).await?;
+        let (generation, net) = {
+            let stage = self.stage();
+            match &stage.pictured {
+                Some((generation, pictured)) if *generation == stage.generation => return Ok(Arc::clone(pictured)),
+                _ => (stage.generation, Net::of(&stage.steps)),
+            }
+        };
+        let pictured = if net.is_empty() {
+            Arc::clone(&changed.base)
+        } else {
+            Arc::new(with_changes(&changed.table, &changed.base, &net.into_actions()).await?)
+        };
+        self.stage().pictured = Some((generation, Arc::clone(&pictured)));
+        Ok(pictured)
+    }
+
+    /// Takes over what a statement did.
+    ///
+    /// # Errors
+    /// `Internal` where the transaction is over; `Storage` as for [`LocalTransaction::current`].
+    pub async fn stage_step(&self, step: Step) -> Result<(), EngineError> {
+        let _work = self.work.lock().await;
+        let changed = {
+            let mut stage = self.stage();
+            if stage.is_over {
+                return Err(error::internal("a change came after the end of its transaction"));
+            }
+            stage.steps.push(step);
+            stage.generation += 1;
+            let waiting: usize = stage.steps.iter().map(Step::rows_bytes).sum();
+            if waiting > WAITING_BYTES_MAX { stage.table.clone() } else { None }
+        };
+        match changed {
+            Some(changed) => self.write_waiting(&changed).await,
+            None => Ok(()),
+        }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn changed_table(&self, name: &RelationName, location: &str, pinned: Option<u64>) -> Result<ChangedTable, EngineError> {
+        {
+            let stage = self.stage();
+            if stage.is_over {
+                return Err(error::internal("a statement came after the end of its transaction"));
+            }
+            match &stage.table {
+                Some(known) if known.location == location => return Ok(known.clone()),
+                // Dropped and made again by somebody else.
+                Some(known) if !stage.steps.is_empty() && known.name == name.name => {
+                    return Err(EngineError::Conflict { table: name.name.clone() });
+                }
+                Some(_) if !stage.steps.is_empty() => return Err(error::unsupported("changing more than one table in a transaction")),
+                _ => {}
+            }
+        }
+        let table = self.shared.tables.table(location).await?;
+        let base = self.shared.tables.version(location, pinned).await?;
+        let changed = ChangedTable { name: name.name.clone(), location: location.to_owned(), table, base };
+        let mut stage = self.stage();
+        stage.table = Some(changed.clone());
+        stage.pictured = None;
+        Ok(changed)
+    }
+
+    /// Writes the rows that wait, those between two marks together.
+    async fn write_waiting(&self, changed: &ChangedTable) -> Result<(), EngineError> {
+        let (generation, groups) = {
+            let stage = self.stage();
+            (stage.generation, groups(&stage.steps, &stage.marks))
+        };
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let layout = changed.layout();
+        let mut written: Vec<(Vec<usize>, Vec<Add>)> = Vec::with_capacity(groups.len());
+        for (steps, rows) in groups {
+            match write(&layout, &rows).await {
+                Ok(adds) => written.push((steps, adds)),
+                Err(error) => {
+                    for (_, adds) in &written {
+                        layout.discard(adds).await;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        let stale = {
+            let mut stage = self.stage();
+            if stage.generation == generation && !stage.is_over {
+                for (steps, adds) in written.drain(..) {
+                    for at in &steps {
+                        stage.steps[*at].rows.clear();
+                    }
+                    if let Some(last) = steps.last() {
+                        stage.steps[*last].adds.extend(adds);
+                    }
+                }
+                stage.pictured = None;
+            }
+            written
+        };
+        if stale.is_empty() {
+            return Ok(());
+        }
+        for (_, adds) in &stale {
+            layout.discard(adds).await;
+        }
+        Err(EngineError::Canceled)
+    }
+
+    /// Ends the transaction; what it staged is the caller's.
+    fn end(&self) -> Option<(ChangedTable, Vec<Step>)> {
+        let mut stage = self.stage();
+        stage.is_over = true;
+        stage.pictured = None;
+        let steps = std::mem::take(&mut stage.steps);
+        stage.table.take().map(|table| (table, steps))
+    }
+
+    /// Deletes files that no commit will name, beside the caller.
+    fn discard_behind(&self, changed: &ChangedTable, steps: &[Step]) {
+        let adds = all_adds(steps);
+        if adds.is_empty() {
+            return;
+        }
+        let layout = changed.layout();
+        self.shared.runtime.handle().spawn(async move { layout.discard(&adds).await });
+    }
+}
+
+#[async_trait]
+impl EngineTransaction for LocalTransaction {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn has_changes(&self) -> bool {
+        !self.stage().steps.is_empty()
+    }
+
+    fn mark(&self) -> usize {
+        let mut stage = self.stage();
+        let mark = stage.steps.len();
+        stage.marks.insert(mark);
+        mark
+    }
+
+    fn roll_back_to(&self, mark: usize) {
+        let (changed, dropped) = {
+            let mut stage = self.stage();
+            if mark >= stage.steps.len() {
+                return;
+            }
+            let dropped = stage.steps.split_off(mark);
+            stage.marks.split_off(&(mark + 1));
+            stage.generation += 1;
+            stage.pictured = None;
+            (stage.table.clone(), dropped)
+        };
+        if let Some(changed) = changed {
+            self.discard_behind(&changed, &dropped);
+        }
+    }
+
+    async fn commit(&self, context: ExecutionContext) -> Result<Outcome, EngineError> {
+        let Some((changed, steps)) = self.end() else { return Ok(Outcome::default()) };
+        if context.cancel.is_cancelled() {
+            self.discard_behind(&changed, &steps);
+            return Err(EngineError::Canceled);
+        }
+        // From here on it is either committed or not: it does not stop half-way.
+        self.shared.runtime.run_to_end(async move { changed.commit(steps).await }).await
+    }
+}
+
+impl Drop for LocalTransaction {
+    fn drop(&mut self) {
+        if let Some((changed, steps)) = self.end() {
+            self.discard_behind(&changed, &steps);
+        }
+    }
+}
+
+impl std::fmt::Debug for LocalTransaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stage = self.stage();
+        f.debug_struct("LocalTransaction").field("steps", &stage.steps.len()).field("is_over", &stage.is_over).finish_non_exhaustive()
+    }
+}
+
+impl ChangedTable {
+    fn layout(&self) -> FileLayout {
+        FileLayout::of(&self.base, &self.base.columns, self.table.log_store.object_store(None))
+    }
+
+    async fn commit(self, mut steps: Vec<Step>) -> Result<Outcome, EngineError> {
+        let layout = self.layout();
+        let rows: Vec<RecordBatch> = steps.iter_mut().flat_map(|step| std::mem::take(&mut step.rows)).collect();
+        let outcome = self.commit_net(&layout, &steps, rows).await;
+        // Of a commit that may have happened the files must stay.
+        if matches!(&outcome, Err(error) if !matches!(error, EngineError::CommitUnknown { .. })) {
+            layout.discard(&all_adds(&steps)).await;
+        }
+        outcome
+    }
+
+    async fn commit_net(&self, layout: &FileLayout, steps: &[Step], rows: Vec<RecordBatch>) -> Result<Outcome, EngineError> {
+        let mut net = Net::of(steps);
+        let ids: Vec<CommitId> = steps.iter().map(|step| step.id).collect();
+        if net.is_empty() && rows.is_empty() {
+            return Ok(Outcome::default());
+        }
+        if net.removes.is_empty() {
+            // Shares a commit with what other statements append.
+            let blind = steps.iter().all(|step| step.blind);
+            let payload = Payload { rows, files: net.adds };
+            let appended = append_together(&self.table, &self.name, layout, Arc::clone(&self.base), payload, ids, blind).await?;
+            let version = Some(appended.version);
+            return Ok(Outcome { version, files_written: appended.files, bytes_written: appended.bytes, ..Outcome::default() });
+        }
+        let written = write(layout, &rows).await?;
+        net.adds.extend(written.iter().cloned());
+        let mut outcome =
+            Outcome { files_written: u64::try_from(net.adds.len()).unwrap_or(0), bytes_written: bytes_of(&net.adds), ..Outcome::default() };
+        let operation = operation(steps, &net);
+        let change = Change { base: Arc::clone(&self.base), actions: net.into_actions(), operation, ids, blind: false };
+        let committed = {
+            let _order = self.table.writes.commits.lock().await;
+            commit(&self.table, &self.name, change).await
+        };
+        match committed {
+            Ok(version) => {
+                outcome.version = Some(version);
+                Ok(outcome)
+            }
+            Err(error) => {
+                if !matches!(error, EngineError::CommitUnknown { .. }) {
+                    layout.discard(&written).await;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Steps whose rows go into files together, and these rows.
+fn groups(steps: &[Step], marks: &BTreeSet<usize>) -> Vec<(Vec<usize>, Vec<RecordBatch>)> {
+    let mut groups: Vec<(Vec<usize>, Vec<RecordBatch>)> = Vec::new();
+    let mut is_open = false;
+    for (at, step) in steps.iter().enumerate() {
+        is_open &= !marks.contains(&at);
+        if step.rows.is_empty() {
+            continue;
+        }
+        let rows = step.rows.iter().cloned();
+        match groups.last_mut().filter(|_| is_open) {
+            Some((members, batches)) => {
+                members.push(at);
+                batches.extend(rows);
+            }
+            None => groups.push((vec![at], rows.collect())),
+        }
+        is_open = true;
+    }
+    groups
+}
+
+async fn write(layout: &FileLayout, rows: &[RecordBatch]) -> Result<Vec<Add>, EngineError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut writer = layout.writer();
+    for batch in rows {
+        writer.write(batch).await?;
+    }
+    writer.close().await
+}
+
+fn all_adds(steps: &[Step]) -> Vec<Add> {
+    steps.iter().flat_map(|step| step.adds.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int32Array};
+
+    use super::*;
+    use crate::write::staged::StepKind;
+
+    fn step(rows: usize) -> Step {
+        let values = Arc::new(Int32Array::from(vec![1])) as ArrayRef;
+        let batch = RecordBatch::try_from_iter([("a", values)]).unwrap();
+        Step { rows: vec![batch; rows], adds: Vec::new(), removes: Vec::new(), id: CommitId::new(), kind: StepKind::Append, blind: true }
+    }
+
+    #[test]
+    fn rows_share_files_between_marks() {
+        let steps = [step(1), step(2), step(0), step(1), step(1), step(1)];
+        let members = |marks: &[usize]| -> Vec<Vec<usize>> {
+            groups(&steps, &marks.iter().copied().collect()).into_iter().map(|(members, _)| members).collect()
+        };
+        assert_eq!(members(&[]), [vec![0, 1, 3, 4, 5]]);
+        assert_eq!(members(&[0, 2, 5]), [vec![0, 1], vec![3, 4], vec![5]]);
+        assert_eq!(groups(&steps, &BTreeSet::new())[0].1.len(), 6);
+    }
+}
