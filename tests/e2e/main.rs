@@ -27,6 +27,8 @@ mod startup;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod transactions;
+#[cfg(test)]
 mod types;
 #[cfg(test)]
 mod wire_scripts;

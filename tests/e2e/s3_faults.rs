@@ -81,6 +81,12 @@ async fn a_commit_whose_reply_is_lost_happens_once() {
     let changes = [
         ("INSERT INTO t VALUES (100)", "SELECT count(*) FROM t WHERE x = 100", "0", "1"),
         ("UPDATE t SET x = x + 1 WHERE x <= 10", "SELECT sum(x) FROM t WHERE x <= 20", "55", "65"),
+        (
+            "BEGIN; INSERT INTO t VALUES (20); UPDATE t SET x = x + 1 WHERE x <= 10; DELETE FROM t WHERE x = 20; COMMIT",
+            "SELECT sum(x) FROM t WHERE x <= 20",
+            "55",
+            "65",
+        ),
         ("DELETE FROM t WHERE x = 3", "SELECT count(*) FROM t WHERE x = 3", "1", "0"),
     ];
     let mut failures = Vec::new();

@@ -3,4 +3,5 @@
 mod golden;
 mod queries;
 mod support;
+mod transactions;
 mod writes;

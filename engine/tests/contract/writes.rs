@@ -11,11 +11,11 @@ use sqlparser::ast::Statement;
 
 use crate::support::{World, context, parse, relation_name};
 
-fn column(name: &str, data_type: PgType) -> ColumnDefinition {
+pub fn column(name: &str, data_type: PgType) -> ColumnDefinition {
     ColumnDefinition { name: name.to_owned(), data_type, not_null: false }
 }
 
-fn new_table(world: &World, name: &str, columns: &[ColumnDefinition]) -> NewTable {
+pub fn new_table(world: &World, name: &str, columns: &[ColumnDefinition]) -> NewTable {
     NewTable {
         name: relation_name(name),
         location: world.url(name),
@@ -27,13 +27,13 @@ fn new_table(world: &World, name: &str, columns: &[ColumnDefinition]) -> NewTabl
     }
 }
 
-async fn create(world: &World, table: &NewTable) {
+pub async fn create(world: &World, table: &NewTable) {
     world.engine.create_table(table.clone(), context()).await.unwrap();
     world.register_as(&table.name.name, &table.location, &table.columns, &table.partition_columns, &[]).await;
 }
 
 /// `t (id int, name text)` with two rows.
-async fn small(world: &World) {
+pub async fn small(world: &World) {
     create(world, &new_table(world, "t", &[column("id", PgType::INT4), column("name", PgType::TEXT)])).await;
     let outcome = world.change("INSERT INTO main.public.t VALUES (1, 'one'), (2, NULL)", "t", &["t"]).await.unwrap();
     assert_eq!((outcome.rows, outcome.version), (2, Some(1)));
