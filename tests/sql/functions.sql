@@ -36,6 +36,7 @@ chr(65) AS a, ascii('x') AS b, ascii('é') AS c, ascii('') AS d
 starts_with('alphabet', 'alph') AS a, 'alphabet' ^@ 'alph' AS b
 sha224('abc'::bytea) AS a, sha256('abc'::bytea) AS b, sha384('abc'::bytea) AS c, sha512('abc'::bytea) AS d
 length('jose') AS a, char_length('josé') AS b, character_length('josé') AS c, octet_length('josé') AS d, bit_length('jose') AS e, length('\xff00'::bytea) AS f
+--~ lower of a dotted capital I: the C library's table against Unicode's
 upper('straße é') AS a, lower('ÉÀ ẞ') AS b, upper('ŉ ǰ') AS c, lower('İ') AS d
 substring('Thomas' from 2 for 3) AS a, substring('Thomas' from '...$') AS b, substr('alphabet', 3) AS d, substr('alphabet', 3, 2) AS e, substring('foobar', 'o(.)b') AS f, substring('abc' for 2) AS g
 substring('abc', -1, 3) AS a, substr('abc', 0) AS b, substring('\x010203'::bytea from 2 for 1) AS c
@@ -94,6 +95,7 @@ make_date(year => 2024, month => 5, day => 17) AS a, make_time(hour => 1, min =>
 date_bin('15 minutes', '2020-02-11 15:44:17'::timestamp, '2001-01-01'::timestamp) AS a, date_bin('1 hour', '2020-02-11 15:44:17+00'::timestamptz, '2001-01-01 00:02:30+00'::timestamptz) AS b
 justify_days(interval '35 days') AS a, justify_hours(interval '27 hours') AS b, justify_interval(interval '1 mon -1 hour') AS c
 isfinite('2024-05-17'::date) AS a, isfinite('infinity'::timestamp) AS b, isfinite(interval '4 hours') AS c
+--~ a statement of one message starts with its transaction here
 clock_timestamp() >= now() AS a, statement_timestamp() = now() AS b, now() = transaction_timestamp() AS c, current_date = now()::date AS d, localtimestamp = now()::timestamp AS e
 '2024-05-17 12:00'::timestamp AT TIME ZONE 'America/New_York' AS a, '2024-05-17 12:00+00'::timestamptz AT TIME ZONE 'Asia/Tokyo' AS b, timezone('UTC', '2024-05-17 12:00'::timestamp) AS c, '2024-05-17 12:00+00'::timestamptz AT TIME ZONE interval '2 hours' AS d
 '2024-05-17'::date + 7 AS a, '2024-05-17'::date - 7 AS b, '2024-05-17'::date - '2024-05-01'::date AS c, '2024-05-17'::date + time '03:00' AS d, '2024-05-17 12:00'::timestamp - '2024-05-16 10:00'::timestamp AS e
@@ -194,6 +196,7 @@ format_type(23, NULL) AS a, format_type(1700, 655366) AS b, format_type(1043, 14
 pg_sleep(0) AS a
 pg_advisory_unlock_all() AS a
 has_schema_privilege('public', 'usage') AS a, has_table_privilege('pg_class', 'select') AS b, pg_table_is_visible('pg_class'::regclass) AS c, pg_get_userbyid(0) AS d
+--~ a one-byte type's literal cannot be bound as binary in PostgreSQL
 acldefault('c', 10) AS a, cardinality(acldefault('r', 10)) AS b, cardinality(acldefault('f', 10)) AS c
 count(*) >= 0 AS a FROM pg_available_extensions()
 count(*) > 10 AS a FROM pg_show_all_settings()

@@ -213,7 +213,8 @@ impl PgPlanner {
         if !cells.iter().all(is_unknown) {
             return one_tag(self.unify(cells, empty, "VALUES")?, empty);
         }
-        cells.into_iter().map(|cell| Ok(Operand::of(cell, empty)?.into_type(PgType::TEXT, self.style())?.expr)).collect()
+        let texts = cells.into_iter().map(|cell| Ok(Operand::of(cell, empty)?.into_type(PgType::TEXT, self.style())?.expr));
+        one_tag(texts.collect::<Result<_>>()?, empty)
     }
 }
 

@@ -207,6 +207,14 @@ impl PgPlanner {
         expr.transform_up(|expr| {
             Ok(match expr {
                 Expr::Case(case) => Transformed::yes(self.case(case, schema)?),
+                Expr::Negative(inner) => {
+                    let operand = Operand::of(*inner, schema)?;
+                    if !matches!(operand.family(), Family::Int | Family::Float | Family::Numeric | Family::Interval | Family::Unknown) {
+                        let message = format!("operator does not exist: - {}", operand.type_name());
+                        return Err(error::mistake(SqlMistake::UndefinedFunction, message));
+                    }
+                    Transformed::yes(Expr::Negative(Box::new(operand.expr)))
+                }
                 Expr::Between(between) => Transformed::yes(self.between(between, schema)?),
                 Expr::InList(list) => Transformed::yes(self.in_list(list, schema)?),
                 Expr::SimilarTo(like) => Transformed::yes(self.similar(like, schema)?),

@@ -118,9 +118,8 @@ pub fn delta_field(column: &ColumnDefinition) -> Result<StructField, EngineError
 /// The Arrow type under which Delta keeps a column; `None` where it cannot.
 fn stored_type(data_type: &DataType) -> Option<DataType> {
     Some(match data_type {
-        // Delta has no time of day: microseconds since midnight.
-        DataType::Time64(_) => DataType::Int64,
-        DataType::Interval(_) | DataType::Decimal256(..) | DataType::Duration(_) => return None,
+        // Delta has no time of day.
+        DataType::Time64(_) | DataType::Interval(_) | DataType::Decimal256(..) | DataType::Duration(_) => return None,
         DataType::List(element) => {
             DataType::List(Arc::new(Field::new(element.name(), stored_type(element.data_type())?, element.is_nullable())))
         }

@@ -169,7 +169,6 @@ async fn types_survive_a_round_trip() {
         column("t", PgType::TEXT),
         column("by", PgType::BYTEA),
         column("d", PgType::DATE),
-        column("ti", PgType::TIME),
         column("ts", PgType::TIMESTAMP),
         column("tz", PgType::TIMESTAMPTZ),
         column("u", PgType::UUID),
@@ -177,7 +176,7 @@ async fn types_survive_a_round_trip() {
         column("a", PgType::plain(1007)),
     ];
     create(&world, &new_table(&world, "types", &columns)).await;
-    let values = "(true, -5, 9007199254740993, 1.5, 2.25, 12345.678, 'ä', '\\x0102', '2024-02-29', '12:34:56.789', \
+    let values = "(true, -5, 9007199254740993, 1.5, 2.25, 12345.678, 'ä', '\\x0102', '2024-02-29', \
                   '2024-02-29 12:00:00.000001', '2024-02-29 12:00:00+02', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\": 1}', ARRAY[1,2,NULL])";
     world.change(&format!("INSERT INTO main.public.types VALUES {values}"), "types", &["types"]).await.unwrap();
     let described = world.engine.describe_table(&world.url("types")).await.unwrap();
@@ -186,7 +185,7 @@ async fn types_survive_a_round_trip() {
     let found = world.lines("SELECT * FROM main.public.types", &["types"]).await;
     assert_eq!(
         found,
-        ["true|-5|9007199254740993|1.5|2.25|12345.678|ä|0102|2024-02-29|12:34:56.789|2024-02-29T12:00:00.000001|2024-02-29T10:00:00Z|\
+        ["true|-5|9007199254740993|1.5|2.25|12345.678|ä|0102|2024-02-29|2024-02-29T12:00:00.000001|2024-02-29T10:00:00Z|\
           a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|{\"a\": 1}|[1, 2, NULL]"]
     );
     // Statistics of the log must not hide the row.
@@ -195,7 +194,6 @@ async fn types_survive_a_round_trip() {
         "tz = '2024-02-29 10:00:00+00'",
         "n > 12345",
         "d = '2024-02-29'",
-        "ti < '13:00'",
         "i8 > 9007199254740992",
     ] {
         let rows = world.lines(&format!("SELECT count(*) FROM main.public.types WHERE {condition}"), &["types"]).await;
@@ -283,7 +281,8 @@ async fn drop_deletes_everything() {
     world.engine.drop_table(&world.url("t")).await.unwrap();
     assert!(!world.dir.path().join("tables/t").exists());
     world.engine.drop_table(&world.url("t")).await.unwrap();
-    assert!(matches!(world.engine.describe_table(&world.url("t")).await, Err(EngineError::NotADeltaTable)));
+    let gone = world.engine.describe_table(&world.url("t")).await;
+    assert!(matches!(gone, Err(EngineError::NotADeltaTable)), "{gone:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -174,7 +174,10 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
             if let Command::Sql(statement) = &command
                 && let Some(name) = super::string_names::first_string_name(statement)
             {
-                let position = character_position(text, offsets.byte(text, name.span.start));
+                // The parser keeps no place for such a name.
+                let same = |token: &&TokenWithSpan| matches!(&token.token, Token::SingleQuotedString(value) if *value == name.value);
+                let at = part.iter().find(same).map_or(end, |token| offsets.byte(text, token.span.start));
+                let position = character_position(text, at);
                 return Err(SqlError::new(SqlState::SyntaxError, format!("syntax error at or near \"{name}\"")).position(position));
             }
             // PREPARE's own statement declares its parameters.

@@ -159,6 +159,7 @@ pub static REGISTRY: &[Setting] = &[
     user("lock_timeout", "0", Kind::Milliseconds { max: DAY_MS_MAX }, BEHAVIOR, "Longest wait for a lock; 0 for none."),
     internal("max_identifier_length", "63", false, "Longest identifier in bytes."),
     internal("max_index_keys", "32", false, "Most columns of an index."),
+    user("password_encryption", "scram-sha-256", Kind::Enum(&["scram-sha-256"]), COMPATIBILITY, "How clients hash new passwords."),
     user("row_security", "on", Kind::Bool, BEHAVIOR, "Row security applies."),
     user("search_path", "\"$user\", public", Kind::Text, BEHAVIOR, "Schemas searched for names without one."),
     internal("server_encoding", "UTF8", true, "Character set of the database."),

@@ -1,9 +1,9 @@
-//! What may stand in WHERE.
+//! What may stand in WHERE, LIMIT and OFFSET.
 
 use std::ops::ControlFlow;
 
 use lakegate_engine_api::SqlMistake;
-use sqlparser::ast::{CastKind, DataType, Expr, Function, Query, Select, Value, Visit, Visitor, VisitorMut};
+use sqlparser::ast::{CastKind, DataType, Expr, Function, LimitClause, Query, Select, Value, Visit, Visitor, VisitorMut};
 
 use super::{Flow, take};
 use crate::functions::error::mistake;
@@ -12,6 +12,13 @@ pub struct Conditions;
 
 impl VisitorMut for Conditions {
     type Break = Box<datafusion::error::DataFusionError>;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            limit.iter_mut().chain(offset.iter_mut().map(|offset| &mut offset.value)).for_each(type_count);
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
         let Some(condition) = &mut select.selection else { return ControlFlow::Continue(()) };
@@ -26,6 +33,16 @@ impl VisitorMut for Conditions {
             *condition = Expr::Cast { kind: CastKind::Cast, expr: literal, data_type: DataType::Bool, array: false, format: None };
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A parameter or string given to LIMIT and OFFSET is a bigint.
+fn type_count(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && matches!(value.value, Value::Placeholder(_) | Value::SingleQuotedString(_))
+    {
+        let count = Box::new(take(expr));
+        *expr = Expr::Cast { kind: CastKind::Cast, expr: count, data_type: DataType::BigInt(None), array: false, format: None };
     }
 }
 
