@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 PASSWORD = "bench-password"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -149,11 +150,17 @@ def s3(folder):
     command = [str(pathlib.Path(sys.executable).parent / "weed"), "server", "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-filer", "-s3",
                "-dir", str(folder / "s3"), "-s3.port", str(port), "-s3.config", str(config), "-master.telemetry=false", "-volume.max=200",
                "-master.volumeSizeLimitMB=1024", "-volume.preStopSeconds=0", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    for name in ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc", "s3.port.grpc"]:
+    filer_port = free_port()
+    command += ["-filer.port", str(filer_port)]
+    for name in ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port.grpc", "s3.port.grpc"]:
         command += [f"-{name}", str(free_port())]
     spawn(command, stdout=subprocess.DEVNULL, stderr=open(folder / "s3.err", "w"))
     wait_for_port(port)
+    wait_for_port(filer_port)
     time.sleep(3)
+    # The file interface knows no signatures: a bucket is a folder.
+    request = urllib.request.Request(f"http://127.0.0.1:{filer_port}/buckets/tpch/?op=mkdir", data=b"", method="POST")
+    urllib.request.urlopen(request).close()
     return KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 

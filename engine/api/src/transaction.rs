@@ -23,6 +23,9 @@ pub trait EngineTransaction: Debug + Send + Sync {
     /// Drops what was staged since the mark was taken.
     fn roll_back_to(&self, mark: usize);
 
+    /// Drops everything; the transaction is over.
+    fn roll_back(&self);
+
     /// Makes everything visible in one Delta commit; a file that was added and removed again is not in it. Whatever the answer, the
     /// transaction is over.
     ///

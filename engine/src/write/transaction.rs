@@ -252,6 +252,12 @@ impl EngineTransaction for LocalTransaction {
         }
     }
 
+    fn roll_back(&self) {
+        if let Some((changed, steps)) = self.end() {
+            self.discard_behind(&changed, &steps);
+        }
+    }
+
     async fn commit(&self, context: ExecutionContext) -> Result<Outcome, EngineError> {
         let Some((changed, steps)) = self.end() else { return Ok(Outcome::default()) };
         if context.cancel.is_cancelled() {
@@ -265,9 +271,7 @@ impl EngineTransaction for LocalTransaction {
 
 impl Drop for LocalTransaction {
     fn drop(&mut self) {
-        if let Some((changed, steps)) = self.end() {
-            self.discard_behind(&changed, &steps);
-        }
+        self.roll_back();
     }
 }
 

@@ -199,7 +199,9 @@ impl GatewaySession {
     }
 
     fn drop_changes(&mut self) -> Vec<Journal> {
-        if self.transaction.set_changes(None).is_some() {
+        if let Some(changes) = self.transaction.set_changes(None) {
+            // Plans of prepared statements may hold it for long.
+            changes.engine.roll_back();
             self.message += 1;
         }
         self.transaction.waiting().take(0).into_iter().map(|(journal, _)| journal).collect()
