@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 PASSWORD = "bench-password"
@@ -157,10 +158,16 @@ def s3(folder):
     spawn(command, stdout=subprocess.DEVNULL, stderr=open(folder / "s3.err", "w"))
     wait_for_port(port)
     wait_for_port(filer_port)
-    time.sleep(3)
     # The file interface knows no signatures: a bucket is a folder.
     request = urllib.request.Request(f"http://127.0.0.1:{filer_port}/buckets/tpch/?op=mkdir", data=b"", method="POST")
-    urllib.request.urlopen(request).close()
+    for _ in range(60):
+        try:
+            urllib.request.urlopen(request).close()
+            break
+        except urllib.error.HTTPError:  # no volume has joined yet
+            time.sleep(0.5)
+    else:
+        sys.exit("the S3 server makes no bucket")
     return KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 
