@@ -25,6 +25,9 @@ use crate::exec::Shared;
 /// Bytes of rows that wait in memory for a file.
 const WAITING_BYTES_MAX: usize = 32 << 20;
 
+/// Statements whose ids a commit carries: the first is enough to find it, and every reader of the table keeps all of them.
+const IDS_MAX: usize = 100;
+
 /// The embedded engine's [`EngineTransaction`].
 pub struct LocalTransaction {
     shared: Arc<Shared>,
@@ -37,6 +40,8 @@ pub struct LocalTransaction {
 struct Stage {
     table: Option<ChangedTable>,
     steps: Vec<Step>,
+    /// Of the rows among them.
+    waiting_bytes: usize,
     /// Marks that were taken: rows of steps before and after one do not share a file.
     marks: BTreeSet<usize>,
     /// Counts the changes of `steps`.
@@ -112,10 +117,10 @@ impl LocalTransaction {
             if stage.is_over {
                 return Err(error::internal("a change came after the end of its transaction"));
             }
+            stage.waiting_bytes += step.rows_bytes();
             stage.steps.push(step);
             stage.generation += 1;
-            let waiting: usize = stage.steps.iter().map(Step::rows_bytes).sum();
-            if waiting > WAITING_BYTES_MAX { stage.table.clone() } else { None }
+            if stage.waiting_bytes > WAITING_BYTES_MAX { stage.table.clone() } else { None }
         };
         match changed {
             Some(changed) => self.write_waiting(&changed).await,
@@ -185,6 +190,7 @@ impl LocalTransaction {
                         stage.steps[*last].adds.extend(adds);
                     }
                 }
+                stage.waiting_bytes = 0;
                 stage.pictured = None;
             }
             written
@@ -243,6 +249,7 @@ impl EngineTransaction for LocalTransaction {
             }
             let dropped = stage.steps.split_off(mark);
             stage.marks.split_off(&(mark + 1));
+            stage.waiting_bytes = stage.steps.iter().map(Step::rows_bytes).sum();
             stage.generation += 1;
             stage.pictured = None;
             (stage.table.clone(), dropped)
@@ -300,7 +307,7 @@ impl ChangedTable {
 
     async fn commit_net(&self, layout: &FileLayout, steps: &[Step], rows: Vec<RecordBatch>) -> Result<Outcome, EngineError> {
         let mut net = Net::of(steps);
-        let ids: Vec<CommitId> = steps.iter().map(|step| step.id).collect();
+        let ids: Vec<CommitId> = steps.iter().map(|step| step.id).take(IDS_MAX).collect();
         if net.is_empty() && rows.is_empty() {
             return Ok(Outcome::default());
         }
