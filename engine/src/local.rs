@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lakegate_engine_api::{
     BoundRelation, BoundStatement, ColumnDefinition, Engine, EngineError, EngineTransaction, ExecutionContext, NewTable, Outcome, Prepared,
-    RowStream, TableDescription, Work,
+    RowStream, SessionFacts, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
 use tokio_util::sync::CancellationToken;
@@ -79,9 +79,15 @@ impl Engine for LocalEngine {
         self.shared.runtime.run_to_end(async move { drop_table(&shared, &location).await }).await
     }
 
-    async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError> {
+    async fn append(
+        &self,
+        target: BoundRelation,
+        rows: RowStream,
+        session: Arc<SessionFacts>,
+        context: ExecutionContext,
+    ) -> Result<Outcome, EngineError> {
         let shared = Arc::clone(&self.shared);
-        self.shared.runtime.run_cooperative(append_rows(shared, target, rows, context)).await
+        self.shared.runtime.run_cooperative(append_rows(shared, target, rows, session, context)).await
     }
 
     fn begin(&self) -> Arc<dyn EngineTransaction> {

@@ -1,6 +1,7 @@
 """Servers for the benchmarks: Lakegate, PostgreSQL 15 and SeaweedFS, each on free loopback ports, stopped at the end."""
 
 import atexit
+import http.client
 import json
 import os
 import pathlib
@@ -12,8 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
 PASSWORD = "bench-password"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -159,15 +158,18 @@ def s3(folder):
     wait_for_port(port)
     wait_for_port(filer_port)
     # The file interface knows no signatures: a bucket is a folder.
-    request = urllib.request.Request(f"http://127.0.0.1:{filer_port}/buckets/tpch/?op=mkdir", data=b"", method="POST")
     for _ in range(60):
-        try:
-            urllib.request.urlopen(request).close()
+        connection = http.client.HTTPConnection("127.0.0.1", filer_port)
+        connection.putrequest("POST", "/buckets/tpch/?op=mkdir")
+        connection.putheader("Content-Length", "0")
+        connection.endheaders()
+        status = connection.getresponse().status
+        connection.close()
+        if status in (200, 201, 204):
             break
-        except urllib.error.HTTPError:  # no volume has joined yet
-            time.sleep(0.5)
+        time.sleep(0.5)  # no volume has joined yet
     else:
-        sys.exit("the S3 server makes no bucket")
+        sys.exit(f"the S3 server makes no bucket: status {status}")
     return KEYS | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
 
 

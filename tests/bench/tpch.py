@@ -103,7 +103,8 @@ if "s3" in WAYS:
     environment = servers.s3(folder)
     load_seconds["s3"] = load("s3://tpch/delta", environment | {"aws_conditional_put": "etag"})
 lakegate = servers.lakegate(folder, environment=environment)
-lakegate.sql(f"CREATE EXTERNAL LOCATION files URL 'file://{folder}/';\n")
+for name in ["delta", "parquet"]:
+    lakegate.sql(f"CREATE EXTERNAL LOCATION {name} URL 'file://{folder}/{name}/';\n")
 for way in WAYS:
     lakegate.sql(f"CREATE SCHEMA {way};\n")
     start = time.monotonic()

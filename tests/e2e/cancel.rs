@@ -15,7 +15,8 @@ use crate::support::{self, unique};
 /// Rows enough that nobody waits for their end.
 const ENDLESS: &str = "SELECT a.g, b.g, repeat('x', 100) FROM generate_series(1, 1000000) a(g), generate_series(1, 1000000) b(g)";
 /// Works without a row for very long.
-const SILENT: &str = "SELECT count(*) FROM generate_series(1, 1000000) a(g), generate_series(1, 1000000) b(g) WHERE a.g::bigint * b.g % 7 = 3";
+const SILENT: &str =
+    "SELECT count(*) FROM generate_series(1, 1000000) a(g), generate_series(1, 1000000) b(g) WHERE a.g::bigint * b.g % 7 = 3";
 
 #[tokio::test]
 async fn a_cancel_request_stops_a_working_query() {

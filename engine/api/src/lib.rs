@@ -57,10 +57,16 @@ pub trait Engine: Send + Sync + 'static {
     /// Deletes every object under a managed table's root. Idempotent.
     async fn drop_table(&self, location: &str) -> Result<(), EngineError>;
 
-    /// Appends rows to the target in one Delta commit, after all of them arrived; constraints are enforced. Where the target is
-    /// bound with a transaction they are staged there.
+    /// Appends rows to the target in one Delta commit, after all of them arrived; constraints are enforced, columns that a batch
+    /// lacks take their defaults as of `session`. Where the target is bound with a transaction the rows are staged there.
     /// Dropping the future, or `context.cancel`, leaves no row visible.
-    async fn append(&self, target: BoundRelation, rows: RowStream, context: ExecutionContext) -> Result<Outcome, EngineError>;
+    async fn append(
+        &self,
+        target: BoundRelation,
+        rows: RowStream,
+        session: Arc<SessionFacts>,
+        context: ExecutionContext,
+    ) -> Result<Outcome, EngineError>;
 
     /// A transaction with nothing staged. Relations bound with it read and change one table under it.
     fn begin(&self) -> Arc<dyn EngineTransaction>;

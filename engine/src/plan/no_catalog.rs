@@ -1,7 +1,9 @@
 //! The names of no session: nothing is found.
 
 use lakegate_engine_api::catalog::Oid;
-use lakegate_engine_api::{CatalogLookup, SessionSignal, Signalled};
+use std::sync::Arc;
+
+use lakegate_engine_api::{CatalogLookup, SessionFacts, SessionSignal, Signalled};
 
 #[derive(Debug)]
 pub struct NoCatalog;
@@ -105,5 +107,25 @@ impl CatalogLookup for NoCatalog {
 
     fn signal_session(&self, _pid: i32, _signal: SessionSignal) -> Signalled {
         Signalled::NoSuchSession
+    }
+}
+
+/// The facts of no session.
+pub fn nobody() -> SessionFacts {
+    let now = chrono::Utc::now();
+    SessionFacts {
+        session_user: String::new(),
+        current_user: String::new(),
+        database: String::new(),
+        search_path: Vec::new(),
+        time_zone: "UTC".to_owned(),
+        backend_pid: 0,
+        client_address: None,
+        server_address: None,
+        statement_time: now,
+        transaction_time: now,
+        server_start_time: now,
+        settings: Arc::default(),
+        lookup: Arc::new(NoCatalog),
     }
 }

@@ -11,7 +11,6 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionConfig;
 use lakegate_engine_api::{EngineError, ExecutionMetrics, SessionFacts};
 
-use super::no_catalog::NoCatalog;
 use crate::error;
 use crate::options::EngineOptions;
 use crate::planner_pg::configure;
@@ -23,7 +22,6 @@ const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 pub struct Sessions {
     runtime: Arc<RuntimeEnv>,
     base: SessionState,
-    nobody: Arc<SessionFacts>,
 }
 
 /// Where the scans of one execution count; an extension of its session configuration.
@@ -47,7 +45,7 @@ impl Sessions {
             .map_err(|error| error::from_datafusion(&error, &[]))?;
         let base =
             SessionStateBuilder::new().with_config(config(options)).with_runtime_env(Arc::clone(&runtime)).with_default_features().build();
-        Ok(Self { runtime, base, nobody: Arc::new(nobody()) })
+        Ok(Self { runtime, base })
     }
 
     #[must_use]
@@ -62,12 +60,6 @@ impl Sessions {
         let mut state = configure(builder, facts).build();
         state.execution_props_mut().query_execution_start_time = Some(facts.statement_time);
         state
-    }
-
-    /// A state that belongs to no session, for what a table's own definition has to say.
-    #[must_use]
-    pub fn plain_state(&self) -> SessionState {
-        self.state(&self.nobody)
     }
 
     /// The state for one execution, which counts its scans in `metrics`.
@@ -96,24 +88,4 @@ fn config(options: &EngineOptions) -> SessionConfig {
     // Measured slower on TPC-H; pages and row groups are pruned either way.
     settings.execution.parquet.pushdown_filters = false;
     config
-}
-
-/// The facts of no session.
-pub fn nobody() -> SessionFacts {
-    let now = chrono::Utc::now();
-    SessionFacts {
-        session_user: String::new(),
-        current_user: String::new(),
-        database: String::new(),
-        search_path: Vec::new(),
-        time_zone: "UTC".to_owned(),
-        backend_pid: 0,
-        client_address: None,
-        server_address: None,
-        statement_time: now,
-        transaction_time: now,
-        server_start_time: now,
-        settings: Arc::default(),
-        lookup: Arc::new(NoCatalog),
-    }
 }

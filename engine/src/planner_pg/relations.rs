@@ -6,8 +6,8 @@ use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, Ta
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
-use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 use lakegate_engine_api::catalog::PgType;
+use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor};
 
 use super::PgPlanner;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use deltalake_core::kernel::StructField;
 use deltalake_core::DeltaTable;
+use deltalake_core::kernel::StructField;
 use lakegate_engine_api::{ColumnDefinition, EngineError, Violation};
 
 use super::commit::{CommitId, is_race, properties};

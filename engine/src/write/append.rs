@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, new_null_array};
-use arrow_schema::Schema;
+use arrow_array::RecordBatch;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use deltalake_core::kernel::{Action, Add};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use futures::{StreamExt, TryStreamExt};
-use lakegate_engine_api::catalog::Relation;
-use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, ExecutionMetrics, Outcome, RowStream};
+use lakegate_engine_api::{EngineError, ExecutionContext, ExecutionMetrics, Outcome, RowStream};
 use tokio::sync::oneshot;
 
 use super::checks::RowChecks;
@@ -70,7 +68,7 @@ impl Appender {
     }
 
     /// Checks rows and writes them, or keeps them where they are few.
-    async fn stage(&self, rows: RowStream, context: &ExecutionContext) -> Result<Staged, EngineError> {
+    pub async fn stage(&self, rows: RowStream, context: &ExecutionContext) -> Result<Staged, EngineError> {
         let (shared, checks, layout) = (Arc::clone(&self.shared), Arc::clone(&self.checks), self.layout.clone());
         self.shared
             .runtime
@@ -129,7 +127,12 @@ impl Appender {
     }
 
     /// From here on the statement is either committed or not: it does not stop half-way.
-    async fn make_visible(&self, staged: Staged, context: &ExecutionContext, metrics: &ExecutionMetrics) -> Result<Outcome, EngineError> {
+    pub async fn make_visible(
+        &self,
+        staged: Staged,
+        context: &ExecutionContext,
+        metrics: &ExecutionMetrics,
+    ) -> Result<Outcome, EngineError> {
         if context.cancel.is_cancelled() {
             self.layout.discard(&staged.payload.files).await;
             return Err(EngineError::Canceled);
@@ -162,7 +165,7 @@ impl Appender {
     }
 }
 
-struct Staged {
+pub struct Staged {
     payload: Payload,
     rows: u64,
 }
@@ -295,45 +298,4 @@ fn answer_all(group: Vec<Append>, outcome: &Result<Appended, EngineError>) {
         };
         let _ = append.answer.send(answer);
     }
-}
-
-/// Appends a stream of rows whose columns are the table's, in order.
-///
-/// # Errors
-/// As [`Appender::append_plan`].
-pub async fn append_rows(
-    shared: Arc<Shared>,
-    target: BoundRelation,
-    rows: RowStream,
-    context: ExecutionContext,
-) -> Result<Outcome, EngineError> {
-    let name = target.name.clone();
-    let target = Target::open(&shared, std::slice::from_ref(&target), &name).await?;
-    let schema = Arc::clone(&target.columns.schema);
-    let relation = Arc::clone(&target.relation);
-    let typed = rows.map(move |batch| conformed(&batch?, &schema, &relation)).boxed();
-    let appender = Appender::new(Arc::clone(&shared), &shared.sessions.plain_state(), target, true)?;
-    let staged = appender.stage(typed, &context).await?;
-    appender.make_visible(staged, &context, &ExecutionMetrics::default()).await
-}
-
-/// A batch with the table's columns in the table's order and types; columns that the batch lacks are NULL.
-fn conformed(batch: &RecordBatch, schema: &arrow_schema::SchemaRef, relation: &Relation) -> Result<RecordBatch, EngineError> {
-    let given = batch.schema();
-    let mut fields = Vec::with_capacity(schema.fields().len());
-    let mut columns = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        if let Some((index, from)) = given.column_with_name(field.name()) {
-            fields.push(from.clone());
-            columns.push(Arc::clone(batch.column(index)));
-            continue;
-        }
-        if relation.columns.iter().any(|column| column.name == *field.name() && column.default.is_some()) {
-            return Err(error::unsupported(format!("leaving out column \"{}\", which has a default, in COPY", field.name())));
-        }
-        fields.push(field.as_ref().clone().with_nullable(true));
-        columns.push(new_null_array(field.data_type(), batch.num_rows()));
-    }
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(|error| error::from_arrow(&error))?;
-    crate::plan::cast_to(&batch, schema).map_err(|error| error::from_arrow(&error))
 }

@@ -2,6 +2,7 @@
 
 mod alter;
 mod append;
+mod append_rows;
 mod assign;
 mod change;
 mod checks;
@@ -19,7 +20,7 @@ mod target;
 mod transaction;
 
 pub use self::alter::add_columns;
-pub use self::append::append_rows;
+pub use self::append_rows::append_rows;
 pub use self::change::prepare_change;
 pub use self::copy::PreparedCopy;
 pub use self::create::{create_table, prepare_create_as};

@@ -199,7 +199,7 @@ pub fn parquet_rows(folder: &Path) -> Vec<RecordBatch> {
     batches
 }
 
-fn facts() -> SessionFacts {
+pub fn facts() -> SessionFacts {
     SessionFacts {
         session_user: "admin".to_owned(),
         current_user: "admin".to_owned(),

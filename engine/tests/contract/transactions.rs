@@ -9,7 +9,7 @@ use futures::StreamExt;
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{BoundRelation, Engine, EngineError, EngineTransaction, Outcome, RelationSource, Work};
 
-use crate::support::{World, context, lines, parse, relation_name};
+use crate::support::{World, context, facts, lines, parse, relation_name};
 use crate::writes::{column, create, new_table, small};
 
 type Transaction = Arc<dyn EngineTransaction>;
@@ -168,7 +168,7 @@ async fn streams_are_staged_and_a_canceled_commit_is_none() {
         futures::stream::iter([Ok(batch)]).boxed()
     };
     let transaction = world.engine.begin();
-    let outcome = world.engine.append(within(&world, &transaction), rows(), context()).await.unwrap();
+    let outcome = world.engine.append(within(&world, &transaction), rows(), Arc::new(facts()), context()).await.unwrap();
     assert_eq!((outcome.rows, outcome.version), (2, None));
     assert_eq!(seen(&world, &transaction).await, ["1|one", "2|NULL", "7|seven", "8|NULL"]);
     let canceled = context();

@@ -9,7 +9,7 @@ use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{ColumnDefinition, DataError, Engine, EngineError, NewTable, SqlMistake, Violation, Work};
 use sqlparser::ast::Statement;
 
-use crate::support::{World, context, parse, relation_name};
+use crate::support::{World, context, facts, parse, relation_name};
 
 pub fn column(name: &str, data_type: PgType) -> ColumnDefinition {
     ColumnDefinition { name: name.to_owned(), data_type, not_null: false }
@@ -189,13 +189,9 @@ async fn types_survive_a_round_trip() {
           a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|{\"a\": 1}|[1, 2, NULL]"]
     );
     // Statistics of the log must not hide the row.
-    for condition in [
-        "ts > '2024-02-29 12:00:00'",
-        "tz = '2024-02-29 10:00:00+00'",
-        "n > 12345",
-        "d = '2024-02-29'",
-        "i8 > 9007199254740992",
-    ] {
+    for condition in
+        ["ts > '2024-02-29 12:00:00'", "tz = '2024-02-29 10:00:00+00'", "n > 12345", "d = '2024-02-29'", "i8 > 9007199254740992"]
+    {
         let rows = world.lines(&format!("SELECT count(*) FROM main.public.types WHERE {condition}"), &["types"]).await;
         assert_eq!(rows, ["1"], "{condition}");
     }
@@ -260,7 +256,7 @@ async fn append_and_cancel() {
     ])
     .unwrap();
     let rows = futures::stream::iter([Ok(batch.clone())]).boxed();
-    let outcome = world.engine.append(world.relation("t", None), rows, context()).await.unwrap();
+    let outcome = world.engine.append(world.relation("t", None), rows, Arc::new(facts()), context()).await.unwrap();
     assert_eq!(outcome.rows, 2);
 
     let context = context();
@@ -268,7 +264,7 @@ async fn append_and_cancel() {
     let rows = futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|item| (item, receiver)) }).boxed();
     sender.send(Ok(batch)).await.unwrap();
     let cancel = context.cancel.clone();
-    let appending = world.engine.append(world.relation("t", None), rows, context);
+    let appending = world.engine.append(world.relation("t", None), rows, Arc::new(facts()), context);
     let (outcome, ()) = tokio::join!(appending, async { cancel.cancel() });
     assert!(matches!(outcome, Err(EngineError::Canceled)), "{outcome:?}");
     assert_eq!(world.lines("SELECT id FROM main.public.t", &["t"]).await, ["1", "2", "5", "6"]);

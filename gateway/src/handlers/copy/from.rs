@@ -66,8 +66,9 @@ pub async fn stdin(
     let abandon = deadline.token().child_token();
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: abandon.clone() };
     let engine = Arc::clone(&session.shared.engine);
+    let teller = Arc::clone(&facts);
     crate::tasks::spawn("copy from", async move {
-        let _ = answer.send(engine.append(target, rows.boxed(), context).await);
+        let _ = answer.send(engine.append(target, rows.boxed(), teller, context).await);
     });
     let rules = schema
         .fields()
