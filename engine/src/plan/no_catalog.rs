@@ -1,8 +1,8 @@
 //! The names of no session: nothing is found.
 
-use lakegate_engine_api::catalog::Oid;
 use std::sync::Arc;
 
+use lakegate_engine_api::catalog::Oid;
 use lakegate_engine_api::{CatalogLookup, SessionFacts, SessionSignal, Signalled};
 
 #[derive(Debug)]
