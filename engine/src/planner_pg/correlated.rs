@@ -359,15 +359,14 @@ fn joins_as_filter(plan: &LogicalPlan) -> Result<bool> {
 }
 
 fn only_in_filters(plan: &LogicalPlan, equated: bool) -> Result<bool> {
-    if !plan.contains_outer_reference() {
-        // Deeper subqueries refer to what is inside.
-        return Ok(!has_outer_references(plan)? || !reaches_outside(plan)?);
+    if !has_outer_references(plan)? || !reaches_outside(plan)? {
+        return Ok(true);
     }
     match plan {
         LogicalPlan::Filter(filter) => {
-            let fits = datafusion::logical_expr::utils::split_conjunction(&filter.predicate)
-                .into_iter()
-                .all(|part| !part.contains_outer() || (plain(part) && (!equated || equates(part))));
+            let fits = datafusion::logical_expr::utils::split_conjunction(&filter.predicate).into_iter().all(|part| {
+                if plain(part) { !part.contains_outer() || !equated || equates(part) } else { stays_inside(part, &filter.input) }
+            });
             Ok(fits && only_in_filters(&filter.input, equated)?)
         }
         LogicalPlan::Projection(projection) => {
@@ -380,6 +379,22 @@ fn only_in_filters(plan: &LogicalPlan, equated: bool) -> Result<bool> {
         }
         _ => Ok(false),
     }
+}
+
+/// Subqueries in a condition that refer to the rows it filters and to nothing further out.
+fn stays_inside(part: &Expr, input: &LogicalPlan) -> bool {
+    let inside =
+        |subquery: &Subquery| outer_columns(subquery).iter().all(|(_, column)| input.schema().maybe_index_of_column(column).is_some());
+    let reaches_out = part.exists(|expr| {
+        Ok(match expr {
+            Expr::OuterReferenceColumn(..) => true,
+            Expr::ScalarSubquery(subquery) => !inside(subquery),
+            Expr::Exists(exists) => !inside(&exists.subquery),
+            Expr::InSubquery(within) => !inside(&within.subquery),
+            _ => false,
+        })
+    });
+    matches!(reaches_out, Ok(false))
 }
 
 fn reaches_outside(plan: &LogicalPlan) -> Result<bool> {
