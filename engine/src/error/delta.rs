@@ -78,7 +78,7 @@ fn kernel(error: &(dyn std::error::Error + 'static)) -> EngineError {
         next = inner.source();
     }
     let text = error.to_string();
-    if text.contains("No files in log segment") || text.contains("No table version found") {
+    if ["No files in log segment", "No table version found", "Invalid table location"].iter().any(|start| text.contains(start)) {
         return EngineError::NotADeltaTable;
     }
     if text.contains("nsupported") || text.contains("not supported") {

@@ -372,7 +372,8 @@ fn only_in_filters(plan: &LogicalPlan, equated: bool) -> Result<bool> {
         LogicalPlan::Projection(projection) => {
             Ok(projection.expr.iter().all(|expr| !expr.contains_outer()) && only_in_filters(&projection.input, equated)?)
         }
-        LogicalPlan::SubqueryAlias(alias) => only_in_filters(&alias.input, equated),
+        // Through an alias the outer columns would come out under names that nothing there has.
+        LogicalPlan::SubqueryAlias(_) => Ok(false),
         LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
             let fits = join.filter.iter().all(|filter| !filter.contains_outer());
             Ok(fits && only_in_filters(&join.left, equated)? && only_in_filters(&join.right, equated)?)

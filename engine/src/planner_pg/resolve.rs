@@ -52,7 +52,12 @@ impl ResolveTypes {
             LogicalPlan::Values(values) => return self.values(values, outer, literals),
             plan => plan,
         };
-        if matches!(plan, LogicalPlan::Limit(_) | LogicalPlan::RecursiveQuery(_)) {
+        if matches!(plan, LogicalPlan::Limit(_)) {
+            let empty = DFSchema::empty();
+            let typed = plan.map_expressions(|expr| self.0.resolve_expr(expr, &empty).map(Transformed::yes))?;
+            return typed.data.recompute_schema();
+        }
+        if matches!(plan, LogicalPlan::RecursiveQuery(_)) {
             return plan.recompute_schema();
         }
         let mut schema = merge_schema(&plan.inputs());

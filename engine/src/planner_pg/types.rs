@@ -32,7 +32,8 @@ pub fn cast_field(pg: PgType) -> Result<FieldRef> {
     let Some(field) = arrow_field(CAST_FIELD, pg, true) else {
         return Err(error::unsupported(format_args!("the type {}", crate::functions::types::type_name(pg))));
     };
-    if pg.oid == PgType::NUMERIC.oid && pg.typmod >= 0 {
+    let numeric = pg.oid == PgType::NUMERIC.oid || PgType::element_of(pg.oid) == Some(PgType::NUMERIC.oid);
+    if numeric && pg.typmod >= 0 {
         // Told apart from a decimal that was computed.
         return Ok(Arc::new(field.with_metadata([(PG_TYPE_KEY.to_owned(), format!("{}:{}", pg.oid, pg.typmod))].into())));
     }
