@@ -27,6 +27,9 @@ pub struct CatalogOptions {
     /// URLs (or absolute paths, links resolved) that no external location may reach: the data directory, the warehouse root.
     pub protected_roots: Vec<String>,
     pub password_cost: PasswordCost,
+    /// Nobody else changes the catalog while this handle is open, as in a data directory that is locked: then what this process
+    /// knows is what is stored, and asking for it costs nothing.
+    pub sole_process: bool,
 }
 
 /// The URL can hold a password.
@@ -39,7 +42,14 @@ impl std::fmt::Debug for CatalogOptions {
 impl CatalogOptions {
     #[must_use]
     pub fn new(url: impl Into<String>, kek: Kek) -> CatalogOptions {
-        CatalogOptions { url: url.into(), kek, instance_id: None, protected_roots: Vec::new(), password_cost: PasswordCost::default() }
+        CatalogOptions {
+            url: url.into(),
+            kek,
+            instance_id: None,
+            protected_roots: Vec::new(),
+            password_cost: PasswordCost::default(),
+            sole_process: false,
+        }
     }
 }
 
@@ -55,6 +65,7 @@ struct Inner {
     auth: AuthState,
     log: LogWriter,
     protected_roots: Arc<[NormalUrl]>,
+    sole_process: bool,
 }
 
 impl Catalog {
@@ -73,7 +84,8 @@ impl Catalog {
         let snapshot = store::load::snapshot(&mut read, protected_roots.clone()).await?;
         drop(read);
         let auth = AuthState::new(options.password_cost)?;
-        Ok(Catalog(Arc::new(Inner { store, keyring, snapshot: RwLock::new(Arc::new(snapshot)), auth, log, protected_roots })))
+        let (snapshot, sole_process) = (RwLock::new(Arc::new(snapshot)), options.sole_process);
+        Ok(Catalog(Arc::new(Inner { store, keyring, snapshot, auth, log, protected_roots, sole_process })))
     }
 
     /// The newest picture this process has. Costs a lock and a pointer.
@@ -88,6 +100,9 @@ impl Catalog {
     /// [`CatalogError::Unavailable`].
     pub async fn refresh(&self) -> Result<Arc<Snapshot>, CatalogError> {
         let known = self.snapshot();
+        if self.0.sole_process {
+            return Ok(known);
+        }
         if self.0.store.version().await? == known.version() {
             return Ok(known);
         }

@@ -76,6 +76,9 @@ impl Foundation {
         };
         let mut options = CatalogOptions::new(config.catalog_url.clone(), kek);
         options.protected_roots = vec![config.warehouse_root.clone()];
+        // The lock of the data directory is the embedded catalog's too.
+        let file = config.catalog_url.strip_prefix("sqlite://").map(std::path::Path::new);
+        options.sole_process = file.is_some_and(|file| file.starts_with(&config.data_dir));
         let catalog = Catalog::open(options).await?;
         let admin_password = std::env::var("LAKEGATE_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty()).map(Zeroizing::new);
         let outcome = catalog.bootstrap(Bootstrap { admin_password }).await?;
