@@ -20,7 +20,7 @@ tools = pathlib.Path(sys.executable).parent
 subprocess.run([str(tools / "tpchgen-cli"), "parquet", "-s", SCALE, "--tables=lineitem", f"--output-dir={lineitem}"], check=True, capture_output=True)
 convert_to_deltalake(str(lineitem))
 server = servers.lakegate(folder)
-server.sql(f"CREATE EXTERNAL LOCATION files URL 'file://{folder}/';\nCREATE TABLE lineitem USING DELTA LOCATION 'file://{lineitem}';\n")
+server.sql(f"CREATE EXTERNAL LOCATION files URL 'file://{lineitem}/';\nCREATE TABLE lineitem USING DELTA LOCATION 'file://{lineitem}';\n")
 count = int(server.sql("SELECT count(*) FROM lineitem\n;", "-A", "-t"))
 
 
