@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use lakegate_engine_api::EngineError;
-use sqlparser::ast::{Expr, Query, Visit, Visitor};
+use sqlparser::ast::{Expr, Query, Select, Visit, Visitor};
 
 use crate::error;
 
@@ -18,6 +18,9 @@ pub fn check_depth(statement: &impl Visit) -> Result<(), EngineError> {
         ControlFlow::Break(()) => Err(error::too_complex(DEPTH_MAX)),
     }
 }
+
+/// Relations of one FROM, and of one WITH: planned as a chain of joins and of queries.
+const RELATIONS_MAX: usize = 1_000;
 
 struct Depth {
     now: usize,
@@ -46,8 +49,15 @@ impl Visitor for Depth {
         self.leave()
     }
 
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if query.with.as_ref().is_some_and(|with| with.cte_tables.len() > RELATIONS_MAX) {
+            return ControlFlow::Break(());
+        }
         self.enter()
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        if select.from.len() > RELATIONS_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {

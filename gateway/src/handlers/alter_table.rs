@@ -26,6 +26,9 @@ pub async fn run(session: &mut GatewaySession, alter: &AlterTable) -> Result<Res
         }
         Err(error) => return Err(error),
     };
+    if alter.operations.len() > 1 {
+        return Err(SqlError::unsupported("ALTER TABLE with several actions").hint("Give one statement an action."));
+    }
     let catalog = session.shared.catalog.clone();
     for operation in &alter.operations {
         match operation {

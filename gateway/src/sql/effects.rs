@@ -9,6 +9,8 @@ use crate::sqlstate::{SqlError, SqlState};
 
 /// Most wishes of one statement.
 const EFFECTS_MAX: usize = 100_000;
+/// Most settings that one statement sets.
+const SETTINGS_MAX: usize = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -34,6 +36,7 @@ pub struct Effects {
 #[derive(Debug, Default)]
 struct Wishes {
     effects: Vec<Effect>,
+    settings: usize,
     /// Of the messages among them.
     bytes: usize,
 }
@@ -53,6 +56,14 @@ impl Effects {
                 SqlState::ProgramLimitExceeded,
                 format!("a statement can call functions for their effect at most {EFFECTS_MAX} times"),
             ));
+        }
+        // Each is applied by itself when the statement ends.
+        if matches!(effect, Effect::Set { .. }) {
+            wishes.settings += 1;
+            if wishes.settings > SETTINGS_MAX {
+                let message = format!("a statement can call set_config at most {SETTINGS_MAX} times");
+                return Err(SqlError::new(SqlState::ProgramLimitExceeded, message));
+            }
         }
         if let Effect::Notify(post) = &effect {
             self.notifications.check_room(wishes.bytes + post.bytes())?;

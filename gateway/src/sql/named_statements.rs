@@ -10,6 +10,8 @@ use crate::sqlstate::{SqlError, SqlState};
 
 /// Most statements a session keeps by name.
 const NAMED_MAX: usize = 2_000;
+/// Of their texts; trees take a multiple of it.
+const TEXT_BYTES_MAX: usize = 16 << 20;
 
 /// A row of `pg_prepared_statements`.
 #[derive(Clone)]
@@ -36,6 +38,13 @@ impl NamedStatements {
             return Err(SqlError::new(
                 SqlState::ConfigurationLimitExceeded,
                 format!("a session keeps at most {NAMED_MAX} prepared statements"),
+            ));
+        }
+        let bytes: usize = self.0.values().map(|kept| kept.text.len()).sum();
+        if bytes.saturating_add(statement.text.len()) > TEXT_BYTES_MAX {
+            return Err(SqlError::new(
+                SqlState::ConfigurationLimitExceeded,
+                format!("the texts of a session's prepared statements may have {TEXT_BYTES_MAX} bytes together"),
             ));
         }
         self.0.insert(name.to_owned(), statement);

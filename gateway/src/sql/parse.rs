@@ -117,17 +117,7 @@ fn set_last(open: &mut [usize], links: usize) {
 /// What makes the tree a level deeper without making the parser recurse.
 fn is_link(token: &Token) -> bool {
     match token {
-        Token::Word(word) => matches!(
-            word.keyword,
-            Keyword::AND
-                | Keyword::OR
-                | Keyword::IS
-                | Keyword::LIKE
-                | Keyword::JOIN
-                | Keyword::UNION
-                | Keyword::INTERSECT
-                | Keyword::EXCEPT
-        ),
+        Token::Word(word) => is_infix(word.keyword),
         Token::EOF
         | Token::Whitespace(_)
         | Token::Comma
@@ -149,6 +139,37 @@ fn is_link(token: &Token) -> bool {
         | Token::HexStringLiteral(_) => false,
         _ => true,
     }
+}
+
+/// Words that the parser takes between operands, and those that join relations and queries.
+fn is_infix(keyword: Keyword) -> bool {
+    matches!(
+        keyword,
+        Keyword::AND
+            | Keyword::OR
+            | Keyword::XOR
+            | Keyword::NOT
+            | Keyword::IS
+            | Keyword::NOTNULL
+            | Keyword::IN
+            | Keyword::BETWEEN
+            | Keyword::LIKE
+            | Keyword::ILIKE
+            | Keyword::RLIKE
+            | Keyword::REGEXP
+            | Keyword::SIMILAR
+            | Keyword::OVERLAPS
+            | Keyword::OPERATOR
+            | Keyword::COLLATE
+            | Keyword::AT
+            | Keyword::DIV
+            | Keyword::MATCH
+            | Keyword::MEMBER
+            | Keyword::JOIN
+            | Keyword::UNION
+            | Keyword::INTERSECT
+            | Keyword::EXCEPT
+    )
 }
 
 fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Result<ParsedStatement, SqlError> {
@@ -331,7 +352,9 @@ mod tests {
     fn nesting_has_a_limit() {
         let deep = format!("select {}1{}", "(".repeat(5_000), ")".repeat(5_000));
         assert_eq!(parse(&deep).unwrap_err().state, SqlState::StatementTooComplex);
-        for link in [" + 1", " OR true", "::int4", "[1]", " UNION SELECT 1"] {
+        for link in
+            [" + 1", " OR true", "::int4", "[1]", " UNION SELECT 1", " IN (1)", " AT TIME ZONE 'utc'", " ILIKE 'x'", " COLLATE \"C\""]
+        {
             assert_eq!(parse(&format!("select 1{}", link.repeat(5_000))).unwrap_err().state, SqlState::StatementTooComplex, "{link}");
         }
         assert!(parse(&format!("select {}", vec!["-(1 + 1) + a[1]"; 3_000].join(","))).is_ok());

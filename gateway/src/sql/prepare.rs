@@ -38,6 +38,9 @@ pub struct Plan {
     catalog_version: u64,
     message: u64,
     changes: u64,
+    /// For whom and under which settings: rights, search path, time zone.
+    role: Oid,
+    settings: Arc<std::collections::BTreeMap<String, String>>,
 }
 
 impl PreparedSql for PreparedStatement {
@@ -123,6 +126,7 @@ impl PreparedStatement {
         if let Some(plan) = kept
             && plan.catalog_version == version
             && plan.is_fresh(session)
+            && plan.is_of(session)
             && !self.depends_on_time()
         {
             self.reused.fetch_add(1, Ordering::Relaxed);
@@ -188,10 +192,23 @@ pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types:
         })
         .await?;
     session.transaction.pin(prepared.table_versions());
-    Ok(Plan { bound, prepared, catalog_version: snapshot.version(), message: session.message, changes: session.changes_made })
+    Ok(Plan {
+        bound,
+        prepared,
+        catalog_version: snapshot.version(),
+        message: session.message,
+        changes: session.changes_made,
+        role: session.principal.current_role,
+        settings: session.settings.current.all(),
+    })
 }
 
 impl Plan {
+    /// Made under the role and the settings of now.
+    fn is_of(&self, session: &GatewaySession) -> bool {
+        self.role == session.principal.current_role && Arc::ptr_eq(&self.settings, &session.settings.current.all())
+    }
+
     /// The tables are as they were when it was made.
     fn is_fresh(&self, session: &GatewaySession) -> bool {
         let reads_same = self.changes == session.changes_made || self.bound.tables_read.is_empty();

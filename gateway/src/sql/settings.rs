@@ -221,6 +221,9 @@ pub fn in_base_unit(setting: &Setting, shown: &str) -> String {
     parse_quantity(shown, units).map_or_else(|| shown.to_owned(), |((), base)| base.to_string())
 }
 
+/// What a session may keep in settings of names of its own; savepoints keep copies.
+const CUSTOM_BYTES_MAX: usize = 64 << 10;
+
 /// One session's values.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -276,6 +279,12 @@ impl Settings {
         match find(name) {
             Some(setting) => self.put(setting, shown),
             None => {
+                let custom = self.values.iter().filter(|(known, _)| known.contains('.') && find(known).is_none());
+                let bytes: usize = custom.map(|(known, value)| known.len() + value.len()).sum();
+                if bytes + name.len() + shown.len() > CUSTOM_BYTES_MAX {
+                    let message = format!("the values of custom settings may have {CUSTOM_BYTES_MAX} bytes together");
+                    return Err(SqlError::new(SqlState::ProgramLimitExceeded, message));
+                }
                 self.values.insert(name.to_ascii_lowercase(), shown);
                 self.refresh();
                 Ok(None)
