@@ -125,7 +125,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "round results are exact")]
     fn round_results() {
         assert_eq!((sind(30.0), sind(150.0), sind(-90.0), sind(360.0)), (0.5, 0.5, -1.0, 0.0));
         assert_eq!((cosd(60.0), cosd(120.0), cosd(180.0)), (0.5, -0.5, -1.0));
