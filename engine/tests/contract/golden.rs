@@ -49,10 +49,7 @@ async fn check(world: &World, name: &str) -> Result<(), String> {
     if !expected.is_dir() {
         return match registered {
             Err(EngineError::Internal { message }) => Err(format!("refused with an internal error: {message}")),
-            Err(error) => {
-                println!("{name}: refused: {error}");
-                Ok(())
-            }
+            Err(_) => Ok(()),
             Ok(()) => Err("was not refused".to_owned()),
         };
     }
