@@ -36,9 +36,10 @@ def binary(name):
     """A program of this repository: LAKEGATE_BIN for the server, else the release build."""
     if name == "lakegate" and os.environ.get("LAKEGATE_BIN"):
         return os.environ["LAKEGATE_BIN"]
-    path = target_folder() / os.environ.get("BENCH_PROFILE", "release") / name
+    folder = target_folder() / os.environ.get("BENCH_PROFILE", "release")
+    path = folder / name if name == "lakegate" else folder / "examples" / name
     if not path.exists():
-        sys.exit(f"{path} is missing: cargo build --release --workspace")
+        sys.exit(f"{path} is missing: cargo build --release --workspace --bins --examples")
     return str(path)
 
 

@@ -173,7 +173,12 @@ impl ResolveTypes {
             }
             let common = common_type(&operands, "UNION")?;
             for (input, operand) in inputs.iter_mut().zip(operands) {
-                if operand.unknown && open_column(input, column).is_some() {
+                let in_time = |family: Family| matches!(family, Family::Date | Family::Timestamp | Family::Timestamptz);
+                if !operand.unknown && in_time(operand.family()) && operand.pg.oid != common.oid {
+                    // DataFusion would unite dates and timestamps as nanoseconds.
+                    let typed = operand.into_type(common, self.0.style())?;
+                    *input = Arc::new(with_column(input, column, typed.expr)?);
+                } else if operand.unknown && open_column(input, column).is_some() {
                     let typed = operand.into_type(common, self.0.style())?;
                     *input = Arc::new(replace_column(Arc::unwrap_or_clone(Arc::clone(input)), column, typed.expr)?);
                 }
@@ -191,6 +196,20 @@ fn open_column(plan: &LogicalPlan, column: usize) -> Option<Expr> {
         expr = inner;
     }
     is_unknown(expr).then(|| expr.clone())
+}
+
+/// The plan's columns, one of them computed from it.
+fn with_column(plan: &LogicalPlan, column: usize, expr: Expr) -> Result<LogicalPlan> {
+    let exprs: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .enumerate()
+        .map(|(at, (qualifier, field))| match at == column {
+            true => expr.clone().alias_qualified(qualifier.cloned(), field.name()),
+            false => Expr::Column((qualifier, field).into()),
+        })
+        .collect();
+    LogicalPlanBuilder::from(plan.clone()).project(exprs)?.build()
 }
 
 fn replace_column(plan: LogicalPlan, column: usize, expr: Expr) -> Result<LogicalPlan> {
