@@ -114,7 +114,7 @@ async fn pruned(world: &World, name: &str, sql: &str, all: &[String]) -> Result<
         let conditions = match value {
             "NULL" => vec![format!("\"{column_name}\" IS NULL"), format!("\"{column_name}\" IS NOT NULL")],
             _ => vec![
-                format!("cast(\"{column_name}\" as varchar) = cast(cast({literal} as {0}) as varchar)", type_name(column.data_type.oid)),
+                format!("\"{column_name}\" = cast({literal} as {})", type_name(column.data_type.oid)),
                 format!("\"{column_name}\" >= cast({literal} as {})", type_name(column.data_type.oid)),
             ],
         };
