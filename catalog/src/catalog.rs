@@ -13,6 +13,7 @@ use crate::kek::Kek;
 use crate::keyring::Keyring;
 use crate::model::Oid;
 use crate::snapshot::Snapshot;
+use crate::staging::Stage;
 use crate::statement_log::LogWriter;
 use crate::store::{self, Store, number};
 
@@ -53,9 +54,13 @@ impl CatalogOptions {
     }
 }
 
-/// A handle; clones are the same catalog.
+/// A handle; clones are the same catalog. One that [`Catalog::begin_changes`] gave is a transaction's: its changes are staged, and it alone
+/// shows them.
 #[derive(Debug, Clone)]
-pub struct Catalog(Arc<Inner>);
+pub struct Catalog {
+    inner: Arc<Inner>,
+    stage: Option<Arc<Stage>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -85,29 +90,76 @@ impl Catalog {
         drop(read);
         let auth = AuthState::new(options.password_cost)?;
         let (snapshot, sole_process) = (RwLock::new(Arc::new(snapshot)), options.sole_process);
-        Ok(Catalog(Arc::new(Inner { store, keyring, snapshot, auth, log, protected_roots, sole_process })))
+        Ok(Catalog { inner: Arc::new(Inner { store, keyring, snapshot, auth, log, protected_roots, sole_process }), stage: None })
     }
 
-    /// The newest picture this process has. Costs a lock and a pointer.
+    /// The newest picture this process has, with what the transaction has staged. Costs a lock and a pointer.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.0.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let stored = self.stored();
+        match &self.stage {
+            Some(stage) => stage.picture(&stored).unwrap_or_else(|_| stage.last_picture(stored)),
+            None => stored,
+        }
     }
 
-    /// The picture as stored now: reads the version (one row), and everything else only where it moved.
+    /// The picture as stored now, with what the transaction has staged: reads the version (one row), and everything else only where it
+    /// moved.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`].
+    /// [`CatalogError::Unavailable`]; [`CatalogError::Conflict`] and [`CatalogError::Duplicate`] where others changed what the
+    /// transaction has changed too.
     pub async fn refresh(&self) -> Result<Arc<Snapshot>, CatalogError> {
-        let known = self.snapshot();
-        if self.0.sole_process {
+        let stored = self.refresh_stored().await?;
+        match &self.stage {
+            Some(stage) => stage.picture(&stored),
+            None => Ok(stored),
+        }
+    }
+
+    /// A handle whose changes are staged until [`Catalog::commit_changes`]; dropped before that, they never were.
+    #[must_use]
+    pub fn begin_changes(&self) -> Catalog {
+        Catalog { inner: Arc::clone(&self.inner), stage: Some(Arc::default()) }
+    }
+
+    /// How many changes are staged, for [`Catalog::roll_back_changes_to`].
+    #[must_use]
+    pub fn staged_changes(&self) -> usize {
+        self.stage.as_ref().map_or(0, |stage| stage.count())
+    }
+
+    /// Drops what was staged after the first `staged` changes.
+    pub fn roll_back_changes_to(&self, staged: usize) {
+        if let Some(stage) = &self.stage {
+            stage.truncate(staged);
+        }
+    }
+
+    /// Stores what is staged, all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Catalog::refresh`]: nothing is stored then.
+    pub async fn commit_changes(&self) -> Result<(), CatalogError> {
+        let Some(stage) = self.stage.clone().filter(|stage| stage.count() > 0) else { return Ok(()) };
+        let catalog = self.clone();
+        undisturbed(async move { catalog.commit_now(&stage).await }).await
+    }
+
+    fn stored(&self) -> Arc<Snapshot> {
+        self.inner.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn refresh_stored(&self) -> Result<Arc<Snapshot>, CatalogError> {
+        let known = self.stored();
+        if self.inner.sole_process {
             return Ok(known);
         }
-        if self.0.store.version().await? == known.version() {
+        if self.inner.store.version().await? == known.version() {
             return Ok(known);
         }
-        let mut read = self.0.store.begin_read().await?;
-        let snapshot = store::load::snapshot(&mut read, self.0.protected_roots.clone()).await?;
+        let mut read = self.inner.store.begin_read().await?;
+        let snapshot = store::load::snapshot(&mut read, self.inner.protected_roots.clone()).await?;
         Ok(self.publish(snapshot))
     }
 
@@ -125,29 +177,29 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::WrongKek`], [`CatalogError::Unavailable`].
     pub async fn rotate_kek(&self, new: Kek) -> Result<u64, CatalogError> {
-        self.0.keyring.rotate(new).await
+        self.inner.keyring.rotate(new).await
     }
 
     /// Writes what is queued, then closes the connections. Other handles of this catalog fail afterwards.
     pub async fn close(&self) {
-        self.0.log.close().await;
-        self.0.store.close().await;
+        self.inner.log.close().await;
+        self.inner.store.close().await;
     }
 
     pub(crate) fn store(&self) -> &Store {
-        &self.0.store
+        &self.inner.store
     }
 
     pub(crate) fn keyring(&self) -> &Keyring {
-        &self.0.keyring
+        &self.inner.keyring
     }
 
     pub(crate) fn auth_state(&self) -> &AuthState {
-        &self.0.auth
+        &self.inner.auth
     }
 
     pub(crate) fn log(&self) -> &LogWriter {
-        &self.0.log
+        &self.inner.log
     }
 
     /// Runs one change to its end, even where the caller goes away in the middle: a transaction is never left half way, and the
@@ -157,30 +209,23 @@ impl Catalog {
         edit: impl FnOnce(&mut Edit) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let catalog = self.clone();
-        let mut task = tokio::task::JoinSet::new();
-        task.spawn(async move { catalog.change_now(edit).await });
-        // A JoinSet stops its tasks when dropped; this one must not be stopped.
-        let mut task = Undisturbed(task);
-        match task.0.join_next().await {
-            Some(Ok(result)) => result,
-            Some(Err(error)) => Err(CatalogError::internal(error)),
-            None => Err(CatalogError::internal("a change was lost")),
-        }
+        undisturbed(async move {
+            match catalog.stage.clone() {
+                Some(stage) => catalog.stage_now(&stage, edit).await,
+                None => catalog.change_now(edit).await,
+            }
+        })
+        .await
     }
 
     async fn change_now<T>(&self, edit: impl FnOnce(&mut Edit) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
-        let mut transaction = self.0.store.begin_write().await?;
+        let mut transaction = self.inner.store.begin_write().await?;
         // Also the lock that puts the changes of all gateways in a row.
         let row: (i64, i64) = sqlx::query_as("UPDATE catalog_state SET version = version + 1 WHERE id = 1 RETURNING version, next_oid")
             .fetch_one(&mut *transaction)
             .await?;
         let (version, next_oid): (u64, Oid) = (number(row.0)?, number(row.1)?);
-        let known = self.snapshot();
-        let mut base = if known.version() + 1 == version {
-            Snapshot::clone(&known)
-        } else {
-            store::load::snapshot(&mut transaction, self.0.protected_roots.clone()).await?
-        };
+        let mut base = Snapshot::clone(&*self.stored_under(&mut transaction, version - 1).await?);
         base.version = version;
         let mut change = Edit::new(base, next_oid);
         let answer = edit(&mut change)?;
@@ -200,13 +245,81 @@ impl Catalog {
         Ok(answer)
     }
 
+    /// A change that is staged: all that is stored of it are the object identifiers that it used up.
+    async fn stage_now<T>(&self, stage: &Stage, edit: impl FnOnce(&mut Edit) -> Result<T, CatalogError>) -> Result<T, CatalogError> {
+        let _turn = stage.turn.lock().await;
+        let mut transaction = self.inner.store.begin_write().await?;
+        let row: (i64, i64) = sqlx::query_as("UPDATE catalog_state SET version = version WHERE id = 1 RETURNING version, next_oid")
+            .fetch_one(&mut *transaction)
+            .await?;
+        let (version, next_oid): (u64, Oid) = (number(row.0)?, number(row.1)?);
+        let stored = self.stored_under(&mut transaction, version).await?;
+        let picture = stage.picture(&stored)?;
+        let mut change = Edit::new(Snapshot::clone(&picture), next_oid);
+        let answer = edit(&mut change)?;
+        if change.next_oid == next_oid {
+            transaction.rollback().await?;
+        } else {
+            let after = i64::from(change.next_oid);
+            sqlx::query("UPDATE catalog_state SET next_oid = $1 WHERE id = 1").bind(after).execute(&mut *transaction).await?;
+            transaction.commit().await?;
+        }
+        stage.push(stored, change);
+        Ok(answer)
+    }
+
+    async fn commit_now(&self, stage: &Stage) -> Result<(), CatalogError> {
+        let _turn = stage.turn.lock().await;
+        let mut transaction = self.inner.store.begin_write().await?;
+        let version: i64 = sqlx::query_scalar("UPDATE catalog_state SET version = version + 1 WHERE id = 1 RETURNING version")
+            .fetch_one(&mut *transaction)
+            .await?;
+        let version: u64 = number(version)?;
+        let stored = self.stored_under(&mut transaction, version - 1).await?;
+        let (writes, mut snapshot) = stage.settled(&stored)?;
+        for write in &writes {
+            store::apply(&mut transaction, write).await?;
+        }
+        transaction.commit().await?;
+        snapshot.version = version;
+        self.publish(snapshot);
+        Ok(())
+    }
+
+    /// The stored state of a version, for a transaction that holds it still.
+    async fn stored_under(&self, transaction: &mut sqlx::AnyConnection, version: u64) -> Result<Arc<Snapshot>, CatalogError> {
+        let known = self.stored();
+        if known.version() == version {
+            return Ok(known);
+        }
+        let mut stored = store::load::snapshot(transaction, self.inner.protected_roots.clone()).await?;
+        // The row may have been counted up already.
+        stored.version = version;
+        Ok(Arc::new(stored))
+    }
+
     /// The newer of the two stays.
     fn publish(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        let mut current = self.0.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         if snapshot.version() > current.version() {
             *current = Arc::new(snapshot);
         }
         current.clone()
+    }
+}
+
+/// Runs work to its end, even where the caller goes away.
+async fn undisturbed<T: Send + 'static>(
+    work: impl Future<Output = Result<T, CatalogError>> + Send + 'static,
+) -> Result<T, CatalogError> {
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(work);
+    // A JoinSet stops its tasks when dropped; this one must not be stopped.
+    let mut task = Undisturbed(task);
+    match task.0.join_next().await {
+        Some(Ok(result)) => result,
+        Some(Err(error)) => Err(CatalogError::internal(error)),
+        None => Err(CatalogError::internal("a change was lost")),
     }
 }
 

@@ -20,6 +20,7 @@ mod keyring;
 pub mod model;
 mod seal;
 pub mod snapshot;
+mod staging;
 pub mod statement_log;
 mod store;
 #[cfg(test)]

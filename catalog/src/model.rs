@@ -202,6 +202,9 @@ pub enum RelationKind {
     View,
 }
 
+/// Property of a view: OIDs of the relations that it names, with commas between.
+pub const VIEW_DEPENDS_ON: &str = "lakegate.depends_on";
+
 /// A table or a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
@@ -257,6 +260,11 @@ impl Relation {
     #[must_use]
     pub fn is_view(&self) -> bool {
         self.kind == RelationKind::View
+    }
+
+    /// OIDs of the relations that a view names.
+    pub fn depends_on(&self) -> impl Iterator<Item = Oid> {
+        self.properties.get(VIEW_DEPENDS_ON).into_iter().flat_map(|list| list.split(',')).filter_map(|oid| oid.parse().ok())
     }
 
     /// Position from 0 and column.

@@ -17,6 +17,7 @@ pub use comment::CommentOn;
 pub(crate) use edit::{Edit, Write};
 pub use grant::{GrantObjects, GrantOutcome, GrantSpec, RevokeSpec};
 pub use relation::{NewConstraint, NewRelation, RelationUpdate};
+pub(crate) use role::dependents_of_role;
 pub use role::{PasswordSpec, RoleOptions};
 
 use crate::error::{CatalogError, ObjectKind};

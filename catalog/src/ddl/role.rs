@@ -315,7 +315,7 @@ fn check_role_name(snapshot: &Snapshot, name: &str) -> Result<(), CatalogError> 
 }
 
 /// Lines as PostgreSQL's detail: `owner of table t`, `privileges for schema s`.
-fn dependents_of_role(snapshot: &Snapshot, role: Oid) -> Vec<String> {
+pub(crate) fn dependents_of_role(snapshot: &Snapshot, role: Oid) -> Vec<String> {
     use crate::model::ObjectRef;
     let objects = snapshot
         .databases()

@@ -14,8 +14,7 @@ use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 pub async fn run(session: &mut GatewaySession, alter: &AlterTable) -> Result<Response, SqlError> {
-    crate::sql::prepare::refuse_in_block(session)?;
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let parts = name_parts(&alter.name)?;
     let relation = match session.scope(&snapshot).resolve(&snapshot, &parts) {
         Ok(name) => snapshot.relation_by_name(&name).ok_or_else(|| undefined(&parts))?.oid,
@@ -29,7 +28,7 @@ pub async fn run(session: &mut GatewaySession, alter: &AlterTable) -> Result<Res
     if alter.operations.len() > 1 {
         return Err(SqlError::unsupported("ALTER TABLE with several actions").hint("Give one statement an action."));
     }
-    let catalog = session.shared.catalog.clone();
+    let catalog = session.catalog().clone();
     for operation in &alter.operations {
         match operation {
             AlterTableOperation::RenameTable { table_name: RenameTableNameKind::To(name) | RenameTableNameKind::As(name) } => {
@@ -66,7 +65,10 @@ pub async fn run(session: &mut GatewaySession, alter: &AlterTable) -> Result<Res
 
 /// First the Delta table, then the catalog: after a crash in between, the statement can be given again.
 async fn add_column(session: &mut GatewaySession, relation: Oid, definition: &ColumnDef, if_not_exists: bool) -> Result<(), SqlError> {
-    let snapshot = session.shared.catalog.refresh().await?;
+    if session.is_staging() {
+        return Err(SqlError::unsupported("ALTER TABLE … ADD COLUMN in a transaction block").hint("Run it outside BEGIN … COMMIT."));
+    }
+    let snapshot = session.catalog().refresh().await?;
     authorize::require_owner(&snapshot, &session.principal, ObjectRef::Relation(relation))?;
     let Some(table) = snapshot.relation_by_oid(relation).cloned() else {
         return Err(SqlError::new(SqlState::UndefinedTable, "the relation does not exist any more"));
@@ -93,6 +95,6 @@ async fn add_column(session: &mut GatewaySession, relation: Oid, definition: &Co
     }
     let added = ColumnDefinition { name: column.name.clone(), data_type: column.data_type, not_null: column.not_null };
     session.shared.engine.add_columns(&table.location, &table.name, vec![added]).await?;
-    session.shared.catalog.update_relation(&session.principal, relation, vec![RelationUpdate::AddColumns(vec![column])]).await?;
+    session.catalog().update_relation(&session.principal, relation, vec![RelationUpdate::AddColumns(vec![column])]).await?;
     Ok(())
 }

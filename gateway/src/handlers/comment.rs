@@ -19,7 +19,7 @@ pub async fn run(
     if if_exists {
         return Err(SqlError::unsupported("COMMENT IF EXISTS"));
     }
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let parts = name_parts(name)?;
     let relation = |parts: &[String]| -> Result<_, SqlError> {
         let resolved = session.scope(&snapshot).resolve(&snapshot, parts)?;
@@ -37,6 +37,6 @@ pub async fn run(
         CommentObject::Database => CommentOn::Database(snapshot.require_database(&parts.join("."))?.oid),
         other => return Err(SqlError::unsupported(format!("COMMENT ON {other}"))),
     };
-    session.shared.catalog.set_comment(&session.principal, on, comment.map(str::to_owned)).await?;
+    session.catalog().set_comment(&session.principal, on, comment.map(str::to_owned)).await?;
     Ok(Response::Command { tag: "COMMENT".to_owned() })
 }

@@ -26,9 +26,8 @@ const COLUMNS_MAX: usize = 1_600;
 /// # Errors
 /// 42P07, 42501, 0A000 for clauses that cannot be honoured, and what the query or the store say.
 pub async fn run(session: &mut GatewaySession, table: &CreateTable, deadline: &Deadline, journal: &Journal) -> Result<Response, SqlError> {
-    crate::sql::prepare::refuse_in_block(session)?;
     refuse_clauses(table)?;
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let Some(place) = place(session, &snapshot, &table.sql.name, table.sql.if_not_exists)? else {
         let tag = if table.query.is_some() { "CREATE TABLE AS" } else { "CREATE TABLE" };
         return Ok(Response::Command { tag: tag.to_owned() });
@@ -58,7 +57,6 @@ pub async fn select_into(
     deadline: &Deadline,
     journal: &Journal,
 ) -> Result<Response, SqlError> {
-    crate::sql::prepare::refuse_in_block(session)?;
     let mut query = query.clone();
     let into = match query.body.as_mut() {
         ast::SetExpr::Select(select) => select.into.take(),
@@ -68,7 +66,7 @@ pub async fn select_into(
     if into.temporary {
         return Err(SqlError::unsupported("SELECT INTO TEMPORARY"));
     }
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     match place(session, &snapshot, &into.name, false)? {
         Some(place) => create_as(session, place, Definition::default(), &query, true, deadline, journal).await,
         None => Err(SqlError::new(SqlState::InternalError, "SELECT INTO found no place")),
@@ -128,6 +126,7 @@ async fn create(
         .map(|column| ColumnDefinition { name: column.name.clone(), data_type: column.data_type, not_null: column.not_null })
         .collect();
     let table = new_table(&place, &definition, location.clone(), columns);
+    session.note_created(&location);
     session.shared.engine.create_table(table, context(journal, deadline)).await?;
     journal.note_written([place.name.clone()]);
     register_managed(session, place, definition, location).await?;
@@ -143,7 +142,7 @@ async fn create_as(
     deadline: &Deadline,
     journal: &Journal,
 ) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let facts = session.facts(&snapshot);
     let mut query = Box::new(query.clone());
     let bound = session.binder(&snapshot, &facts).bind(query.as_mut(), None).await?;
@@ -151,6 +150,7 @@ async fn create_as(
     journal.note_written([place.name.clone()]);
     let location = new_location(&session.shared.warehouse_root, &place.name);
     let table = new_table(&place, &definition, location.clone(), Vec::new());
+    session.note_created(&location);
     let prepared = session
         .shared
         .engine
@@ -162,6 +162,7 @@ async fn create_as(
             parameter_types: Vec::new(),
         })
         .await?;
+    session.transaction.pin(&snapshot, prepared.table_versions());
     let outcome = match prepared.execute(Vec::new(), context(journal, deadline)).await {
         Ok(Execution::Done(outcome)) => outcome,
         Ok(Execution::Rows { .. }) => return Err(SqlError::new(SqlState::InternalError, "CREATE TABLE AS answered rows")),
@@ -191,7 +192,7 @@ async fn register_managed(session: &mut GatewaySession, place: Place, definition
         comment: definition.comment,
         properties: definition.properties,
     };
-    if let Err(error) = session.shared.catalog.create_relation(&session.principal, relation).await {
+    if let Err(error) = session.catalog().create_relation(&session.principal, relation).await {
         remove_files(session, &location).await;
         return Err(error.into());
     }
@@ -234,7 +235,7 @@ async fn register(
         comment: table.comment.clone().or(described.comment),
         properties: described.properties,
     };
-    session.shared.catalog.create_relation(&session.principal, relation).await?;
+    session.catalog().create_relation(&session.principal, relation).await?;
     Ok(Response::Command { tag: "CREATE TABLE".to_owned() })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize;
 use lakegate_catalog::ddl::NewRelation;
-use lakegate_catalog::model::{Column, ObjectRef, Oid, Privilege, Relation, RelationKind};
+use lakegate_catalog::model::{Column, ObjectRef, Oid, Privilege, Relation, RelationKind, VIEW_DEPENDS_ON};
 use lakegate_engine_api::{BoundStatement, Work, pg_type};
 use sqlparser::ast::{CreateView, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -21,17 +21,14 @@ use crate::sql::parse::LineOffsets;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
-/// Property with the OIDs of the relations that a view names.
-const DEPENDS_ON: &str = "lakegate.depends_on";
 
 pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) -> Result<Response, SqlError> {
-    crate::sql::prepare::refuse_in_block(session)?;
     if view.materialized || view.temporary || view.secure || view.to.is_some() {
         let what = if view.materialized { "a materialized view" } else { "this kind of view" };
         return Err(SqlError::unsupported(what).hint("Use CREATE VIEW, or CREATE TABLE AS for a stored result."));
     }
     let definition = query_text(text).ok_or_else(|| SqlError::new(SqlState::SyntaxError, "CREATE VIEW without its query"))?;
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let scope = session.scope(&snapshot);
     let name = scope.place(&snapshot, &name_parts(&view.name)?)?;
     let schema = snapshot.require_schema(snapshot.require_database(&name.database)?.oid, &name.schema)?.oid;
@@ -53,13 +50,13 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
     let (columns, depends_on) = describe(session, &snapshot, view).await?;
     let mut properties = BTreeMap::new();
     properties.insert(VIEW_SEARCH_PATH.to_owned(), scope.search_path.join("\u{1f}"));
-    properties.insert(DEPENDS_ON.to_owned(), depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    properties.insert(VIEW_DEPENDS_ON.to_owned(), depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
     match existing {
         Some(old) => {
-            session.shared.catalog.replace_view(&session.principal, old.oid, columns, definition).await?;
+            session.catalog().replace_view(&session.principal, old.oid, columns, definition).await?;
             let updates = properties.into_iter().map(|(key, value)| (key, Some(value))).collect();
             let updates = vec![lakegate_catalog::ddl::RelationUpdate::SetProperties(updates)];
-            session.shared.catalog.update_relation(&session.principal, old.oid, updates).await?;
+            session.catalog().update_relation(&session.principal, old.oid, updates).await?;
         }
         None => {
             let relation = NewRelation {
@@ -75,7 +72,7 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
                 comment: view.comment.clone(),
                 properties,
             };
-            session.shared.catalog.create_relation(&session.principal, relation).await?;
+            session.catalog().create_relation(&session.principal, relation).await?;
         }
     }
     Ok(Response::Command { tag: "CREATE VIEW".to_owned() })
@@ -87,7 +84,7 @@ pub fn dependents(snapshot: &Snapshot, relations: &[Arc<Relation>]) -> Vec<Arc<R
     let mut found: Vec<Arc<Relation>> = Vec::new();
     let mut open: Vec<Oid> = relations.iter().map(|relation| relation.oid).collect();
     while let Some(oid) = open.pop() {
-        for view in snapshot.relations().filter(|view| depends_on(view, oid)) {
+        for view in snapshot.relations().filter(|view| view.depends_on().any(|named| named == oid)) {
             let known = found.iter().chain(relations).any(|known| known.oid == view.oid);
             if !known {
                 found.push(Arc::clone(view));
@@ -97,10 +94,6 @@ pub fn dependents(snapshot: &Snapshot, relations: &[Arc<Relation>]) -> Vec<Arc<R
     }
     found.reverse();
     found
-}
-
-fn depends_on(view: &Relation, oid: Oid) -> bool {
-    view.properties.get(DEPENDS_ON).is_some_and(|list| list.split(',').any(|item| item.parse() == Ok(oid)))
 }
 
 /// Plans the query once: its columns, and the relations that it names itself.

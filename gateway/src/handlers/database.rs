@@ -11,7 +11,7 @@ use crate::sqlstate::{Severity, SqlError, SqlState};
 pub async fn create(session: &mut GatewaySession, name: &ObjectName, if_not_exists: bool) -> Result<Response, SqlError> {
     let parts = name_parts(name)?;
     let [name] = parts.as_slice() else { return Err(SqlError::new(SqlState::SyntaxError, "improper database name")) };
-    match session.shared.catalog.create_database(&session.principal, name, None).await {
+    match session.catalog().create_database(&session.principal, name, None).await {
         Ok(_) => {}
         Err(CatalogError::Duplicate { .. }) if if_not_exists => session.notice(SqlError::notice(
             Severity::Notice,

@@ -19,7 +19,6 @@ pub async fn run(session: &mut GatewaySession, statement: &Statement, journal: &
     if *purge || *temporary || table.is_some() {
         return Err(SqlError::new(SqlState::SyntaxError, "DROP takes names, CASCADE and RESTRICT"));
     }
-    crate::sql::prepare::refuse_in_block(session)?;
     match object_type {
         ObjectType::Table => drop_relations(session, names, *if_exists, *cascade, ObjectKind::Table, journal).await,
         ObjectType::View => drop_relations(session, names, *if_exists, *cascade, ObjectKind::View, journal).await,
@@ -37,7 +36,7 @@ async fn drop_relations(
     kind: ObjectKind,
     journal: &Journal,
 ) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let mut relations: Vec<Arc<Relation>> = Vec::new();
     for name in names {
         let parts = name_parts(name)?;
@@ -68,24 +67,24 @@ async fn drop_relations(
         session.notice(SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, text));
     }
     let oids: Vec<_> = dependents.iter().chain(&relations).map(|relation| relation.oid).collect();
-    let dropped = session.shared.catalog.drop_relations(&session.principal, &oids).await?;
+    let dropped = session.catalog().drop_relations(&session.principal, &oids).await?;
     journal.note_written(dropped.iter().filter_map(|relation| snapshot.name_of(relation)));
-    delete_files(session, dropped).await;
+    session.note_dropped(dropped).await;
     Ok(Response::Command { tag: format!("DROP {}", kind.word().to_uppercase()) })
 }
 
 async fn drop_schemas(session: &mut GatewaySession, names: &[ObjectName], if_exists: bool, cascade: bool) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     for name in names {
         let parts = name_parts(name)?;
         match super::schema::resolve(session, &snapshot, &parts) {
             Ok(schema) => {
-                let dropped = session.shared.catalog.drop_schema(&session.principal, schema, cascade).await?;
+                let dropped = session.catalog().drop_schema(&session.principal, schema, cascade).await?;
                 if !dropped.is_empty() {
                     let text = format!("drop cascades to {} other objects", dropped.len());
                     session.notice(SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, text));
                 }
-                delete_files(session, dropped).await;
+                session.note_dropped(dropped).await;
             }
             Err(_) if if_exists => skipped(session, "schema", &parts.join(".")),
             Err(error) => return Err(error),
@@ -95,7 +94,7 @@ async fn drop_schemas(session: &mut GatewaySession, names: &[ObjectName], if_exi
 }
 
 async fn drop_database(session: &mut GatewaySession, names: &[ObjectName], if_exists: bool) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let [name] = names else { return Err(SqlError::new(SqlState::SyntaxError, "DROP DATABASE takes one name")) };
     let name = name_parts(name)?.join(".");
     if name == session.database() {
@@ -103,8 +102,8 @@ async fn drop_database(session: &mut GatewaySession, names: &[ObjectName], if_ex
     }
     match snapshot.database_by_name(&name) {
         Some(database) => {
-            let dropped = session.shared.catalog.drop_database(&session.principal, database.oid, true).await?;
-            delete_files(session, dropped).await;
+            let dropped = session.catalog().drop_database(&session.principal, database.oid, true).await?;
+            session.note_dropped(dropped).await;
         }
         None if if_exists => skipped(session, "database", &name),
         None => return Err(CatalogError::Undefined { kind: ObjectKind::Database, name }.into()),
@@ -129,15 +128,4 @@ fn check_kind(relation: &Relation, kind: ObjectKind) -> Result<(), SqlError> {
 fn skipped(session: &mut GatewaySession, kind: &str, name: &str) {
     let text = format!("{kind} \"{name}\" does not exist, skipping");
     session.notice(SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, text));
-}
-
-/// The tables are gone for every reader by now; files that cannot be deleted cost space, not correctness.
-async fn delete_files(session: &mut GatewaySession, dropped: Vec<Arc<Relation>>) {
-    for relation in dropped.iter().filter(|relation| relation.kind == RelationKind::ManagedTable) {
-        if let Err(error) = session.shared.engine.drop_table(&relation.location).await {
-            tracing::warn!(relation = relation.oid, %error, "files of a dropped table could not be deleted");
-            let text = format!("files of table \"{}\" could not be deleted: {error}", relation.name);
-            session.notice(SqlError::notice(Severity::Warning, SqlState::Warning, text));
-        }
-    }
 }

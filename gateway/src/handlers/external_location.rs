@@ -8,7 +8,7 @@ use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 pub async fn create(session: &mut GatewaySession, create: &CreateExternalLocation) -> Result<Response, SqlError> {
-    match session.shared.catalog.create_external_location(&session.principal, &create.name, &create.url).await {
+    match session.catalog().create_external_location(&session.principal, &create.name, &create.url).await {
         Ok(_) => {}
         Err(CatalogError::Duplicate { .. }) if create.if_not_exists => {
             skipped(session, &format!("external location \"{}\" already exists, skipping", create.name));
@@ -19,9 +19,9 @@ pub async fn create(session: &mut GatewaySession, create: &CreateExternalLocatio
 }
 
 pub async fn drop(session: &mut GatewaySession, drop: &DropExternalLocation) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     match snapshot.external_location_by_name(&drop.name) {
-        Some(location) => session.shared.catalog.drop_external_location(&session.principal, location.oid).await?,
+        Some(location) => session.catalog().drop_external_location(&session.principal, location.oid).await?,
         None if drop.if_exists => skipped(session, &format!("external location \"{}\" does not exist, skipping", drop.name)),
         None => return Err(CatalogError::Undefined { kind: ObjectKind::ExternalLocation, name: drop.name.clone() }.into()),
     }

@@ -12,20 +12,20 @@ use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 pub async fn grant(session: &mut GatewaySession, grant: &Grant) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let spec = GrantSpec {
         objects: objects(session, &snapshot, &grant.target)?,
         privileges: privileges(&grant.privileges)?,
         grantees: grantees(&snapshot, &grant.grantees)?,
         with_grant_option: grant.grant_option,
     };
-    let outcome = session.shared.catalog.grant(&session.principal, spec).await?;
+    let outcome = session.catalog().grant(&session.principal, spec).await?;
     warn(session, &outcome, "granted");
     Ok(Response::Command { tag: "GRANT".to_owned() })
 }
 
 pub async fn revoke(session: &mut GatewaySession, revoke: &Revoke) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let spec = RevokeSpec {
         objects: objects(session, &snapshot, &revoke.target)?,
         privileges: privileges(&revoke.privileges)?,
@@ -33,17 +33,17 @@ pub async fn revoke(session: &mut GatewaySession, revoke: &Revoke) -> Result<Res
         only_grant_option: revoke.grant_option_only,
         cascade: revoke.cascade,
     };
-    let outcome = session.shared.catalog.revoke(&session.principal, spec).await?;
+    let outcome = session.catalog().revoke(&session.principal, spec).await?;
     warn(session, &outcome, "revoked");
     Ok(Response::Command { tag: "REVOKE".to_owned() })
 }
 
 pub async fn grant_membership(session: &mut GatewaySession, grant: &GrantMembership) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     for role in &grant.roles {
         for member in &grant.members {
             let (role, member) = (snapshot.require_role(role)?, snapshot.require_role(member)?);
-            let new = session.shared.catalog.grant_membership(&session.principal, role.oid, member.oid, grant.admin_option).await?;
+            let new = session.catalog().grant_membership(&session.principal, role.oid, member.oid, grant.admin_option).await?;
             if !new {
                 let text = format!("role \"{}\" is already a member of role \"{}\"", member.name, role.name);
                 session.notice(SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, text));
@@ -54,11 +54,11 @@ pub async fn grant_membership(session: &mut GatewaySession, grant: &GrantMembers
 }
 
 pub async fn revoke_membership(session: &mut GatewaySession, revoke: &RevokeMembership) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     for role in &revoke.roles {
         for member in &revoke.members {
             let (role, member) = (snapshot.require_role(role)?, snapshot.require_role(member)?);
-            let was = session.shared.catalog.revoke_membership(&session.principal, role.oid, member.oid, revoke.admin_option_only).await?;
+            let was = session.catalog().revoke_membership(&session.principal, role.oid, member.oid, revoke.admin_option_only).await?;
             if !was {
                 let text = format!("role \"{}\" is not a member of role \"{}\"", member.name, role.name);
                 session.notice(SqlError::notice(Severity::Warning, SqlState::Warning, text));

@@ -43,21 +43,23 @@ pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, de
             _ => {}
         }
     }
-    if !is_of_session(&statement.command)
-        && let Err(error) = session.commit_implicit(deadline.token()).await
-    {
+    if is_of_session(&statement.command) {
+        let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
+        let result = dispatch(session, statement, deadline, &journal).await;
+        match &result {
+            Ok(_) => journal.done(&lakegate_engine_api::Outcome::default()).await?,
+            Err(error) => journal.failed(error).await,
+        }
+        return result;
+    }
+    if let Err(error) = session.open_catalog_change(&statement.command) {
         crate::sql::journal::refused(session, &statement.command, &statement.text, &error).await?;
         return Err(error);
     }
     let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
     let result = dispatch(session, statement, deadline, &journal).await;
     match &result {
-        Ok(_) => {
-            if !is_of_session(&statement.command) {
-                crate::system::audit::change(session, &statement.command, &journal).await?;
-            }
-            journal.done(&lakegate_engine_api::Outcome::default()).await?;
-        }
+        Ok(_) => session.catalog_change_done(&statement.command, journal).await?,
         Err(error) => journal.failed(error).await,
     }
     result

@@ -31,7 +31,7 @@ pub async fn prepare(
     if !crate::sql::prepare::is_planned(&command) || matches!(inner, Statement::Explain { .. }) {
         return Err(SqlError::new(SqlState::SyntaxError, "PREPARE takes SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES"));
     }
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let lookup = Arc::clone(&session.facts(&snapshot).lookup);
     let types = types.iter().map(|data_type| parameter_type(data_type, lookup.as_ref())).collect::<Result<Vec<_>, _>>()?;
     let parsed = ParsedStatement { command: Some(Arc::new(command)), text: Arc::clone(text), parameter: None };

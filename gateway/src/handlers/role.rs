@@ -12,28 +12,28 @@ use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 pub async fn create(session: &mut GatewaySession, create: &CreateRole) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let given = &create.options;
     let in_roles = oids(&snapshot, &given.in_roles)?;
     let members = oids(&snapshot, &given.members)?;
     let admins = oids(&snapshot, &given.admins)?;
     let role =
-        session.shared.catalog.create_role(&session.principal, &create.name, options(given)?, password(given), &in_roles, &members).await?;
+        session.catalog().create_role(&session.principal, &create.name, options(given)?, password(given), &in_roles, &members).await?;
     for admin in admins {
-        session.shared.catalog.grant_membership(&session.principal, role.oid, admin, true).await?;
+        session.catalog().grant_membership(&session.principal, role.oid, admin, true).await?;
     }
     done("CREATE ROLE")
 }
 
 pub async fn alter(session: &mut GatewaySession, alter: &AlterRole) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let name = if alter.name == "current_user" || alter.name == "session_user" {
         session.role_name(&snapshot, session.principal.current_role)
     } else {
         alter.name.clone()
     };
     let role = snapshot.require_role(&name)?.oid;
-    let catalog = session.shared.catalog.clone();
+    let catalog = session.catalog().clone();
     match &alter.change {
         AlterRoleChange::Options(given) => {
             if !given.in_roles.is_empty() || !given.members.is_empty() || !given.admins.is_empty() {
@@ -59,7 +59,7 @@ pub async fn alter(session: &mut GatewaySession, alter: &AlterRole) -> Result<Re
 }
 
 pub async fn drop(session: &mut GatewaySession, drop: &DropRole) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let mut roles = Vec::new();
     for name in &drop.names {
         match snapshot.role_by_name(name) {
@@ -74,7 +74,7 @@ pub async fn drop(session: &mut GatewaySession, drop: &DropRole) -> Result<Respo
             }
         }
     }
-    session.shared.catalog.drop_roles(&session.principal, &roles).await?;
+    session.catalog().drop_roles(&session.principal, &roles).await?;
     done("DROP ROLE")
 }
 

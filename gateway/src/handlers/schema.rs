@@ -10,7 +10,7 @@ use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 pub async fn create(session: &mut GatewaySession, name: &SchemaName, if_not_exists: bool) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let (parts, owner) = match name {
         SchemaName::Simple(name) => (name_parts(name)?, None),
         SchemaName::UnnamedAuthorization(owner) => (vec![fold(owner)], Some(fold(owner))),
@@ -18,7 +18,7 @@ pub async fn create(session: &mut GatewaySession, name: &SchemaName, if_not_exis
     };
     let owner = owner.map(|owner| snapshot.require_role(&owner).map(|role| role.oid)).transpose()?;
     let (database, schema) = place(session, &snapshot, &parts)?;
-    match session.shared.catalog.create_schema(&session.principal, database, &schema, owner).await {
+    match session.catalog().create_schema(&session.principal, database, &schema, owner).await {
         Ok(_) => {}
         Err(CatalogError::Duplicate { .. }) if if_not_exists => session.notice(SqlError::notice(
             Severity::Notice,
@@ -31,17 +31,17 @@ pub async fn create(session: &mut GatewaySession, name: &SchemaName, if_not_exis
 }
 
 pub async fn alter(session: &mut GatewaySession, alter: &AlterSchema) -> Result<Response, SqlError> {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let schema = resolve(session, &snapshot, &name_parts(&alter.name)?)?;
     for operation in &alter.operations {
         match operation {
             AlterSchemaOperation::Rename { name } => {
                 let new_name = name_parts(name)?.pop().unwrap_or_default();
-                session.shared.catalog.rename_schema(&session.principal, schema, &new_name).await?;
+                session.catalog().rename_schema(&session.principal, schema, &new_name).await?;
             }
             AlterSchemaOperation::OwnerTo { owner } => {
                 let owner = owner_oid(session, &snapshot, owner)?;
-                session.shared.catalog.change_schema_owner(&session.principal, schema, owner).await?;
+                session.catalog().change_schema_owner(&session.principal, schema, owner).await?;
             }
             other => return Err(SqlError::unsupported(format!("ALTER SCHEMA … {other}"))),
         }

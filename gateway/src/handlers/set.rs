@@ -192,7 +192,7 @@ fn set_role(session: &mut GatewaySession, local: bool, name: Option<&str>) -> Re
         warn_local(session);
         return Ok(());
     }
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let name = name.filter(|name| *name != "none");
     let role = name.map(|name| may_become(&snapshot, session.principal.session_role, name)).transpose()?;
     let is_superuser = snapshot.is_superuser(role.unwrap_or(session.principal.session_role));

@@ -30,7 +30,7 @@ pub async fn argument(
     cancel: &CancellationToken,
 ) -> Result<ArrayRef, SqlError> {
     let expected = pg_type(parameter);
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let facts = session.facts(&snapshot);
     let input = session.input_manner(&facts);
     if let Some(text) = unknown_literal(expr) {

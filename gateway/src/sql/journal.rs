@@ -206,7 +206,7 @@ pub async fn refused(session: &GatewaySession, command: &Command, text: &str, er
 }
 
 fn start(session: &GatewaySession, command: &Command, text: &str) -> StatementStart {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     let settings = &session.settings.current;
     let optional = |name: &str| settings.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
     StatementStart {

@@ -121,7 +121,7 @@ pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, t
 impl PreparedStatement {
     /// The plan if it still holds: made in this message, or naming no stored table; under the catalog of now.
     pub async fn fresh_plan(&self, session: &mut GatewaySession) -> Result<Arc<Plan>, SqlError> {
-        let version = session.shared.catalog.refresh().await?.version();
+        let version = session.catalog().refresh().await?.version();
         let kept = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(plan) = kept
             && plan.catalog_version == version
@@ -166,7 +166,7 @@ impl PreparedStatement {
 }
 
 pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let facts = session.facts(&snapshot);
     let Some(statement) = planned(command) else {
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
@@ -191,7 +191,7 @@ pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types:
             parameter_types: types.iter().map(|oid| declared(*oid)).collect(),
         })
         .await?;
-    session.transaction.pin(prepared.table_versions());
+    session.transaction.pin(&snapshot, prepared.table_versions());
     Ok(Plan {
         bound,
         prepared,
@@ -222,7 +222,7 @@ impl Plan {
 /// 0A000; 42P01 for a name that is none.
 pub async fn changed_table(session: &GatewaySession, command: &Command) -> Result<Option<RelationName>, SqlError> {
     let Some(target) = planned(command).map(target_of).transpose()?.flatten() else { return Ok(None) };
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     session.scope(&snapshot).resolve(&snapshot, &target.0).map(Some)
 }
 
@@ -230,18 +230,6 @@ pub async fn changed_table(session: &GatewaySession, command: &Command) -> Resul
 #[must_use]
 pub fn is_change(command: &Command) -> bool {
     matches!(planned(command), Some(Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_)))
-}
-
-/// DDL within BEGIN … COMMIT would be durable before COMMIT.
-pub fn refuse_in_block(session: &GatewaySession) -> Result<(), SqlError> {
-    if session.settings.current.get("transaction_read_only") == Some("on") {
-        return Err(SqlError::new(SqlState::ReadOnlySqlTransaction, "cannot change data in a read-only transaction"));
-    }
-    if session.transaction.is_open() {
-        return Err(SqlError::unsupported("a change of the catalog inside a transaction block")
-            .hint("Run it outside BEGIN … COMMIT (autocommit): each statement is atomic and durable by itself."));
-    }
-    Ok(())
 }
 
 /// COMMIT and ROLLBACK: what a failed transaction still takes.

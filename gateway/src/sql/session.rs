@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
+use super::changes::Changes;
 use super::cursors::Cursors;
 use super::effects::{Effect, Effects};
 use super::named_statements::{NamedStatement, NamedStatements};
@@ -131,6 +132,11 @@ impl GatewaySession {
         self.events.push(SessionEvent::Notice(notice));
     }
 
+    /// With what the session's transaction has changed.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        self.transaction.changes().and_then(Changes::catalog).unwrap_or(&self.shared.catalog)
+    }
+
     pub(crate) fn database(&self) -> &str {
         &self.start.database
     }
@@ -185,7 +191,7 @@ impl GatewaySession {
             facts,
             system: &self.shared.system,
             versions: self.transaction.pinned(),
-            changed: self.transaction.changes().map(|changes| (&changes.table, &changes.engine)),
+            changes: self.transaction.changes(),
             named: &self.named,
             cursors: &self.cursors,
         }
@@ -246,10 +252,10 @@ impl GatewaySession {
     /// 3B001.
     pub(crate) fn roll_back_to(&mut self, name: &str) -> Result<(), SqlError> {
         let at = self.transaction.savepoint(name)?;
-        let (staged, entries) = self.transaction.staged_before(at);
+        let mark = self.transaction.mark(at);
         self.transaction.keep_savepoints(at + 1);
         self.transaction.step(Event::RollbackTo);
-        self.roll_back_changes_to(staged, entries);
+        self.roll_back_changes_to(&mark);
         self.change_settings(|settings| settings.roll_back_to(at));
         self.cursors.roll_back_to(at);
         self.pending.roll_back_to(at);
@@ -356,7 +362,7 @@ impl SqlSession for GatewaySession {
     }
 
     fn name_lookup(&self) -> Option<Arc<dyn CatalogLookup>> {
-        Some(Arc::clone(&self.facts(&self.shared.catalog.snapshot()).lookup))
+        Some(Arc::clone(&self.facts(&self.catalog().snapshot()).lookup))
     }
 
     fn take_events(&mut self) -> Vec<SessionEvent> {

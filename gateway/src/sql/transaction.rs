@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lakegate_catalog::model::RelationName;
+use lakegate_catalog::Snapshot;
+use lakegate_catalog::model::{Oid, RelationName};
 
-use super::changes::{Changes, Waiting};
+use super::changes::{Changes, Mark, Waiting};
 use crate::frontend::TransactionStatus;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
@@ -60,7 +61,7 @@ const SAVEPOINTS_MAX: usize = 1_000;
 pub struct Transaction {
     status: TransactionStatus,
     /// Version of each table at its first use in the block: reads are repeatable.
-    pinned: BTreeMap<RelationName, u64>,
+    pinned: BTreeMap<Oid, u64>,
     started: Option<chrono::DateTime<chrono::Utc>>,
     /// From the outermost in; an inner one hides its namesakes.
     savepoints: Vec<Savepoint>,
@@ -72,9 +73,8 @@ pub struct Transaction {
 #[derive(Debug)]
 struct Savepoint {
     name: String,
-    /// What was staged when it was made, and how many statements had staged it.
-    staged: usize,
-    entries: usize,
+    /// What was staged when it was made.
+    mark: Mark,
 }
 
 impl Default for Transaction {
@@ -118,15 +118,17 @@ impl Transaction {
     }
 
     #[must_use]
-    pub fn pinned(&self) -> &BTreeMap<RelationName, u64> {
+    pub fn pinned(&self) -> &BTreeMap<Oid, u64> {
         &self.pinned
     }
 
     /// Keeps the versions that a statement of the block read.
-    pub fn pin(&mut self, versions: impl IntoIterator<Item = (RelationName, u64)>) {
+    pub fn pin(&mut self, snapshot: &Snapshot, versions: impl IntoIterator<Item = (RelationName, u64)>) {
         if self.status == InTransaction {
             for (name, version) in versions {
-                self.pinned.entry(name).or_insert(version);
+                if let Some(relation) = snapshot.relation_by_name(&name) {
+                    self.pinned.entry(relation.oid).or_insert(version);
+                }
             }
         }
     }
@@ -154,15 +156,15 @@ impl Transaction {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             return Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("a transaction has at most {SAVEPOINTS_MAX} savepoints")));
         }
-        let staged = self.changes.as_ref().map_or(0, |changes| changes.engine.mark());
-        self.savepoints.push(Savepoint { name, staged, entries: self.waiting.count() });
+        let mark = Mark::of(self.changes.as_ref(), &self.waiting);
+        self.savepoints.push(Savepoint { name, mark });
         Ok(())
     }
 
-    /// What was staged when the savepoint `at` was made, and by how many statements.
+    /// What was staged when the savepoint `at` was made.
     #[must_use]
-    pub fn staged_before(&self, at: usize) -> (usize, usize) {
-        self.savepoints.get(at).map_or((0, 0), |savepoint| (savepoint.staged, savepoint.entries))
+    pub fn mark(&self, at: usize) -> Mark {
+        self.savepoints.get(at).map(|savepoint| savepoint.mark.clone()).unwrap_or_default()
     }
 
     #[must_use]
@@ -170,9 +172,18 @@ impl Transaction {
         self.changes.as_ref()
     }
 
-    /// Gives what was there. Dropped, it is rolled back.
-    pub fn set_changes(&mut self, changes: Option<Changes>) -> Option<Changes> {
-        std::mem::replace(&mut self.changes, changes)
+    /// Where a change that comes now is staged.
+    pub fn open_changes(&mut self) -> &mut Changes {
+        self.changes.get_or_insert_default()
+    }
+
+    #[must_use]
+    pub fn changes_mut(&mut self) -> Option<&mut Changes> {
+        self.changes.as_mut()
+    }
+
+    pub fn take_changes(&mut self) -> Option<Changes> {
+        self.changes.take()
     }
 
     /// Log entries of the statements that have staged changes.

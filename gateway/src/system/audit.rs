@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::columns::Columns;
 use crate::sql::grammar::{Command, GrantTarget, PrivilegeWord};
-use crate::sql::journal::Journal;
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
@@ -68,22 +67,27 @@ pub fn explain(event: &mut AuditEvent, error: &SqlError) {
     event.error_message = Some(error.message.clone());
 }
 
-/// A change of the catalog: durable on return.
-///
-/// # Errors
-/// 58030.
-pub async fn change(session: &GatewaySession, command: &Command, journal: &Journal) -> Result<(), SqlError> {
+/// The event of a change of the catalog.
+#[must_use]
+pub fn change(session: &GatewaySession, command: &Command, statement_id: Uuid) -> AuditEvent {
     let (object_type, object_name, request_params) = subject(command);
-    let event = AuditEvent {
+    AuditEvent {
         service_name: "catalog".to_owned(),
         action_name: statement_type(command).to_lowercase().replace(' ', "_"),
         object_type: object_type.map(str::to_owned),
         object_name,
         request_params,
-        statement_id: Some(journal.statement_id()),
+        statement_id: Some(statement_id),
         ..event(session)
-    };
-    Ok(session.shared.catalog.audit(event, true).await?)
+    }
+}
+
+/// Of a change whose transaction was rolled back, or failed with `error`.
+#[must_use]
+pub fn undone(mut event: AuditEvent, error: &SqlError) -> AuditEvent {
+    event.status = AuditStatus::Error;
+    explain(&mut event, error);
+    event
 }
 
 /// What a command is about, as far as it holds no secret.
@@ -153,7 +157,7 @@ pub async fn record(catalog: &Catalog, event: AuditEvent) {
 }
 
 fn event(session: &GatewaySession) -> AuditEvent {
-    let snapshot = session.shared.catalog.snapshot();
+    let snapshot = session.catalog().snapshot();
     AuditEvent {
         event_time: Utc::now(),
         actor_oid: session.principal.session_role,

@@ -45,7 +45,7 @@ pub async fn stdin(
     if options.format == Format::Parquet {
         return Err(SqlError::unsupported("COPY FROM STDIN in parquet format").hint("Use COPY t FROM 'url'."));
     }
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let name = session.scope(&snapshot).resolve(&snapshot, &name_parts(table)?)?;
     session.open_change("COPY FROM", &name, deadline.token()).await?;
     session.changes_made += 1;

@@ -25,7 +25,7 @@ pub async fn run(
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
     session.refuse_read_only("COPY FROM")?;
-    let snapshot = session.shared.catalog.refresh().await?;
+    let snapshot = session.catalog().refresh().await?;
     let facts = session.facts(&snapshot);
     let access = file_access(&snapshot, &session.principal, url, Privilege::ReadFiles)?;
     if options.format != Format::Parquet {

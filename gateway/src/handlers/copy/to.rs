@@ -54,7 +54,7 @@ pub async fn stdout(
         return Err(SqlError::new(SqlState::InternalError, "COPY TO ran what answers no rows"));
     };
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    let facts = session.facts(&session.shared.catalog.snapshot());
+    let facts = session.facts(&session.catalog().snapshot());
     let manner = Manner { style: session.settings.current.text_style(), names: Some(Arc::clone(&facts.lookup)) };
     let count = Arc::new(AtomicU64::new(0));
     let encoder = CopyEncoder { schema, manner, forced: forced_quotes(&options, &names), options, rows: Arc::clone(&count) };

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, Principal};
-use lakegate_catalog::model::{Relation, RelationKind, RelationName};
-use lakegate_engine_api::{BoundRelation, EngineTransaction, RelationSource, SessionFacts};
+use lakegate_catalog::model::{Oid, Relation, RelationKind, RelationName};
+use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts};
 use sqlparser::ast::VisitMut;
 
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
 pub use qualify::{Mentions, object_name, qualify};
 
 use crate::pg_catalog;
+use crate::sql::changes::Changes;
 use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
 use crate::sqlstate::{SqlError, SqlState};
@@ -33,10 +34,10 @@ pub struct Binder<'a> {
     pub scope: NameScope,
     pub facts: &'a Arc<SessionFacts>,
     pub system: &'a crate::system::SystemRelations,
-    /// Versions that the transaction has pinned.
-    pub versions: &'a BTreeMap<RelationName, u64>,
-    /// The table that the transaction changes.
-    pub changed: Option<(&'a RelationName, &'a Arc<dyn EngineTransaction>)>,
+    /// Versions of tables that the transaction has pinned.
+    pub versions: &'a BTreeMap<Oid, u64>,
+    /// What the transaction has changed.
+    pub changes: Option<&'a Changes>,
     /// For `pg_prepared_statements`.
     pub named: &'a NamedStatements,
     /// For `pg_cursors`.
@@ -100,7 +101,7 @@ impl Binder<'_> {
             bound.tables_read.insert(name.clone());
         }
         bound.tables_written.insert(name.clone());
-        let source = self.table(&name, table);
+        let source = self.table(table);
         bound.relations.push(BoundRelation { name, source });
         Ok(())
     }
@@ -142,14 +143,15 @@ impl Binder<'_> {
         }
         let table = authorize::open_table(self.snapshot, &principal, name, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(name.clone());
-        bound.relations.push(BoundRelation { name: name.clone(), source: self.table(name, table) });
+        bound.relations.push(BoundRelation { name: name.clone(), source: self.table(table) });
         Ok(())
     }
 
     /// As the session's transaction sees the table.
-    fn table(&self, name: &RelationName, table: AuthorizedTable) -> RelationSource {
-        let version = self.versions.get(name).copied();
-        let transaction = self.changed.filter(|(changed, _)| *changed == name).map(|(_, transaction)| Arc::clone(transaction));
+    fn table(&self, table: AuthorizedTable) -> RelationSource {
+        let oid = table.relation().oid;
+        let version = self.versions.get(&oid).copied();
+        let transaction = self.changes.and_then(|changes| changes.table(oid)).cloned();
         RelationSource::Table { table, version, transaction }
     }
 
