@@ -309,9 +309,7 @@ impl Catalog {
 }
 
 /// Runs work to its end, even where the caller goes away.
-async fn undisturbed<T: Send + 'static>(
-    work: impl Future<Output = Result<T, CatalogError>> + Send + 'static,
-) -> Result<T, CatalogError> {
+async fn undisturbed<T: Send + 'static>(work: impl Future<Output = Result<T, CatalogError>> + Send + 'static) -> Result<T, CatalogError> {
     let mut task = tokio::task::JoinSet::new();
     task.spawn(work);
     // A JoinSet stops its tasks when dropped; this one must not be stopped.

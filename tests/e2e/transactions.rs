@@ -163,10 +163,7 @@ async fn rollback_and_savepoints_leave_no_trace() {
 async fn what_a_block_cannot_hold_is_refused() {
     let pair = pair().await;
     pair.one.batch_execute("CREATE TABLE u (id bigint)").await.unwrap();
-    for (sql, code) in [
-        ("INSERT INTO u VALUES (1)", "0A000"),
-        ("CREATE DATABASE v", "25001"),
-    ] {
+    for (sql, code) in [("INSERT INTO u VALUES (1)", "0A000"), ("CREATE DATABASE v", "25001")] {
         pair.one.batch_execute("BEGIN").await.unwrap();
         pair.one.batch_execute("INSERT INTO t VALUES (4)").await.unwrap();
         assert_eq!(pair.one.value("SELECT count(*) FROM u").await.unwrap(), "0", "reading others is fine");

@@ -21,7 +21,6 @@ use crate::sql::parse::LineOffsets;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
-
 pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) -> Result<Response, SqlError> {
     if view.materialized || view.temporary || view.secure || view.to.is_some() {
         let what = if view.materialized { "a materialized view" } else { "this kind of view" };

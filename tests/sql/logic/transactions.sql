@@ -112,7 +112,7 @@ GRANT SELECT ON u TO logic_tx_role;
 SELECT has_table_privilege('logic_tx_role', 'u', 'select');
 SET ROLE logic_tx_role;
 SELECT current_user;
-SELECT 1 FROM model;
+SELECT 1/0;
 ROLLBACK;
 SELECT count(*) FROM pg_roles WHERE rolname = 'logic_tx_role';
 BEGIN;
