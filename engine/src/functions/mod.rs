@@ -45,7 +45,7 @@ mod typed;
 pub mod types;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use datafusion::catalog::TableFunction;
 use datafusion::functions_table::generate_series::GenerateSeriesFunc;
@@ -53,11 +53,50 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 use session::Session;
 
-/// Everything that can be called in one session.
+/// The scalar functions of one session. Those that hold the session are made when they are first asked for: a statement calls few.
 pub struct Registry {
-    scalars: Vec<Arc<ScalarUDF>>,
-    pub aggregates: Vec<Arc<AggregateUDF>>,
-    pub windows: Vec<Arc<WindowUDF>>,
+    session: Arc<Session>,
+    made: [OnceLock<Vec<Arc<ScalarUDF>>>; OF_SESSION.len()],
+}
+
+/// Makes a group of functions that hold the session, in an order that is always the same.
+type Group = fn(&Arc<Session>) -> Vec<Arc<ScalarUDF>>;
+
+const OF_SESSION: [Group; 12] = [
+    datetime::session_functions,
+    datetime_parts::session_functions,
+    to_char::session_functions,
+    to_date::session_functions,
+    string::session_functions,
+    arrays::session_functions,
+    json::session_functions,
+    overlaps::session_functions,
+    catalog::session_functions,
+    effects::session_functions,
+    catalog_objects::session_functions,
+    privileges::session_functions,
+];
+
+/// Where a name's function is: a group of [`OF_SESSION`], and the place in it.
+static PLACES: LazyLock<HashMap<String, (usize, usize)>> = LazyLock::new(|| {
+    let nobody = Session::new(Arc::new(crate::plan::nobody()));
+    let mut places = HashMap::new();
+    for (group, make) in OF_SESSION.iter().enumerate() {
+        for (at, function) in make(&nobody).iter().enumerate() {
+            places.extend(names_of(function).map(|name| (name.to_owned(), (group, at))));
+        }
+    }
+    places
+});
+
+/// The functions that hold no session, by name and alias.
+static BY_NAME: LazyLock<HashMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let names = |function: &Arc<ScalarUDF>| names_of(function).map(str::to_owned).collect::<Vec<_>>();
+    STATELESS.iter().flat_map(|function| names(function).into_iter().map(|name| (name, Arc::clone(function)))).collect()
+});
+
+fn names_of(function: &ScalarUDF) -> impl Iterator<Item = &str> {
+    std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str))
 }
 
 static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
@@ -95,48 +134,40 @@ pub fn table_functions() -> HashMap<String, Arc<TableFunction>> {
 /// The table function that streams integers.
 const SERIES: &str = "generate_series";
 
-/// The functions of a session.
+/// Aggregates; no session tells them apart.
 #[must_use]
-pub fn registry(session: &Arc<Session>) -> Registry {
-    let mut scalars = STATELESS.clone();
-    scalars.extend(datetime::session_functions(session));
-    scalars.extend(datetime_parts::session_functions(session));
-    scalars.extend(to_char::session_functions(session));
-    scalars.extend(to_date::session_functions(session));
-    scalars.extend(string::session_functions(session));
-    scalars.extend(arrays::session_functions(session));
-    scalars.extend(json::session_functions(session));
-    scalars.extend(overlaps::session_functions(session));
-    scalars.extend(catalog::session_functions(session));
-    scalars.extend(effects::session_functions(session));
-    scalars.extend(catalog_objects::session_functions(session));
-    scalars.extend(privileges::session_functions(session));
-    Registry { scalars, aggregates: [shared::aggregates(), aggregates::aggregates()].concat(), windows: shared::windows() }
+pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    [shared::aggregates(), aggregates::aggregates()].concat()
+}
+
+/// Window functions that are no aggregates.
+#[must_use]
+pub fn windows() -> Vec<Arc<WindowUDF>> {
+    shared::windows()
 }
 
 impl Registry {
-    /// All scalar functions by name and alias, those too that only the planner calls.
     #[must_use]
-    pub fn scalar_by_name(&self) -> HashMap<String, Arc<ScalarUDF>> {
-        let mut map = HashMap::with_capacity(self.scalars.len() * 2);
-        for function in &self.scalars {
-            map.insert(function.name().to_owned(), Arc::clone(function));
-            for alias in function.aliases() {
-                map.insert(alias.clone(), Arc::clone(function));
-            }
-        }
-        map
+    pub fn new(session: &Arc<Session>) -> Registry {
+        Registry { session: Arc::clone(session), made: std::array::from_fn(|_| OnceLock::new()) }
     }
 
+    /// A function by name or alias, one too that only the planner calls: names that begin with `#` cannot be written in SQL.
     #[must_use]
-    pub fn aggregate_by_name(&self) -> HashMap<String, Arc<AggregateUDF>> {
-        self.aggregates.iter().map(|aggregate| (aggregate.name().to_owned(), Arc::clone(aggregate))).collect()
+    pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let of_session = PLACES.get(name).and_then(|(group, at)| self.group(*group)?.get(*at));
+        of_session.or_else(|| BY_NAME.get(name)).cloned()
     }
 
-    /// All scalar functions. Names that begin with `#` are for the planner's passes; they are not shown anywhere.
+    /// All names and aliases.
     #[must_use]
-    pub fn scalars(&self) -> Vec<Arc<ScalarUDF>> {
-        self.scalars.clone()
+    pub fn scalar_names() -> Vec<String> {
+        PLACES.keys().chain(BY_NAME.keys()).cloned().collect()
+    }
+
+    fn group(&self, group: usize) -> Option<&Vec<Arc<ScalarUDF>>> {
+        let (made, make) = (self.made.get(group)?, OF_SESSION.get(group)?);
+        Some(made.get_or_init(|| make(&self.session)))
     }
 }
 
@@ -165,26 +196,35 @@ mod tests {
         "user",
     ];
 
-    fn names(scalars: &[Arc<ScalarUDF>]) -> BTreeSet<String> {
-        let all = scalars.iter().flat_map(|function| std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str)));
-        all.filter(|name| !name.starts_with('#')).map(str::to_owned).collect()
+    fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+        all.into_iter().filter(|name| !name.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_name_finds_its_function() {
+        let registry = Registry::new(&Session::new(Arc::new(crate::plan::nobody())));
+        for name in Registry::scalar_names() {
+            let function = registry.scalar(&name).unwrap();
+            assert!(names_of(&function).any(|of| of == name), "{name} finds {}", function.name());
+        }
     }
 
     #[test]
     fn pg_proc_shows_what_can_be_called() {
-        let registry = registry(&Session::new(Arc::new(crate::plan::nobody())));
         let shown: BTreeSet<String> = SHOWN.lines().map(str::to_owned).collect();
         let sets: BTreeSet<String> = sets::SET_FUNCTIONS.iter().map(|set| set.name.to_owned()).collect();
-        let scalars = names(&registry.scalars);
+        let all = Registry::scalar_names();
+        let scalars = names(all.iter().map(String::as_str));
         let mut callable: BTreeSet<String> = scalars.union(&sets).cloned().collect();
-        for aggregate in &registry.aggregates {
+        for aggregate in super::aggregates() {
             callable.insert(aggregate.name().to_owned());
             callable.extend(aggregate.aliases().iter().cloned());
         }
-        callable.extend(registry.windows.iter().map(|window| window.name().to_owned()));
+        callable.extend(windows().iter().map(|window| window.name().to_owned()));
         let missing: Vec<_> = shown.difference(&callable).collect();
         assert!(missing.is_empty(), "shown, but cannot be called: {missing:?}");
-        let borrowed = names(&shared::scalars());
+        let shared = shared::scalars();
+        let borrowed = names(shared.iter().flat_map(|function| names_of(function)));
         let ours = scalars.difference(&borrowed).chain(&sets);
         let hidden: Vec<_> = ours.filter(|name| !shown.contains(*name) && !NOT_SHOWN.contains(&name.as_str())).collect();
         assert!(hidden.is_empty(), "can be called, but not shown: {hidden:?}");

@@ -23,6 +23,7 @@ use super::names::{name_columns, restored};
 use super::refuse::refuse_ignored;
 use super::spelling::respell;
 use crate::error;
+use crate::functions::Registry;
 use crate::planner_pg::passes;
 use crate::planner_pg::types::PgTypes;
 
@@ -161,7 +162,7 @@ impl ContextProvider for Planner<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).cloned()
+        self.state.config().get_extension::<Registry>()?.scalar(name)
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -185,7 +186,7 @@ impl ContextProvider for Planner<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.state.scalar_functions().keys().cloned().collect()
+        Registry::scalar_names()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {

@@ -4,7 +4,6 @@ mod context;
 mod limits;
 mod modifiers;
 mod names;
-#[cfg(test)]
 mod no_catalog;
 mod query;
 mod refuse;
@@ -15,8 +14,6 @@ mod text;
 
 pub use self::context::{Planner, Sources, planning_error, relation_reference};
 pub use self::limits::check_depth;
-#[cfg(test)]
-#[cfg(test)]
 pub use self::no_catalog::nobody;
 pub use self::query::{Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, parameters_of, plan_query};
 pub use self::result_fields::cast_to;

@@ -7,13 +7,12 @@ use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::SessionConfig;
 use lakegate_engine_api::{EngineError, ExecutionMetrics, SessionFacts};
 
 use crate::error;
 use crate::options::EngineOptions;
-use crate::planner_pg::configure;
+use crate::planner_pg::{base, configure};
 
 /// Consumers named in the detail of an out of memory error.
 const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
@@ -43,8 +42,7 @@ impl Sessions {
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(|error| error::from_datafusion(&error, &[]))?;
-        let base =
-            SessionStateBuilder::new().with_config(config(options)).with_runtime_env(Arc::clone(&runtime)).with_default_features().build();
+        let base = base(config(options), Arc::clone(&runtime));
         Ok(Self { runtime, base })
     }
 
@@ -56,8 +54,8 @@ impl Sessions {
     /// A state for statements of one session.
     #[must_use]
     pub fn state(&self, facts: &Arc<SessionFacts>) -> SessionState {
-        let builder = SessionStateBuilder::new_from_existing(self.base.clone());
-        let mut state = configure(builder, facts).build();
+        let mut state = self.base.clone();
+        configure(&mut state, facts);
         state.execution_props_mut().query_execution_start_time = Some(facts.statement_time);
         state
     }

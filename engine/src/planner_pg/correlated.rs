@@ -58,7 +58,7 @@ impl AnalyzerRule for CorrelatedSubqueries {
             return Ok(plan);
         }
         let context = Arc::new(Context {
-            single: self.planner.function("#single").cloned(),
+            single: self.planner.function("#single"),
             gather: self.planner.aggregate("array_agg").ok(),
             runtime: self.runtime.clone(),
             config: Arc::new(config.clone()),

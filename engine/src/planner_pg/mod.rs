@@ -21,55 +21,76 @@ pub mod types;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::common::Result;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::functions::core::planner::CoreFunctionPlanner;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::prelude::SessionConfig;
 use lakegate_engine_api::SessionFacts;
 
-use crate::functions;
 use crate::functions::session::Session;
 use crate::functions::text::style::Style;
+use crate::functions::{self, Registry};
 
 pub use output::present;
 
-/// Sets the planner up for one session: types, operators, functions, rules and the settings they rest on. What the builder
-/// held of expression planners, functions and analyzer rules is replaced.
+/// Sets up what all sessions share: types, aggregates, windows and the settings they rest on. No scalar function is in the state:
+/// names are looked up in the session's [`Registry`].
 #[must_use]
-pub fn configure(mut builder: SessionStateBuilder, facts: &Arc<SessionFacts>) -> SessionStateBuilder {
+pub fn base(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_expr_planners(Vec::new())
+        .with_relation_planners(Vec::new())
+        .with_type_planner(Arc::new(types::PgTypes))
+        .with_analyzer_rules(Vec::new())
+        .with_scalar_functions(Vec::new())
+        .with_higher_order_functions(Vec::new())
+        .with_aggregate_functions(functions::aggregates())
+        .with_window_functions(functions::windows())
+        .with_table_functions(functions::table_functions())
+        .build();
+    let options = state.config_mut().options_mut();
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.default_null_ordering = "nulls_max".to_owned();
+    options.execution.time_zone = Some("UTC".to_owned());
+    state
+}
+
+/// Sets a [`base`] state up for one session: operators, functions and rules.
+pub fn configure(state: &mut SessionState, facts: &Arc<SessionFacts>) {
     let session = Session::new(Arc::clone(facts));
-    let registry = functions::registry(&session);
-    let planner = PgPlanner(Arc::new(Planning { session, functions: registry.scalar_by_name(), aggregates: registry.aggregate_by_name() }));
-    if let Some(config) = builder.config() {
-        let options = config.options_mut();
-        options.sql_parser.parse_float_as_decimal = true;
-        options.sql_parser.map_string_types_to_utf8view = false;
-        options.sql_parser.default_null_ordering = "nulls_max".to_owned();
-        options.execution.time_zone = Some("UTC".to_owned());
-    }
-    let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
+    let functions = Arc::new(Registry::new(&session));
+    state.config_mut().set_extension(Arc::clone(&functions));
+    let planner = PgPlanner(Arc::new(Planning { session, functions }));
+    let rules: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [
         Arc::new(ResolveGroupingFunction::new()),
         Arc::new(resolve::ResolveTypes(planner.clone())),
         Arc::new(TypeCoercion::new()),
         Arc::new(casts::PgCasts(planner.clone())),
-        Arc::new(correlated::CorrelatedSubqueries { planner: planner.clone(), runtime: builder.runtime_env().clone() }),
+        Arc::new(correlated::CorrelatedSubqueries { planner: planner.clone(), runtime: Some(Arc::clone(state.runtime_env())) }),
     ];
+    for rule in rules {
+        state.add_analyzer_rule(rule);
+    }
     // Field access of records and grouping of aggregates stay DataFusion's.
-    let expr_planners: Vec<Arc<dyn datafusion::logical_expr::planner::ExprPlanner>> =
-        vec![Arc::new(planner.clone()), Arc::new(datafusion::functions::core::planner::CoreFunctionPlanner::default())];
-    builder
-        .with_expr_planners(expr_planners)
-        .with_relation_planners(vec![Arc::new(planner.clone())])
-        .with_type_planner(Arc::new(types::PgTypes))
-        .with_analyzer_rules(rules)
-        .with_scalar_functions(registry.scalars())
-        .with_aggregate_functions(registry.aggregates)
-        .with_window_functions(registry.windows)
-        .with_table_functions(functions::table_functions())
+    let planners: [Arc<dyn ExprPlanner>; 2] = [Arc::new(planner.clone()), Arc::new(CoreFunctionPlanner::default())];
+    for planner in planners {
+        // Never fails: the state only keeps it.
+        let _ = state.register_expr_planner(planner);
+    }
+    let _ = state.register_relation_planner(Arc::new(planner));
 }
 
 /// What planning needs of a session; cheap to clone.
@@ -78,9 +99,12 @@ pub struct PgPlanner(Arc<Planning>);
 
 struct Planning {
     session: Arc<Session>,
-    functions: HashMap<String, Arc<ScalarUDF>>,
-    aggregates: HashMap<String, Arc<AggregateUDF>>,
+    functions: Arc<Registry>,
 }
+
+/// Aggregates that the planner calls, by name.
+static AGGREGATES: LazyLock<HashMap<String, Arc<AggregateUDF>>> =
+    LazyLock::new(|| functions::aggregates().into_iter().map(|aggregate| (aggregate.name().to_owned(), aggregate)).collect());
 
 impl PgPlanner {
     fn session(&self) -> &Arc<Session> {
@@ -93,18 +117,18 @@ impl PgPlanner {
 
     /// A call of a function by name; names that begin with `#` cannot be written in SQL.
     fn call(&self, name: &str, args: Vec<Expr>) -> Result<Expr> {
-        match self.0.functions.get(name) {
+        match self.function(name) {
             Some(function) => Ok(function.call(args)),
             None => datafusion::common::internal_err!("the function {name} is not there"),
         }
     }
 
-    fn function(&self, name: &str) -> Option<&Arc<ScalarUDF>> {
-        self.0.functions.get(name)
+    fn function(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.0.functions.scalar(name)
     }
 
     fn aggregate(&self, name: &str) -> Result<Arc<AggregateUDF>> {
-        match self.0.aggregates.get(name) {
+        match AGGREGATES.get(name) {
             Some(aggregate) => Ok(Arc::clone(aggregate)),
             None => datafusion::common::internal_err!("the aggregate {name} is not there"),
         }
