@@ -131,7 +131,7 @@ class Result:
         if self.skipped is not None:
             return f"{self.name}: skipped, {self.skipped}"
         counts = f"{len(self.passed)} passed, {len(self.unexpected)} failed, {len(self.known)} known gaps"
-        return f"{self.name} {self.version}: {counts}"
+        return f"{self.name} ({self.version}): {counts}"
 
 
 def read_gaps(path):
