@@ -32,7 +32,7 @@ impl LocalEngine {
         let runtime = EngineRuntime::new(options.target_partitions)
             .map_err(|error| error::internal(format!("threads cannot be started: {error}")))?;
         let sessions = Sessions::new(&options)?;
-        let stores = Arc::new(Stores::new(options.clone(), Arc::clone(sessions.runtime())));
+        let stores = Arc::new(Stores::new(options.clone(), Arc::clone(sessions.runtime()), runtime.handle().clone()));
         let tables = Arc::new(Tables::new(stores, options));
         Ok(Self { shared: Arc::new(Shared { runtime, sessions, tables }) })
     }

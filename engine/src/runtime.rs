@@ -3,13 +3,15 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
 
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{FutureExt, StreamExt};
 use lakegate_engine_api::{EngineError, RowStream};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Planning recurses as deep as the statement nests; the pages are only committed where it does.
 const STACK_BYTES: usize = 64 << 20;
@@ -17,24 +19,56 @@ const STACK_BYTES: usize = 64 << 20;
 /// Batches that wait between a plan and the client's socket.
 const BATCHES_IN_FLIGHT: usize = 2;
 
-/// A multi-thread tokio runtime that is shut down, without waiting, when dropped.
+/// Lanes that are made at most, where each has two threads; with more threads each, fewer.
+const LANES_MAX: usize = 64;
+const THREADS_MAX: usize = 512;
+/// However many threads a lane has.
+const LANES_MIN: usize = 8;
+
+/// Threads for statements, in lanes that are shut down, without waiting, when dropped.
+///
+/// A lane is a runtime. Each piece of work gets an idle one, so that the operating system shares the processors out among
+/// statements: an operator may compute for seconds without giving its thread back, and all workers of one runtime would soon do
+/// nothing else. Only where all lanes are taken do statements share one.
 #[derive(Debug)]
 pub struct EngineRuntime {
-    runtime: Option<tokio::runtime::Runtime>,
-    handle: tokio::runtime::Handle,
+    threads: usize,
+    lanes: Mutex<Vec<Runtime>>,
+    /// For connections to object stores and what nobody waits for; does no long work.
+    background: Option<Runtime>,
+    handle: Handle,
 }
 
 impl EngineRuntime {
+    /// `threads` for each statement.
+    ///
     /// # Errors
     /// Threads could not be started.
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads.max(2))
-            .thread_name("engine")
-            .thread_stack_size(STACK_BYTES)
-            .enable_all()
-            .build()?;
-        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+        let threads = threads.max(2);
+        let background = runtime("engine-io", 2)?;
+        Ok(Self { threads, lanes: Mutex::default(), handle: background.handle().clone(), background: Some(background) })
+    }
+
+    /// Starts `work` in an idle lane.
+    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first idle one: its threads' caches are warm. What an abandoned statement still computes counts as its task.
+        let idle = lanes.iter().find(|lane| lane.metrics().num_alive_tasks() == 0);
+        if let Some(lane) = idle {
+            return lane.spawn(work);
+        }
+        if lanes.len() < (THREADS_MAX / self.threads).clamp(LANES_MIN, LANES_MAX) {
+            match runtime("engine", self.threads) {
+                Ok(lane) => lanes.push(lane),
+                Err(error) => tracing::warn!(%error, "no more threads for statements"),
+            }
+            if let Some(lane) = lanes.last().filter(|lane| lane.metrics().num_alive_tasks() == 0) {
+                return lane.spawn(work);
+            }
+        }
+        let least = lanes.iter().min_by_key(|lane| lane.metrics().num_alive_tasks());
+        least.map_or(&self.handle, Runtime::handle).spawn(work)
     }
 
     /// Runs `work` here; dropping the returned future, or `cancel`, stops it at its next await.
@@ -46,7 +80,7 @@ impl EngineRuntime {
         cancel: CancellationToken,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
-        let task = AbortOnDrop(self.handle.spawn(async move {
+        let task = AbortOnDrop(self.spawn(async move {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => Err(EngineError::Canceled),
@@ -76,22 +110,22 @@ impl EngineRuntime {
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
         let task = self
-            .handle
             .spawn(async move { AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| Err(panicked(payload.as_ref()))) });
         joined(task.await)
     }
 
-    /// Pulls `stream` here, a few batches ahead of the reader. Dropping the reader drops `stream` at once.
+    /// Pulls `stream` here, a few batches ahead of the reader. Dropping the reader drops `unwanted`, and `stream` at its next await.
     /// `at_end` is called when the stream has ended, however it did.
     pub fn hand_over(
         &self,
         mut stream: SendableRecordBatchStream,
         cancel: CancellationToken,
+        unwanted: DropGuard,
         map_error: impl Fn(datafusion::error::DataFusionError) -> EngineError + Send + 'static,
         at_end: impl FnOnce() + Send + 'static,
     ) -> RowStream {
         let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-        let task = AbortOnDrop(self.handle.spawn(async move {
+        let task = AbortOnDrop(self.spawn(async move {
             let at_end = AtEnd(Some(at_end));
             loop {
                 let next = tokio::select! {
@@ -134,25 +168,31 @@ impl EngineRuntime {
             drop(stream);
             drop(at_end);
         }));
-        futures::stream::unfold((receiver, task), |(mut receiver, task)| async move {
+        futures::stream::unfold((receiver, task, unwanted), |(mut receiver, task, unwanted)| async move {
             let next = receiver.recv().await?;
-            Some((next, (receiver, task)))
+            Some((next, (receiver, task, unwanted)))
         })
         .boxed()
     }
 
+    /// For what nobody waits for.
     #[must_use]
-    pub fn handle(&self) -> &tokio::runtime::Handle {
+    pub fn handle(&self) -> &Handle {
         &self.handle
     }
 }
 
 impl Drop for EngineRuntime {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        let lanes = self.lanes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for runtime in lanes.drain(..).chain(self.background.take()) {
             runtime.shutdown_background();
         }
     }
+}
+
+fn runtime(name: &str, threads: usize) -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(threads).thread_name(name).thread_stack_size(STACK_BYTES).enable_all().build()
 }
 
 struct AtEnd<F: FnOnce()>(Option<F>);

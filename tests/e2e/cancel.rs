@@ -62,6 +62,39 @@ async fn a_cancel_request_stops_a_streaming_query() {
     assert_eq!(client.value("SELECT 1").await.unwrap(), "1");
 }
 
+/// Queries that compute on all cores, in operators that give no thread back, hold nobody else up; nor do they go on when their
+/// clients have left.
+#[tokio::test]
+async fn short_statements_stay_prompt_beside_endless_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&Options::new(&folder.path().join("data"))).unwrap();
+    let mut busy = Vec::new();
+    for sql in [SILENT, SILENT, SILENT, ENDLESS] {
+        let mut client = Wire::login(&Target::of_server(&server), true, &[]).await.unwrap();
+        client.send(&query(sql)).await.unwrap();
+        busy.push(client);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let client = Client::admin(&server).await.unwrap();
+    for (sql, works) in [("SELECT 1", Duration::ZERO), ("SELECT pg_sleep(1)", Duration::from_secs(1))].repeat(3) {
+        let began = Instant::now();
+        client.value(sql).await.unwrap();
+        // A share of the cores is waited for; a free worker, 30 s and more, must not be.
+        assert!(began.elapsed() < works + Duration::from_secs(4), "{sql} took {:?}", began.elapsed());
+    }
+    drop(busy);
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query NOT LIKE '%pg_stat_activity%'";
+    eventually("they end", Duration::from_secs(10), async || Ok(client.value(active).await? == "0")).await.unwrap();
+    // Nobody would see a plan that computes on, but for the time it takes.
+    eventually("the processors are idle", Duration::from_secs(20), async || {
+        let before = server.process.cpu_ticks()?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(server.process.cpu_ticks()? - before < 20)
+    })
+    .await
+    .unwrap();
+}
+
 /// A wrong secret cancels nothing.
 #[tokio::test]
 async fn a_cancel_request_needs_its_secret() {

@@ -135,6 +135,18 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
+
+    /// Processor time used so far, in hundredths of a second.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub fn cpu_ticks(&self) -> Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        // The program's name stands in parentheses and may hold spaces; then state is field 3, utime 14, stime 15.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |field: usize| fields.get(field - 3).ok_or("no processor time").map(|ticks| ticks.parse::<u64>());
+        Ok(ticks(14)?? + ticks(15)??)
+    }
 }
 
 impl Drop for Process {

@@ -2,11 +2,13 @@
 
 mod explain;
 mod finish;
+mod interrupt;
 mod relations;
 mod select;
 
 pub use self::explain::PreparedExplain;
 pub use self::finish::collect_metrics;
+pub use self::interrupt::interruptible;
 pub use self::relations::{Opened, open_relations};
 pub use self::select::{PreparedSelect, parameter_values};
 

@@ -15,8 +15,9 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared};
+use tokio_util::sync::CancellationToken;
 
-use super::{Shared, collect_metrics};
+use super::{Shared, collect_metrics, interruptible};
 use crate::error;
 use crate::plan::{PlannedQuery, Sessions, cast_to, filled_plan};
 
@@ -57,12 +58,15 @@ impl Prepared for PreparedSelect {
         let state = Sessions::counting(&self.state, &metrics);
         let running = Running::default();
         let (tables, schema) = (Arc::clone(&self.tables), Arc::clone(&self.query.schema));
+        // Fires when the statement is canceled, and when nobody holds its rows any more.
+        let stop = context.cancel.child_token();
+        let unwanted = stop.clone().drop_guard();
 
         let started = {
             let (running, tables) = (Arc::clone(&running), Arc::clone(&tables));
             self.shared.runtime.run(context.cancel.clone(), async move {
                 let plan = filled_plan(&state, plan, values)?;
-                let started = start(state, plan, running).await;
+                let started = start(state, plan, running, stop).await;
                 started.map_err(|error| error::from_datafusion(&error, &tables))
             })
         };
@@ -97,7 +101,7 @@ impl Prepared for PreparedSelect {
             }
             error
         };
-        let stream = self.shared.runtime.hand_over(converted, context.cancel, map_error, at_end);
+        let stream = self.shared.runtime.hand_over(converted, context.cancel, unwanted, map_error, at_end);
         Ok(Execution::Rows { schema, stream, metrics })
     }
 }
@@ -114,10 +118,16 @@ impl PreparedSelect {
 }
 
 /// Plans an optimised plan, and starts when the stream is first asked for a batch.
-async fn start(state: SessionState, plan: LogicalPlan, running: Running) -> Result<SendableRecordBatchStream, DataFusionError> {
+async fn start(
+    state: SessionState,
+    plan: LogicalPlan,
+    running: Running,
+    stop: CancellationToken,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
     let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
     let schema = physical.schema();
     let may_retry = has_hash_join(&physical);
+    let physical = interruptible(physical, &stop)?;
     *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&physical));
     let rows = futures::stream::once(async move {
         let mut stream = execute_stream(physical, state.task_ctx())?;
@@ -128,7 +138,7 @@ async fn start(state: SessionState, plan: LogicalPlan, running: Running) -> Resu
                 tracing::info!("out of memory in a plan with hash joins, trying without");
                 let mut state = state;
                 state.config_mut().options_mut().optimizer.prefer_hash_join = false;
-                let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
+                let physical = interruptible(state.query_planner().create_physical_plan(&plan, &state).await?, &stop)?;
                 *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&physical));
                 stream = execute_stream(physical, state.task_ctx())?;
                 stream.next().await

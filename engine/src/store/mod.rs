@@ -15,6 +15,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use lakegate_engine_api::EngineError;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use tokio::runtime::Handle;
 use url::Url;
 
 pub use self::check::check_commits;
@@ -28,6 +29,8 @@ use crate::options::EngineOptions;
 pub struct Stores {
     options: EngineOptions,
     runtime: Arc<RuntimeEnv>,
+    /// Where connections to buckets live: a statement's own threads may be busy for long.
+    network: Handle,
     local: Arc<LocalStore>,
     local_footers: Arc<FileMetadataCache>,
     buckets: Mutex<HashMap<String, Bucket>>,
@@ -60,13 +63,13 @@ pub struct Location {
 
 impl Stores {
     #[must_use]
-    pub fn new(options: EngineOptions, runtime: Arc<RuntimeEnv>) -> Self {
+    pub fn new(options: EngineOptions, runtime: Arc<RuntimeEnv>, network: Handle) -> Self {
         let local = Arc::new(LocalStore::new());
         if let Ok(url) = Url::parse("file:///") {
             runtime.register_object_store(&url, Arc::clone(&local) as Arc<dyn ObjectStore>);
         }
         let local_footers = footers(options.footer_cache_bytes);
-        Self { options, runtime, local, local_footers, buckets: Mutex::new(HashMap::new()) }
+        Self { options, runtime, network, local, local_footers, buckets: Mutex::new(HashMap::new()) }
     }
 
     /// The folder at a root URL, `file:///…` or `s3://bucket/…`. Nothing outside it can be reached through the result
@@ -105,8 +108,8 @@ impl Stores {
             return Ok(bucket.clone());
         }
         let bucket = Bucket {
-            store: s3::bucket(name, &self.options, s3::Retries::Some)?,
-            once: s3::bucket(name, &self.options, s3::Retries::None)?,
+            store: s3::bucket(name, &self.options, s3::Retries::Some, &self.network)?,
+            once: s3::bucket(name, &self.options, s3::Retries::None, &self.network)?,
             footers: footers(self.options.footer_cache_bytes),
         };
         let url = Url::parse(&format!("s3://{name}")).map_err(|_| invalid_location())?;

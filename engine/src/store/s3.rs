@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lakegate_engine_api::EngineError;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::client::SpawnedReqwestConnector;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use tokio::runtime::Handle;
 
 use crate::options::EngineOptions;
 
@@ -23,7 +25,7 @@ pub enum Retries {
 
 /// # Errors
 /// `Storage` where the variables do not fit together.
-pub fn bucket(name: &str, options: &EngineOptions, retries: Retries) -> Result<Arc<dyn ObjectStore>, EngineError> {
+pub fn bucket(name: &str, options: &EngineOptions, retries: Retries, network: &Handle) -> Result<Arc<dyn ObjectStore>, EngineError> {
     let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].iter().find_map(|key| options.aws.get(*key));
     let is_true = |key: &str| options.aws.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
     let allow_http = is_true("AWS_ALLOW_HTTP") || endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
@@ -46,7 +48,9 @@ pub fn bucket(name: &str, options: &EngineOptions, retries: Retries) -> Result<A
         Retries::Some => RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT },
         Retries::None => RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: options.request_timeout },
     };
-    let store = builder.with_bucket_name(name).with_client_options(client).with_allow_http(allow_http).with_retry(retry).build();
+    let connector = SpawnedReqwestConnector::new(network.clone());
+    let builder = builder.with_bucket_name(name).with_client_options(client).with_allow_http(allow_http);
+    let store = builder.with_http_connector(connector).with_retry(retry).build();
     match store {
         Ok(store) => Ok(Arc::new(store)),
         Err(source) => {

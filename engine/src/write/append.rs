@@ -90,7 +90,7 @@ impl Appender {
         for partition in 0..plan.output_partitioning().partition_count() {
             let stream = plan.execute(partition, state.task_ctx()).map_err(|error| error::from_datafusion(&error, &[]))?;
             let (checks, layout) = (Arc::clone(&self.checks), self.layout.clone());
-            tasks.spawn_on(async move { write_all(in_batches(stream), &checks, &layout).await }, self.shared.runtime.handle());
+            tasks.spawn(async move { write_all(in_batches(stream), &checks, &layout).await });
         }
         let mut rows = 0;
         let mut adds = Vec::new();

@@ -19,7 +19,7 @@ use super::insert::{ParameterFields, insert_plan};
 use super::rewrite::{self, Rewrite};
 use super::target::Target;
 use crate::error;
-use crate::exec::{Opened, Shared, open_relations, parameter_values};
+use crate::exec::{Opened, Shared, interruptible, open_relations, parameter_values};
 use crate::plan::{Planner, Sessions, analyzed_plan, declared_fields, filled_plan, parameters_of};
 
 /// Runs of one statement against ever newer versions before it is given up as a conflict.
@@ -131,11 +131,11 @@ impl PreparedChange {
         let metrics = Arc::new(ExecutionMetrics::default());
         let state = Sessions::counting(&self.state, &metrics);
         let physical = {
-            let (state, tables) = (state.clone(), Arc::clone(&self.tables));
+            let (state, tables, stop) = (state.clone(), Arc::clone(&self.tables), context.cancel.clone());
             let physical = async move {
                 let plan = filled_plan(&state, plan, values)?;
                 let physical = state.query_planner().create_physical_plan(&plan, &state).await;
-                physical.map_err(|error| error::from_datafusion(&error, &tables))
+                physical.and_then(|physical| interruptible(physical, &stop)).map_err(|error| error::from_datafusion(&error, &tables))
             };
             self.shared.runtime.run(context.cancel.clone(), physical).await?
         };

@@ -27,7 +27,7 @@ use super::commit::{CommitId, properties};
 use super::files::{FileLayout, FileWriter, bytes_of};
 use crate::delta::{CONSTRAINT_PREFIX, DELTA_PG_TYPE_KEY, Table, TableColumn, TableColumns};
 use crate::error;
-use crate::exec::{Shared, collect_metrics, open_relations, parameter_values};
+use crate::exec::{Shared, collect_metrics, interruptible, open_relations, parameter_values};
 use crate::plan::{Audience, PlannedQuery, Planner, Sessions, cast_to, check_depth, filled_plan, plan_query};
 use crate::store::check_commits;
 
@@ -212,7 +212,7 @@ impl CreateAs {
             tokio::select! {
                 biased;
                 () = context.cancel.cancelled() => return Err(EngineError::Canceled),
-                written = self.write(values, &columns, &layout, &mut writer, &metrics) => written?,
+                written = self.write(values, &columns, &layout, &mut writer, &metrics, &context.cancel) => written?,
             }
             outcome.rows = writer.rows;
             adds = writer.close().await?;
@@ -244,11 +244,13 @@ impl CreateAs {
         layout: &FileLayout,
         writer: &mut FileWriter,
         metrics: &Arc<ExecutionMetrics>,
+        stop: &tokio_util::sync::CancellationToken,
     ) -> Result<(), EngineError> {
         let state = Sessions::counting(&self.state, metrics);
         let failed = |error: DataFusionError| error::from_datafusion(&error, &self.tables);
         let plan = filled_plan(&state, self.query.plan.clone(), values)?;
-        let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(failed)?;
+        let physical = state.query_planner().create_physical_plan(&plan, &state).await;
+        let physical = physical.and_then(|physical| interruptible(physical, stop)).map_err(failed)?;
         let mut stream = execute_stream(Arc::clone(&physical), state.task_ctx()).map_err(failed)?;
         while let Some(batch) = stream.try_next().await.map_err(failed)? {
             let batch = cast_to(&batch, &columns.schema).map_err(|error| error::from_arrow(&error))?;

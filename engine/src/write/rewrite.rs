@@ -35,7 +35,7 @@ use super::target::Target;
 use super::transaction::LocalTransaction;
 use crate::delta::{FILE_COLUMN, FileList, TableScan};
 use crate::error;
-use crate::exec::{Opened, Shared, collect_metrics};
+use crate::exec::{Opened, Shared, collect_metrics, interruptible};
 use crate::plan::{Planner, Sources, analyzed_plan, filled_plan, planning_error};
 
 /// Name under which the changed table stands in the plans made here; subqueries see it under its own.
@@ -282,6 +282,7 @@ impl Run {
     ) -> Result<(Arc<dyn ExecutionPlan>, SendableRecordBatchStream), EngineError> {
         let started = async {
             let physical = self.state.query_planner().create_physical_plan(plan, &self.state).await?;
+            let physical = interruptible(physical, &self.context.cancel)?;
             let stream = execute_stream(Arc::clone(&physical), self.state.task_ctx())?;
             Ok((physical, stream))
         };
