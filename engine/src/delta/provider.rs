@@ -179,7 +179,9 @@ impl TableProvider for TableScan {
                 *keep &= only;
             }
         }
-        let chosen: Vec<usize> = keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(number, _)| number).collect();
+        let mut chosen: Vec<usize> = keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(number, _)| number).collect();
+        // The log lists the newest files first; who looks at a small table expects what was inserted first to come first.
+        chosen.sort_by_key(|number| files.files.get(*number).map(|file| file.modified_ms));
         if let Some(counters) = session.config().get_extension::<ScanCounters>() {
             counters.0.read_files.fetch_add(u64::try_from(chosen.len()).unwrap_or(u64::MAX), Relaxed);
             counters.0.pruned_files.fetch_add(u64::try_from(keep.len() - chosen.len()).unwrap_or(u64::MAX), Relaxed);

@@ -9,6 +9,7 @@ mod query;
 mod refuse;
 mod result_fields;
 mod session;
+mod source_order;
 mod spelling;
 mod text;
 
@@ -18,4 +19,5 @@ pub use self::no_catalog::nobody;
 pub use self::query::{Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, parameters_of, plan_query};
 pub use self::result_fields::cast_to;
 pub use self::session::{ScanCounters, Sessions};
+pub use self::source_order::KeepSourceOrder;
 pub use self::text::{plan_json, plan_lines};

@@ -38,6 +38,7 @@ use lakegate_engine_api::SessionFacts;
 
 use crate::functions::session::Session;
 use crate::functions::text::style::Style;
+use crate::plan::KeepSourceOrder;
 use crate::functions::{self, Registry};
 
 pub use output::present;
@@ -54,6 +55,7 @@ pub fn base(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
         .with_relation_planners(Vec::new())
         .with_type_planner(Arc::new(types::PgTypes))
         .with_analyzer_rules(Vec::new())
+        .with_physical_optimizer_rule(Arc::new(KeepSourceOrder))
         .with_scalar_functions(Vec::new())
         .with_higher_order_functions(Vec::new())
         .with_aggregate_functions(functions::aggregates())

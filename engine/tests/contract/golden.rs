@@ -6,6 +6,7 @@ use std::process::Command;
 use arrow::compute::cast;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{Engine, EngineError};
 
 use crate::support::{World, lines, parquet_rows};
@@ -114,8 +115,8 @@ async fn pruned(world: &World, name: &str, sql: &str, all: &[String]) -> Result<
         let conditions = match value {
             "NULL" => vec![format!("\"{column_name}\" IS NULL"), format!("\"{column_name}\" IS NOT NULL")],
             _ => vec![
-                format!("\"{column_name}\" = cast({literal} as {})", type_name(column.data_type.oid)),
-                format!("\"{column_name}\" >= cast({literal} as {})", type_name(column.data_type.oid)),
+                format!("\"{column_name}\" = cast({literal} as {})", type_name(column.data_type)),
+                format!("\"{column_name}\" >= cast({literal} as {})", type_name(column.data_type)),
             ],
         };
         for condition in conditions {
@@ -136,8 +137,8 @@ async fn pruned(world: &World, name: &str, sql: &str, all: &[String]) -> Result<
     Ok(())
 }
 
-fn type_name(oid: u32) -> &'static str {
-    match oid {
+fn type_name(data_type: PgType) -> String {
+    let plain = match data_type.oid {
         16 => "boolean",
         20 => "bigint",
         21 => "smallint",
@@ -145,7 +146,11 @@ fn type_name(oid: u32) -> &'static str {
         1082 => "date",
         1114 => "timestamp",
         1184 => "timestamptz",
-        1700 => "numeric(38, 18)",
+        1700 => match data_type.numeric_precision_scale() {
+            Some((precision, scale)) => return format!("numeric({precision}, {scale})"),
+            None => "numeric",
+        },
         _ => "varchar",
-    }
+    };
+    plain.to_owned()
 }
