@@ -17,7 +17,7 @@ pub use pg_types::{
 };
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
-    RelationSource, RowStream, SessionFacts, TableDescription, Work,
+    RelationSource, RowStream, SessionFacts, TableDescription, Work, merge_marks,
 };
 pub use transaction::EngineTransaction;
 

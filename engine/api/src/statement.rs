@@ -136,6 +136,12 @@ pub enum Execution {
     },
     /// Done, and durable unless it is staged in a transaction.
     Done(Outcome),
+    /// The same, and the rows that RETURNING gives.
+    Returned {
+        schema: SchemaRef,
+        stream: RowStream,
+        outcome: Outcome,
+    },
 }
 
 /// What a change did.
@@ -181,4 +187,14 @@ pub struct MetricsSnapshot {
     pub read_bytes: u64,
     pub read_rows: u64,
     pub spilled_bytes: u64,
+}
+
+/// Names of the only column of an UPDATE or INSERT in MERGE by which the gateway spells what the parser crate has no action for.
+pub mod merge_marks {
+    /// DO NOTHING.
+    pub const NOTHING: &str = "\u{0}nothing";
+    /// UPDATE SET * and INSERT *.
+    pub const ALL: &str = "\u{0}all";
+    /// INSERT DEFAULT VALUES.
+    pub const DEFAULTS: &str = "\u{0}defaults";
 }

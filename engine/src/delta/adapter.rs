@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
+use arrow_schema::extension::ExtensionType;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result};
@@ -12,6 +13,8 @@ use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr_adapter::{DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory};
+
+use parquet::arrow::RowNumber;
 
 use super::schema::PARQUET_FIELD_ID;
 
@@ -49,6 +52,8 @@ impl DeltaAdapterFactory {
                 let data_type = renamed_type(field.data_type(), physical.data_type(), logical.data_type());
                 Arc::new(Field::new(name, data_type, field.is_nullable()))
             }
+            // Made by the reader: no file has it.
+            None if field.extension_type_name() == Some(RowNumber::NAME) => Arc::clone(field),
             None => Arc::new(Field::new(format!("\u{0}{position}"), field.data_type().clone(), field.is_nullable())),
         }
     }

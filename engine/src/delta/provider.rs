@@ -20,6 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
+use parquet::arrow::RowNumber;
 use parquet::arrow::arrow_reader::RowSelection;
 
 use super::adapter::DeltaAdapterFactory;
@@ -33,8 +34,11 @@ use crate::error;
 use crate::plan::ScanCounters;
 use crate::store::Location;
 
-/// Of a scan made with [`TableScan::with_file_numbers`]: the file's position in the version's list, a `bigint`.
+/// Of a scan made with [`TableScan::with_row_places`]: the file's position in the version's list, a `bigint`.
 pub const FILE_COLUMN: &str = "\u{0}file";
+
+/// Of the same scan: the row's position in its file from 0, deleted rows counted, a `bigint`.
+pub const ROW_COLUMN: &str = "\u{0}row";
 
 /// Files times columns above which files carry no column statistics of their own.
 const FILE_STATISTICS_MAX: usize = 50_000;
@@ -51,7 +55,7 @@ pub struct TableScan {
     name: String,
     /// Read nothing but these files.
     only: Option<Arc<Vec<bool>>>,
-    file_numbers: bool,
+    row_places: bool,
     schema: SchemaRef,
 }
 
@@ -60,16 +64,17 @@ impl TableScan {
     #[must_use]
     pub fn new(tables: Arc<Tables>, version: Arc<TableVersion>, columns: TableColumns, name: String) -> Self {
         let schema = Arc::clone(&columns.schema);
-        Self { tables, version, columns, name, only: None, file_numbers: false, schema }
+        Self { tables, version, columns, name, only: None, row_places: false, schema }
     }
 
-    /// Adds the column [`FILE_COLUMN`] at the end.
+    /// Adds the columns [`FILE_COLUMN`] and [`ROW_COLUMN`] at the end.
     #[must_use]
-    pub fn with_file_numbers(mut self) -> Self {
+    pub fn with_row_places(mut self) -> Self {
         let mut fields = self.schema.fields().to_vec();
         fields.push(file_number_field());
+        fields.push(row_field());
         self.schema = Arc::new(Schema::new(fields));
-        self.file_numbers = true;
+        self.row_places = true;
         self
     }
 
@@ -108,7 +113,7 @@ impl TableScan {
         for array in &files.partitions {
             values.push(ScalarValue::try_from_array(array, number)?);
         }
-        if self.file_numbers {
+        if self.row_places {
             values.push(ScalarValue::Int64(i64::try_from(number).ok()));
         }
         let mut partitioned = PartitionedFile::new_from_meta(meta.clone()).with_partition_values(values);
@@ -123,7 +128,8 @@ impl TableScan {
         }
     }
 
-    /// Positions in the scan's own schema (file columns, then partition columns, then the file number) for positions in ours.
+    /// Positions in the scan's own schema (file columns, then partition columns, then the file number, then the row) for positions
+    /// in ours.
     fn scan_positions(&self) -> Vec<usize> {
         let file_columns = self.columns.columns.iter().filter(|column| !column.is_partition).count();
         let mut next_file_column = 0;
@@ -136,13 +142,17 @@ impl TableScan {
                 }
             })
             .collect();
-        positions.push(file_columns + self.columns.partitions.len());
+        positions.extend([0, 1].map(|place| file_columns + self.columns.partitions.len() + place));
         positions
     }
 }
 
 fn file_number_field() -> FieldRef {
     Arc::new(Field::new(FILE_COLUMN, DataType::Int64, false))
+}
+
+fn row_field() -> FieldRef {
+    Arc::new(Field::new(ROW_COLUMN, DataType::Int64, false).with_extension_type(RowNumber))
 }
 
 #[async_trait]
@@ -202,13 +212,15 @@ impl TableProvider for TableScan {
             self.columns.columns.iter().filter(|column| !column.is_partition).map(|column| Arc::clone(&column.field)).collect();
         let mut partition_fields: Vec<FieldRef> =
             self.columns.partitions.iter().map(|at| Arc::clone(&self.columns.columns[*at].field)).collect();
-        if self.file_numbers {
+        if self.row_places {
             partition_fields.push(file_number_field());
         }
         let mut order: Vec<Option<usize>> =
             (0..self.columns.columns.len()).filter(|at| !self.columns.columns[*at].is_partition).map(Some).collect();
         order.extend(self.columns.partitions.iter().copied().map(Some));
-        order.extend(self.file_numbers.then_some(None));
+        if self.row_places {
+            order.extend([None, None]);
+        }
         let total = statistics::of_files(files, Pick::Kept(&keep), &self.columns, &order)?;
         let with_file_statistics = chosen.len() * order.len() <= FILE_STATISTICS_MAX;
 
@@ -227,7 +239,11 @@ impl TableProvider for TableScan {
         let options = TableParquetOptions { global: session.config_options().execution.parquet.clone(), ..Default::default() };
         let location = &self.version.location;
         let reader = CachedParquetFileReaderFactory::new(Arc::clone(&location.store), Arc::clone(&location.footers));
-        let table_schema = TableSchema::builder(Arc::new(Schema::new(file_fields))).with_table_partition_cols(partition_fields).build();
+        let virtual_fields: Vec<FieldRef> = self.row_places.then(row_field).into_iter().collect();
+        let table_schema = TableSchema::builder(Arc::new(Schema::new(file_fields)))
+            .with_table_partition_cols(partition_fields)
+            .with_virtual_columns(virtual_fields)
+            .build();
         let source =
             ParquetSource::new(table_schema).with_table_parquet_options(options).with_parquet_file_reader_factory(Arc::new(reader));
         let adapter = DeltaAdapterFactory::new(

@@ -81,6 +81,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Expr> {
         refuse_ignored(&expr).map_err(error::external)?;
         respell(&mut expr);
+        name_columns(&mut expr);
         passes::run(&mut expr)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
         SqlToRel::new(self).sql_to_expr(expr, schema, &mut context)

@@ -114,7 +114,9 @@ fn refer_to_alias(key: &mut Expr, select: &Select) {
     }
 }
 
-fn column_name(expr: &Expr) -> String {
+/// The name of a select list's item that is given none.
+#[must_use]
+pub fn column_name(expr: &Expr) -> String {
     figure(expr).map_or_else(|| UNNAMED.to_owned(), |(name, _)| name)
 }
 

@@ -1,6 +1,7 @@
 //! A query, planned: its parameters, its columns, its plan.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
@@ -74,6 +75,17 @@ pub fn plan_query(
     }
     let schema = result_schema(plan.schema().as_arrow(), &plain);
     Ok(PlannedQuery { plan, parameters, schema })
+}
+
+/// How clients see the columns `shown` of an analysed plan; `presented` is the same plan as it shows them.
+///
+/// # Errors
+/// None of its own.
+pub fn returned_schema(plan: &LogicalPlan, presented: &LogicalPlan, shown: Range<usize>) -> Result<SchemaRef, EngineError> {
+    let plain = plain_numerics(plan).map_err(|error| planning_error(&error))?;
+    let all = result_schema(presented.schema().as_arrow(), &plain);
+    let columns: Vec<usize> = shown.collect();
+    all.project(&columns).map(Arc::new).map_err(|error| error::from_arrow(&error))
 }
 
 /// Names and types resolved, casts made explicit.

@@ -41,7 +41,7 @@ use crate::functions::text::style::Style;
 use crate::plan::KeepSourceOrder;
 use crate::functions::{self, Registry};
 
-pub use output::present;
+pub use output::{present, present_columns};
 
 /// Sets up what all sessions share: types, aggregates, windows and the settings they rest on. No scalar function is in the state:
 /// names are looked up in the session's [`Registry`].

@@ -1,5 +1,6 @@
 //! The last step before rows go to a client: names instead of the OIDs of regclass and its kin, and the padding of char(n).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field};
@@ -17,20 +18,30 @@ use crate::functions::session::Session;
 /// # Errors
 /// None of its own.
 pub fn present(plan: LogicalPlan, facts: &Arc<SessionFacts>) -> Result<LogicalPlan> {
+    let all = 0..plan.schema().fields().len();
+    present_columns(plan, facts, &all)
+}
+
+/// The same for some of the columns.
+///
+/// # Errors
+/// None of its own.
+pub fn present_columns(plan: LogicalPlan, facts: &Arc<SessionFacts>, shown: &Range<usize>) -> Result<LogicalPlan> {
     let needs = |field: &Field| {
         let pg = pg_type(field);
         (named_oid(pg.oid) && field.data_type() == &DataType::Int64) || (pg.oid == PgType::BPCHAR.oid && pg.typmod >= 4)
     };
-    if !shows_rows(&plan) || !plan.schema().fields().iter().any(|field| needs(field)) {
+    if !shows_rows(&plan) || !plan.schema().fields()[shown.clone()].iter().any(|field| needs(field)) {
         return Ok(plan);
     }
     let session = Session::new(Arc::clone(facts));
     let exprs: Vec<Expr> = plan
         .schema()
         .iter()
-        .map(|(qualifier, field)| {
+        .enumerate()
+        .map(|(at, (qualifier, field))| {
             let column = Expr::Column((qualifier, field).into());
-            if !needs(field) {
+            if !shown.contains(&at) || !needs(field) {
                 return column;
             }
             let shown = if named_oid(pg_type(field).oid) {

@@ -24,8 +24,8 @@ use crate::error;
 use crate::exec::{Shared, collect_metrics};
 
 /// Rows and bytes up to which rows wait in memory for a commit with others.
-const FEW_ROWS: usize = 50_000;
-const FEW_BYTES: usize = 8 << 20;
+pub const FEW_ROWS: usize = 50_000;
+pub const FEW_BYTES: usize = 8 << 20;
 
 /// Rows on their way into a table.
 pub struct Appender {
@@ -145,7 +145,8 @@ impl Appender {
             outcome.files_written = u64::try_from(staged.payload.files.len()).unwrap_or(0);
             outcome.bytes_written = bytes_of(&staged.payload.files);
             let Payload { rows, files } = staged.payload;
-            let step = Step { rows, adds: files, removes: Vec::new(), id: CommitId::new(), kind: StepKind::Append, blind: self.blind };
+            let (removes, id, kind) = (Vec::new(), CommitId::new(), StepKind::Append);
+            let step = Step { rows, adds: files, removes, id, kind, blind: self.blind, rests_on_absence: false };
             LocalTransaction::of(transaction.as_ref())?.stage_step(step).await?;
             return Ok(outcome);
         }
@@ -165,9 +166,10 @@ impl Appender {
     }
 }
 
+/// Rows that are checked, and written or few.
 pub struct Staged {
-    payload: Payload,
-    rows: u64,
+    pub payload: Payload,
+    pub rows: u64,
 }
 
 fn in_batches(stream: SendableRecordBatchStream) -> RowStream {
@@ -272,6 +274,7 @@ async fn commit_rows(table: &Arc<Table>, name: &str, layout: &FileLayout, group:
         operation: DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None },
         ids: group.iter().flat_map(|append| append.ids.iter().copied()).collect(),
         blind: group.iter().all(|append| append.blind),
+        rests_on_absence: false,
     };
     match commit(table, name, change).await {
         Ok(version) => Ok(appended(version)),

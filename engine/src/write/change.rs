@@ -1,26 +1,39 @@
-//! INSERT, UPDATE, DELETE and TRUNCATE, planned. An INSERT runs as it was planned; the others are planned again against the
-//! newest version when they run, one at a time for a table, and once more where another process was faster.
+//! INSERT, UPDATE, DELETE, MERGE and TRUNCATE, planned. An INSERT that does nothing else runs as it was planned; the others are planned
+//! again against the newest version when they run, those that replace rows one at a time for a table, and once more where another
+//! process was faster.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
-use arrow_schema::{FieldRef, SchemaRef};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
-use datafusion::common::ParamValues;
+use datafusion::common::{ParamValues, TableReference};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use lakegate_engine_api::catalog::RelationName;
-use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, Work};
+use lakegate_engine_api::{
+    BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, SessionFacts, Work,
+};
 use sqlparser::ast::{Insert, Statement, visit_relations};
 
 use super::append::Appender;
+use super::apply::{Gone, Manner, Rows, Run};
+use super::checks::RowChecks;
+use super::dml::{ChangePlan, Context, Dml, ORDINAL, PROPOSED, Shape, TARGET, Upsert, proposed_plan};
 use super::insert::{ParameterFields, insert_plan};
-use super::rewrite::{self, Rewrite};
+use super::spool::{Spool, Spooled};
+use super::staged::StepKind;
 use super::target::Target;
+use crate::delta::TableScan;
 use crate::error;
 use crate::exec::{Opened, Shared, interruptible, open_relations, parameter_values};
-use crate::plan::{Planner, Sessions, analyzed_plan, declared_fields, filled_plan, parameters_of};
+use crate::plan::{
+    Planner, Sessions, Sources, analyzed_plan, declared_fields, filled_plan, parameters_of, planning_error, returned_schema,
+};
+use crate::planner_pg::present_columns;
 
 /// Runs of one statement against ever newer versions before it is given up as a conflict.
 const RUNS_MAX: usize = 5;
@@ -33,9 +46,18 @@ pub struct PreparedChange {
     target: Target,
     parameters: Vec<FieldRef>,
     versions: Vec<(RelationName, u64)>,
-    /// The rows of an INSERT.
-    rows: Option<(LogicalPlan, bool)>,
+    way: Way,
     tables: Arc<Vec<(String, String)>>,
+}
+
+/// How a change is run.
+enum Way {
+    /// The rows of an INSERT; whether nothing is read for them.
+    Append { rows: LogicalPlan, blind: bool },
+    /// All rows go.
+    Clear,
+    /// Row by row; the columns that RETURNING gives.
+    Rows { returned: Option<SchemaRef> },
 }
 
 /// # Errors
@@ -45,52 +67,153 @@ pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> R
     let target = Target::open(&shared, &statement.relations, target).await?;
     let opened = match ast.as_ref() {
         // The newest rows of the target are nothing to it.
-        Statement::Insert(insert) if reads_nothing(insert) => Opened::default(),
+        Statement::Insert(insert) if reads_nothing(insert) && insert.returning.is_none() => Opened::default(),
         _ => open_relations(&shared, &statement.relations).await?,
     };
     let state = shared.sessions.state(&statement.session);
     let known = declared_fields(&statement.parameter_types)?;
-    let (parameters, rows) = match ast.as_ref() {
-        Statement::Insert(insert) => {
+    let (parameters, way) = match ast.as_ref() {
+        Statement::Insert(insert) if insert.on.is_none() && insert.returning.is_none() => {
             let planner = Planner::new(&state, &opened.sources);
-            let (plan, parameters) = planned(&state, &known, |fields| insert_plan(&planner, insert, &target, fields))?;
-            (parameters, Some((plan, reads_nothing(insert))))
+            let plan = |fields: &ParameterFields| Ok(vec![insert_plan(&planner, insert, &target, fields)?]);
+            let (mut plans, parameters) = planned(&state, &known, plan)?;
+            let Some(rows) = plans.pop() else { return Err(error::internal("an INSERT has a plan")) };
+            (parameters, Way::Append { rows, blind: reads_nothing(insert) })
+        }
+        clearing if clears(clearing) => {
+            target.check_rewritable()?;
+            (known.into_iter().flatten().collect(), Way::Clear)
         }
         other => {
-            let rewrite = Rewrite::new(other, &target)?;
-            target.check_rewritable()?;
+            let dml = Dml::new(other, &target)?;
+            if dml.rewrites() {
+                target.check_rewritable()?;
+            }
             let mut sources = opened.sources;
-            rewrite::add_target(&shared, &mut sources, &target);
-            let planner = Planner::new(&state, &sources);
-            let (_, parameters) = planned(&state, &known, |fields| rewrite.trial_plan(&planner, &target, fields))?;
-            (parameters, None)
+            add_target(&shared, &mut sources, &target);
+            if let Dml::Upsert(_) = &dml {
+                add_proposed(&mut sources, Arc::new(EmptyTable::new(proposed_schema(&target))));
+            }
+            let (parameters, returned) = trial(&state, &statement.session, &sources, &target, &dml, &known)?;
+            (parameters, Way::Rows { returned })
         }
     };
     let versions = vec![(target.name.clone(), target.version.version())];
-    Ok(PreparedChange { shared, state, statement, target, parameters, versions, rows, tables: opened.tables })
+    Ok(PreparedChange { shared, state, statement, target, parameters, versions, way, tables: opened.tables })
 }
 
-/// Plans twice where there are parameters, as [`crate::plan::plan_query`] does; the plan is analysed.
+/// Plans, for the statement's mistakes, its parameters' types and the columns that it returns.
+fn trial(
+    state: &SessionState,
+    facts: &Arc<SessionFacts>,
+    sources: &Sources,
+    target: &Target,
+    dml: &Dml,
+    known: &ParameterFields,
+) -> Result<(Vec<FieldRef>, Option<SchemaRef>), EngineError> {
+    let planner = Planner::new(state, sources);
+    let all = |fields: &ParameterFields| {
+        let context = Context { planner: &planner, sources, target, parameters: fields };
+        let mut plans: Vec<LogicalPlan> = dml.plans(&planner, sources, target, fields)?.into_iter().map(|plan| plan.plan).collect();
+        if let Dml::Upsert(upsert) = dml {
+            plans.push(proposed_plan(&context, upsert)?);
+        }
+        Ok(plans)
+    };
+    let (_, parameters) = planned(state, known, all)?;
+    if !dml.returns_rows() {
+        return Ok((parameters, None));
+    }
+    let fields: ParameterFields = parameters.iter().cloned().map(Some).collect();
+    let plans = dml.plans(&planner, sources, target, &fields)?;
+    let Some(ChangePlan { plan, shape }) = plans.into_iter().next() else { return Err(error::internal("a change has a plan")) };
+    let plan = analyzed_plan(state, plan)?;
+    let returned = returned_schema(&plan, &present_returned(plan.clone(), &shape, facts)?, returned_columns(&shape))?;
+    Ok((parameters, Some(returned)))
+}
+
+fn returned_columns(shape: &Shape) -> std::ops::Range<usize> {
+    let first = 3 + shape.width;
+    first..first + shape.returned
+}
+
+fn present_returned(plan: LogicalPlan, shape: &Shape, facts: &Arc<SessionFacts>) -> Result<LogicalPlan, EngineError> {
+    present_columns(plan, facts, &returned_columns(shape)).map_err(|error| planning_error(&error))
+}
+
+/// Plans twice where there are parameters, as [`crate::plan::plan_query`] does; the plans are analysed.
 fn planned(
     state: &SessionState,
     known: &ParameterFields,
-    plan: impl Fn(&ParameterFields) -> Result<LogicalPlan, EngineError>,
-) -> Result<(LogicalPlan, Vec<FieldRef>), EngineError> {
+    plan: impl Fn(&ParameterFields) -> Result<Vec<LogicalPlan>, EngineError>,
+) -> Result<(Vec<LogicalPlan>, Vec<FieldRef>), EngineError> {
     let first = plan(known)?;
-    let parameters = parameters_of(state, &first, known)?;
-    if parameters.is_empty() {
-        return Ok((analyzed_plan(state, first)?, parameters));
+    let parameters = parameters_of(state, &together(&first)?, known)?;
+    let plans = if parameters.is_empty() {
+        first
+    } else {
+        let fixed: ParameterFields = parameters.iter().cloned().map(Some).collect();
+        plan(&fixed)?
+    };
+    let analysed: Result<Vec<LogicalPlan>, EngineError> = plans.into_iter().map(|plan| analyzed_plan(state, plan)).collect();
+    Ok((analysed?, parameters))
+}
+
+/// One plan that holds all of them, for what they have in common: their parameters.
+fn together(plans: &[LogicalPlan]) -> Result<LogicalPlan, EngineError> {
+    let mut joined: Option<LogicalPlanBuilder> = None;
+    for (number, plan) in plans.iter().enumerate() {
+        joined = Some(match joined {
+            None => LogicalPlanBuilder::from(plan.clone()),
+            Some(before) => {
+                let next = LogicalPlanBuilder::from(plan.clone()).alias(format!("\u{0}plan{number}"));
+                before
+                    .alias(format!("\u{0}before{number}"))
+                    .and_then(|before| before.cross_join(next?.build()?))
+                    .map_err(|error| planning_error(&error))?
+            }
+        });
     }
-    let fixed: ParameterFields = parameters.iter().cloned().map(Some).collect();
-    Ok((analyzed_plan(state, plan(&fixed)?)?, parameters))
+    let Some(joined) = joined else { return Err(error::internal("a change has a plan")) };
+    joined.build().map_err(|error| planning_error(&error))
 }
 
 /// An INSERT of constants does not depend on what anybody else writes.
 fn reads_nothing(insert: &Insert) -> bool {
-    insert.source.as_ref().is_none_or(|source| {
-        let is_values = matches!(source.body.as_ref(), sqlparser::ast::SetExpr::Values(_));
-        is_values && visit_relations(source, |_| ControlFlow::Break(())).is_continue()
-    })
+    insert.on.is_none()
+        && insert.source.as_ref().is_none_or(|source| {
+            let is_values = matches!(source.body.as_ref(), sqlparser::ast::SetExpr::Values(_));
+            is_values && visit_relations(source, |_| ControlFlow::Break(())).is_continue()
+        })
+}
+
+/// TRUNCATE, and DELETE without a condition.
+fn clears(statement: &Statement) -> bool {
+    match statement {
+        Statement::Truncate(_) => true,
+        Statement::Delete(delete) => {
+            let conditions = delete.selection.is_some() || delete.using.is_some() || delete.limit.is_some() || !delete.order_by.is_empty();
+            !conditions && delete.returning.is_none() && delete.output.is_none() && delete.tables.is_empty()
+        }
+        _ => false,
+    }
+}
+
+fn add_target(shared: &Arc<Shared>, sources: &mut Sources, target: &Target) {
+    let Target { version, columns, name, .. } = target;
+    let scan = TableScan::new(Arc::clone(&shared.tables), Arc::clone(version), columns.clone(), name.name.clone()).with_row_places();
+    sources.tables.insert(TableReference::bare(TARGET), provider_as_source(Arc::new(scan)));
+}
+
+fn add_proposed(sources: &mut Sources, rows: Arc<dyn datafusion::catalog::TableProvider>) {
+    sources.tables.insert(TableReference::bare(PROPOSED), provider_as_source(rows));
+}
+
+/// The target's columns, and the order in which rows came.
+fn proposed_schema(target: &Target) -> SchemaRef {
+    let mut fields: Vec<FieldRef> = target.columns.schema.fields().to_vec();
+    fields.push(Arc::new(Field::new(ORDINAL, DataType::Int64, false)));
+    Arc::new(Schema::new(fields))
 }
 
 #[async_trait]
@@ -100,7 +223,10 @@ impl Prepared for PreparedChange {
     }
 
     fn result_schema(&self) -> Option<&SchemaRef> {
-        None
+        match &self.way {
+            Way::Rows { returned } => returned.as_ref(),
+            Way::Append { .. } | Way::Clear => None,
+        }
     }
 
     fn table_versions(&self) -> Vec<(RelationName, u64)> {
@@ -112,11 +238,16 @@ impl Prepared for PreparedChange {
             true => None,
             false => Some(parameter_values(&self.parameters, &parameters)?),
         };
-        let outcome = match &self.rows {
-            Some((plan, blind)) => self.insert(plan.clone(), *blind, values, &context).await?,
-            None => self.rewrite(values, &context).await?,
+        let (outcome, returned) = match &self.way {
+            Way::Append { rows, blind } => (self.insert(rows.clone(), *blind, values, &context).await?, None),
+            Way::Clear | Way::Rows { .. } => self.change(values, &context).await?,
         };
-        Ok(Execution::Done(outcome))
+        let (Some(schema), Some(returned)) = (self.result_schema(), returned) else { return Ok(Execution::Done(outcome)) };
+        let stream = returned.stream().map_err(|error| error::from_datafusion(&error, &[]))?;
+        let map_error = |error: datafusion::common::DataFusionError| error::from_datafusion(&error, &[]);
+        let unwanted = tokio_util::sync::CancellationToken::new().drop_guard();
+        let stream = self.shared.runtime.hand_over(stream, context.cancel, unwanted, map_error, || {});
+        Ok(Execution::Returned { schema: Arc::clone(schema), stream, outcome })
     }
 }
 
@@ -144,15 +275,16 @@ impl PreparedChange {
         self.shared.runtime.run_cooperative(async move { appender.append_plan(physical, &state, &metrics, &context).await }).await
     }
 
-    async fn rewrite(&self, values: Option<ParamValues>, context: &ExecutionContext) -> Result<Outcome, EngineError> {
+    async fn change(&self, values: Option<ParamValues>, context: &ExecutionContext) -> Result<(Outcome, Option<Spooled>), EngineError> {
+        let returned = self.result_schema().cloned();
         for run in 1..=RUNS_MAX {
             let (shared, statement, target) = (Arc::clone(&self.shared), self.statement.clone(), self.target.clone());
             let (state, fields, values) = (self.state.clone(), self.parameters.clone(), values.clone());
-            let context = context.clone();
-            let once = async move { rewrite_once(shared, statement, target, state, fields, values, context).await };
+            let (context, returned) = (context.clone(), returned.clone());
+            let once = async move { change_once(shared, statement, target, state, fields, values, context, returned).await };
             match self.shared.runtime.run_cooperative(once).await {
-                // Another process replaced files that this statement read. Where the version is not pinned the statement
-                // may as well have started later.
+                // Another process replaced files that this statement read, or added rows. Where the version is not pinned the
+                // statement may as well have started later.
                 Err(EngineError::Conflict { .. }) if run < RUNS_MAX && self.target.pinned.is_none() => {}
                 other => return other,
             }
@@ -161,7 +293,8 @@ impl PreparedChange {
     }
 }
 
-async fn rewrite_once(
+#[expect(clippy::too_many_arguments, reason = "what one run owns, moved to the engine's threads")]
+async fn change_once(
     shared: Arc<Shared>,
     statement: BoundStatement,
     target: Target,
@@ -169,26 +302,99 @@ async fn rewrite_once(
     parameters: Vec<FieldRef>,
     values: Option<ParamValues>,
     context: ExecutionContext,
-) -> Result<Outcome, EngineError> {
+    returned: Option<SchemaRef>,
+) -> Result<(Outcome, Option<Spooled>), EngineError> {
     let Work::Change { statement: ast, .. } = &statement.work else { return Err(error::internal("a change is one")) };
     let table = Arc::clone(&target.table);
-    // What is only staged keeps nobody waiting: conflicts are found when the transaction commits.
-    let _order = match target.transaction {
-        Some(_) => None,
-        None => Some(tokio::select! {
+    // What is only staged keeps nobody waiting: conflicts are found when the transaction commits. Nor does a mere INSERT.
+    let waits = target.transaction.is_none() && !matches!(ast.as_ref(), Statement::Insert(insert) if insert.on.is_none());
+    let _order = match waits {
+        false => None,
+        true => Some(tokio::select! {
             biased;
             () = context.cancel.cancelled() => return Err(EngineError::Canceled),
             order = table.writes.rewrites.lock() => order,
         }),
     };
     let target = target.reopened(&shared).await?;
-    if target.transaction.is_none() && target.pinned.is_some_and(|pinned| pinned != target.version.version()) {
+    if target.transaction.is_none() && waits && target.pinned.is_some_and(|pinned| pinned != target.version.version()) {
         return Err(EngineError::Conflict { table: target.name.name.clone() });
     }
     let metrics = Arc::new(ExecutionMetrics::default());
     let state = Sessions::counting(&state, &metrics);
     let opened = open_relations(&shared, &statement.relations).await?;
-    let rewrite = Rewrite::new(ast, &target)?;
+    let run = Run { shared: Arc::clone(&shared), state, target, metrics, context, values, tables: opened.tables };
+    if clears(ast)
+        && let Some(cleared) = clear(&run, ast).await?
+    {
+        return Ok((cleared, None));
+    }
+    let dml = Dml::new(ast, &run.target)?;
+    let mut sources = opened.sources;
+    add_target(&shared, &mut sources, &run.target);
     let fields: ParameterFields = parameters.into_iter().map(Some).collect();
-    rewrite::run(rewrite::Run { shared, state, target, metrics, context, fields, values }, &rewrite, opened).await
+    if let Dml::Upsert(upsert) = &dml {
+        let proposed = propose(&run, &sources, upsert, &fields).await?;
+        add_proposed(&mut sources, proposed.table().map_err(|error| planning_error(&error))?);
+    }
+    let plans = dml.plans(&Planner::new(&run.state, &sources), &sources, &run.target, &fields)?;
+    let present = |ChangePlan { plan, shape }: ChangePlan| -> Result<ChangePlan, EngineError> {
+        let plan = analyzed_plan(&run.state, plan)?;
+        Ok(ChangePlan { plan: present_returned(plan, &shape, &statement.session)?, shape })
+    };
+    let plans = plans.into_iter().map(present).collect::<Result<Vec<_>, _>>()?;
+    let manner = Manner { kind: kind(ast), blind: is_blind(ast), rests_on_absence: dml.rests_on_absence() };
+    run.apply(plans, manner, returned.as_ref()).await
+}
+
+fn kind(statement: &Statement) -> StepKind {
+    match statement {
+        Statement::Insert(insert) if insert.on.is_none() => StepKind::Append,
+        Statement::Delete(_) | Statement::Truncate(_) => StepKind::Delete,
+        _ => StepKind::Update,
+    }
+}
+
+fn is_blind(statement: &Statement) -> bool {
+    matches!(statement, Statement::Insert(insert) if reads_nothing(insert))
+}
+
+/// Takes all files away; `None` where a DELETE has to count rows that the log does not know.
+async fn clear(run: &Run, statement: &Statement) -> Result<Option<Outcome>, EngineError> {
+    let files = Arc::clone(run.target.version.files()?);
+    let is_truncate = matches!(statement, Statement::Truncate(_));
+    let gone: Option<Gone> = files
+        .files
+        .iter()
+        .enumerate()
+        .map(|(number, file)| file.rows().or(is_truncate.then_some(0)).map(|rows| (number, Rows::All(rows))))
+        .collect();
+    let Some(gone) = gone else { return Ok(None) };
+    let rows = gone.values().map(Rows::count).sum();
+    let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), false)?;
+    let manner = Manner { kind: StepKind::Delete, blind: false, rests_on_absence: false };
+    run.make_visible(&appender, manner, &gone, Vec::new(), rows).await.map(Some)
+}
+
+/// The rows of an INSERT … ON CONFLICT, checked and numbered.
+async fn propose(run: &Run, sources: &Sources, upsert: &Upsert, fields: &ParameterFields) -> Result<Spooled, EngineError> {
+    let planner = Planner::new(&run.state, sources);
+    let context = Context { planner: &planner, sources, target: &run.target, parameters: fields };
+    let plan = filled_plan(&run.state, analyzed_plan(&run.state, proposed_plan(&context, upsert)?)?, run.values.clone())?;
+    let checks = RowChecks::new(&run.state, &run.target.name.name, &run.target.version, &run.target.columns)?;
+    let schema = proposed_schema(&run.target);
+    let mut spool = Spool::new(Arc::clone(run.state.runtime_env()), Arc::clone(&schema));
+    let mut next = 0_i64;
+    let (physical, mut stream) = run.start(&plan).await?;
+    while let Some(batch) = run.next(&mut stream).await? {
+        let rows = checks.apply(&batch)?;
+        let end = next + i64::try_from(rows.num_rows()).unwrap_or(0);
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(Int64Array::from_iter_values(next..end)));
+        next = end;
+        let numbered = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| error::from_arrow(&error))?;
+        spool.push(numbered).map_err(|error| error::from_datafusion(&error, &[]))?;
+    }
+    crate::exec::collect_metrics(&physical, &run.metrics);
+    spool.finish().map_err(|error| error::from_datafusion(&error, &[]))
 }

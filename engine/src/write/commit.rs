@@ -46,6 +46,9 @@ pub struct Change {
     pub ids: Vec<CommitId>,
     /// Nothing of the table was read.
     pub blind: bool,
+    /// Rows were added because none of their keys was there: it does not stand once somebody who has read the table has added some.
+    /// Blind appends may come before or after it; nothing keeps them from adding such a key.
+    pub rests_on_absence: bool,
 }
 
 /// Commits on top of the newest version; the caller holds [`super::WriteQueue::commits`].
@@ -63,6 +66,9 @@ pub async fn commit(table: &Arc<Table>, name: &str, change: Change) -> Result<u6
     for _ in 0..RACES_MAX {
         let current = table.newest().await?;
         if !still_stands(&change, &current)? {
+            return Err(EngineError::Conflict { table: name.to_owned() });
+        }
+        if change.rests_on_absence && has_additions(table, change.base.version(), current.version()).await? {
             return Err(EngineError::Conflict { table: name.to_owned() });
         }
         let prepared = CommitBuilder::from(properties(&change.ids, change.blind)).with_actions(change.actions.clone()).build(
@@ -143,6 +149,23 @@ fn still_stands(change: &Change, current: &TableVersion) -> Result<bool, EngineE
         })
         .collect();
     Ok(replaced.iter().all(|file| active.contains(file)))
+}
+
+/// Whether a commit after `from`, up to `to`, has added rows and is not known to have read nothing.
+async fn has_additions(table: &Table, from: u64, to: u64) -> Result<bool, EngineError> {
+    for version in from + 1..=to {
+        let entry = table.log_store.read_commit_entry(version).await.map_err(|error| error::from_delta(&error, ""))?;
+        let Some(entry) = entry else { return Ok(true) };
+        let actions = entry.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let actions: Vec<serde_json::Value> = actions.map_while(|line| serde_json::from_slice(line).ok()).collect();
+        let is = |action: &serde_json::Value, place: &str| action.pointer(place).and_then(serde_json::Value::as_bool) == Some(true);
+        let adds = actions.iter().any(|action| is(action, "/add/dataChange"));
+        let blind = actions.iter().any(|action| is(action, "/commitInfo/isBlindAppend"));
+        if adds && !blind {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Checkpoints when it is time for one. The commit stands whatever becomes of this.

@@ -54,8 +54,8 @@ pub fn insert_plan(
 
 fn refuse_clauses(insert: &Insert) -> Result<(), EngineError> {
     let refused = [
-        (insert.returning.is_some() || insert.output.is_some(), "INSERT … RETURNING"),
-        (insert.on.is_some() || insert.or.is_some() || insert.ignore, "INSERT … ON CONFLICT"),
+        (insert.output.is_some(), "INSERT … OUTPUT"),
+        (insert.or.is_some() || insert.ignore, "INSERT OR … and INSERT IGNORE"),
         (insert.overwrite || insert.replace_into, "INSERT OVERWRITE"),
         (insert.partitioned.is_some() || !insert.after_columns.is_empty(), "INSERT … PARTITION"),
         (!insert.assignments.is_empty(), "INSERT … SET"),

@@ -20,6 +20,8 @@ pub struct Step {
     pub kind: StepKind,
     /// Nothing of the table was read.
     pub blind: bool,
+    /// As [`super::commit::Change::rests_on_absence`].
+    pub rests_on_absence: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +106,7 @@ mod tests {
             id: CommitId::new(),
             kind,
             blind: false,
+            rests_on_absence: false,
         }
     }
 

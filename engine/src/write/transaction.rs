@@ -311,7 +311,8 @@ impl ChangedTable {
         if net.is_empty() && rows.is_empty() {
             return Ok(Outcome::default());
         }
-        if net.removes.is_empty() {
+        let rests_on_absence = steps.iter().any(|step| step.rests_on_absence);
+        if net.removes.is_empty() && !rests_on_absence {
             // Shares a commit with what other statements append.
             let blind = steps.iter().all(|step| step.blind);
             let payload = Payload { rows, files: net.adds };
@@ -324,7 +325,7 @@ impl ChangedTable {
         let mut outcome =
             Outcome { files_written: u64::try_from(net.adds.len()).unwrap_or(0), bytes_written: bytes_of(&net.adds), ..Outcome::default() };
         let operation = operation(steps, &net);
-        let change = Change { base: Arc::clone(&self.base), actions: net.into_actions(), operation, ids, blind: false };
+        let change = Change { base: Arc::clone(&self.base), actions: net.into_actions(), operation, ids, blind: false, rests_on_absence };
         let committed = {
             let _order = self.table.writes.commits.lock().await;
             commit(&self.table, &self.name, change).await
@@ -391,7 +392,15 @@ mod tests {
     fn step(rows: usize) -> Step {
         let values = Arc::new(Int32Array::from(vec![1])) as ArrayRef;
         let batch = RecordBatch::try_from_iter([("a", values)]).unwrap();
-        Step { rows: vec![batch; rows], adds: Vec::new(), removes: Vec::new(), id: CommitId::new(), kind: StepKind::Append, blind: true }
+        Step {
+            rows: vec![batch; rows],
+            adds: Vec::new(),
+            removes: Vec::new(),
+            id: CommitId::new(),
+            kind: StepKind::Append,
+            blind: true,
+            rests_on_absence: false,
+        }
     }
 
     #[test]

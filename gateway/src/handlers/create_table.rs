@@ -165,7 +165,9 @@ async fn create_as(
     session.transaction.pin(&snapshot, prepared.table_versions());
     let outcome = match prepared.execute(Vec::new(), context(journal, deadline)).await {
         Ok(Execution::Done(outcome)) => outcome,
-        Ok(Execution::Rows { .. }) => return Err(SqlError::new(SqlState::InternalError, "CREATE TABLE AS answered rows")),
+        Ok(Execution::Rows { .. } | Execution::Returned { .. }) => {
+            return Err(SqlError::new(SqlState::InternalError, "CREATE TABLE AS answered rows"));
+        }
         Err(error) => {
             remove_files(session, &location).await;
             return Err(error.into());

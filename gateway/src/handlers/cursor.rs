@@ -50,7 +50,9 @@ pub async fn declare(
     };
     let (schema, stream, metrics) = match deadline.explain(started) {
         Ok(Execution::Rows { schema, stream, metrics }) => (schema, stream, metrics),
-        Ok(Execution::Done(_)) => return Err(SqlError::new(SqlState::InternalError, "a cursor's query answered no rows")),
+        Ok(Execution::Done(_) | Execution::Returned { .. }) => {
+            return Err(SqlError::new(SqlState::InternalError, "a cursor's query answered no rows"));
+        }
         Err(error) => {
             journal.failed(&error).await;
             return Err(error);

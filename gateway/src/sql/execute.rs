@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::ArrayRef;
+use futures::StreamExt;
 use lakegate_engine_api::{Execution, ExecutionContext, Outcome};
 use sqlparser::ast::Statement;
 use tokio_util::sync::CancellationToken;
@@ -103,7 +104,9 @@ async fn run_to_commit(
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
     let response = run(session, statement, parameters, deadline).await?;
-    if !session.more_follows && matches!(response, Response::Command { .. }) {
+    // The rows of RETURNING are there already: sending them changes nothing.
+    let is_done = matches!(response, Response::Command { .. }) || super::prepare::is_change(&statement.command);
+    if !session.more_follows && is_done {
         session.commit_implicit(deadline.token()).await?;
     }
     Ok(response)
@@ -161,6 +164,15 @@ async fn run_plan(
             };
             Ok(Response::Rows { schema, rows: LoggedRows::boxed(stream, metrics, journal, deadline.clone()), tag })
         }
+        Ok(Execution::Returned { schema, stream, outcome }) => {
+            let tag = match &*statement.command {
+                Command::Sql(sql) if matches!(**sql, Statement::Insert(_)) => "INSERT 0",
+                command => statement_type(command),
+            };
+            session.change_done(journal, outcome).await?;
+            let rows = Box::pin(stream.map(|batch| batch.map_err(SqlError::from)));
+            Ok(Response::Rows { schema, rows, tag })
+        }
         Ok(Execution::Done(outcome)) => {
             let tag = change_tag(&statement.command, &outcome);
             session.change_done(journal, outcome).await?;
@@ -202,6 +214,7 @@ fn change_tag(command: &Command, outcome: &Outcome) -> String {
         Statement::Insert(_) => format!("INSERT 0 {}", outcome.rows),
         Statement::Update(_) => format!("UPDATE {}", outcome.rows),
         Statement::Delete(_) => format!("DELETE {}", outcome.rows),
+        Statement::Merge(_) => format!("MERGE {}", outcome.rows),
         Statement::Truncate(_) => "TRUNCATE TABLE".to_owned(),
         _ => format!("SELECT {}", outcome.rows),
     }

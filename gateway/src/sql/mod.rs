@@ -22,5 +22,7 @@ pub mod settings;
 pub mod statement_type;
 mod string_names;
 pub mod table_query;
+mod target;
 pub mod transaction;
 pub mod types;
+mod with_changes;

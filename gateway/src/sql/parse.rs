@@ -185,7 +185,7 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let dialect = PostgreSqlDialect {};
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(NESTING_DEPTH_MAX)
-        .with_tokens_with_locations(super::table_query::spell_out(without_comments(part)));
+        .with_tokens_with_locations(grammar::spell_merge_actions(super::table_query::spell_out(without_comments(part))));
     let command = grammar::parse_command(&mut parser).and_then(|command| match &parser.peek_token_ref().token {
         Token::EOF => Ok(command),
         _ => Err(ParserError::ParserError("end of statement expected".to_owned()).into()),

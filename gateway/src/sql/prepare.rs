@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
-use lakegate_catalog::authorize::Access;
 use lakegate_catalog::model::{Oid, RelationName};
 use lakegate_engine_api::{BoundStatement, Prepared, Work};
 use sqlparser::ast::{self, Statement};
 use uuid::Uuid;
 
 use super::bind::Bound;
-use super::grammar::{Command, name_parts};
+use super::grammar::Command;
 use super::session::GatewaySession;
+use super::target::{access, target_name};
 use crate::frontend::{ParsedStatement, PreparedSql, declared};
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -172,9 +172,16 @@ pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types:
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
     };
     let mut statement = Box::new(statement.clone());
-    let target = target_of(&statement)?
-        .map(|(parts, access)| Ok::<_, SqlError>((session.scope(&snapshot).resolve(&snapshot, &parts)?, access)))
-        .transpose()?;
+    let target = match target_name(&statement)? {
+        Some(parts) => {
+            let name = session.scope(&snapshot).resolve(&snapshot, &parts)?;
+            let relation = snapshot.relation_by_name(&name);
+            let columns = relation.map(|relation| relation.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>());
+            let access = access(&statement, &columns.unwrap_or_default())?;
+            Some((name, access))
+        }
+        None => None,
+    };
     let bound = session.binder(&snapshot, &facts).bind(statement.as_mut(), target.clone()).await?;
     let work = match target {
         Some((target, _)) => Work::Change { statement, target },
@@ -221,15 +228,18 @@ impl Plan {
 /// # Errors
 /// 0A000; 42P01 for a name that is none.
 pub async fn changed_table(session: &GatewaySession, command: &Command) -> Result<Option<RelationName>, SqlError> {
-    let Some(target) = planned(command).map(target_of).transpose()?.flatten() else { return Ok(None) };
+    let Some(parts) = planned(command).map(target_name).transpose()?.flatten() else { return Ok(None) };
     let snapshot = session.catalog().refresh().await?;
-    session.scope(&snapshot).resolve(&snapshot, &target.0).map(Some)
+    session.scope(&snapshot).resolve(&snapshot, &parts).map(Some)
 }
 
-/// INSERT, UPDATE, DELETE or TRUNCATE.
+/// INSERT, UPDATE, DELETE, MERGE or TRUNCATE.
 #[must_use]
 pub fn is_change(command: &Command) -> bool {
-    matches!(planned(command), Some(Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Truncate(_)))
+    matches!(
+        planned(command),
+        Some(Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_) | Statement::Truncate(_))
+    )
 }
 
 /// COMMIT and ROLLBACK: what a failed transaction still takes.
@@ -269,46 +279,6 @@ fn planned(command: &Command) -> Option<&Statement> {
 /// `SELECT … INTO t`.
 pub fn has_select_into(query: &ast::Query) -> bool {
     matches!(query.body.as_ref(), ast::SetExpr::Select(select) if select.into.is_some())
-}
-
-/// The table that a statement changes, and the privileges that takes: a WHERE or RETURNING reads it too.
-fn target_of(statement: &Statement) -> Result<Option<(Vec<String>, Access)>, SqlError> {
-    let (name, access) = match statement {
-        Statement::Insert(insert) => match &insert.table {
-            ast::TableObject::TableName(name) => (name, Access { insert: true, select: insert.returning.is_some(), ..Access::default() }),
-            _ => return Err(SqlError::unsupported("INSERT INTO what is no table")),
-        },
-        Statement::Update(update) => {
-            let reads = update.selection.is_some() || update.from.is_some() || update.returning.is_some();
-            (table_name(&update.table.relation)?, Access { update: true, select: reads, ..Access::default() })
-        }
-        Statement::Delete(delete) => {
-            let from = match &delete.from {
-                ast::FromTable::WithFromKeyword(tables) | ast::FromTable::WithoutKeyword(tables) => tables,
-            };
-            let [table] = from.as_slice() else { return Err(SqlError::unsupported("DELETE from more than one table")) };
-            let reads = delete.selection.is_some() || delete.using.is_some() || delete.returning.is_some();
-            (table_name(&table.relation)?, Access { delete: true, select: reads, ..Access::default() })
-        }
-        Statement::Truncate(truncate) => {
-            let [table] = truncate.table_names.as_slice() else { return Err(SqlError::unsupported("TRUNCATE of more than one table")) };
-            (&table.name, Access { truncate: true, ..Access::default() })
-        }
-        Statement::Merge(_) => return Err(SqlError::unsupported("MERGE").hint("Use INSERT, UPDATE and DELETE.")),
-        Statement::Explain { statement, .. } => match statement.as_ref() {
-            Statement::Query(_) => return Ok(None),
-            _ => return Err(SqlError::unsupported("EXPLAIN of what is no query")),
-        },
-        _ => return Ok(None),
-    };
-    Ok(Some((name_parts(name)?, access)))
-}
-
-fn table_name(factor: &ast::TableFactor) -> Result<&ast::ObjectName, SqlError> {
-    match factor {
-        ast::TableFactor::Table { name, args: None, .. } => Ok(name),
-        _ => Err(SqlError::unsupported("changing what is no table")),
-    }
 }
 
 /// Columns of the utility statements that answer rows.

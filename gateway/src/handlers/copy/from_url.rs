@@ -55,7 +55,7 @@ pub async fn run(
         let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
         match prepared.execute(Vec::new(), context).await? {
             Execution::Done(outcome) => Ok(outcome),
-            Execution::Rows { .. } => Err(SqlError::new(SqlState::InternalError, "COPY FROM answered rows")),
+            Execution::Rows { .. } | Execution::Returned { .. } => Err(SqlError::new(SqlState::InternalError, "COPY FROM answered rows")),
         }
     };
     match deadline.explain(result.await) {

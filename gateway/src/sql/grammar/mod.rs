@@ -3,6 +3,7 @@
 mod cursor;
 mod external_location;
 mod grant;
+mod merge;
 mod role;
 mod table;
 
@@ -14,6 +15,7 @@ use sqlparser::tokenizer::Token;
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
+pub use merge::{is_do_nothing, spell_merge_actions};
 pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
 pub use table::CreateTable;
 

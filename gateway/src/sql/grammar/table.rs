@@ -9,6 +9,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
 use super::{Command, GrammarError, accept_word, fold, parse_name};
+use crate::sql::with_changes::take_with;
 use crate::sqlstate::SqlError;
 
 /// `CREATE TABLE`, with or without a query.
@@ -28,7 +29,7 @@ pub struct CreateTable {
 pub(super) fn parse_sql(parser: &mut Parser) -> Result<Command, GrammarError> {
     match parser.parse_statement()? {
         ast::Statement::CreateTable(sql) => parse_rest(parser, sql),
-        statement => Ok(Command::Sql(Box::new(statement))),
+        statement => Ok(Command::Sql(Box::new(take_with(statement)?))),
     }
 }
 

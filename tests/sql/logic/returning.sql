@@ -1,0 +1,64 @@
+-- RETURNING on INSERT, UPDATE and DELETE.
+CREATE TABLE t (id int PRIMARY KEY, name varchar(10), n numeric(10,2) DEFAULT 1.5, at timestamp);
+INSERT INTO t VALUES (1, 'one', 1, NULL), (2, 'two', 2, '2020-01-01') RETURNING *;
+INSERT INTO t (id, name) VALUES (3, 'three') RETURNING id, name AS "Name", n * 2, upper(name), t.n, 'x', NULL, 1 AS id;
+INSERT INTO t (id, name) VALUES (4, 'four   '), (5, DEFAULT) RETURNING name || '|', n, at IS NULL;
+INSERT INTO t DEFAULT VALUES RETURNING id;
+INSERT INTO t VALUES (6, 'six', DEFAULT, DEFAULT) RETURNING t.*, n;
+INSERT INTO t AS q VALUES (7, 'seven') RETURNING q.id, (SELECT count(*) FROM t), id = ANY (ARRAY[7]), EXISTS (SELECT 1 FROM t x WHERE x.id < q.id);
+INSERT INTO t AS q VALUES (7, 'seven') RETURNING t.id;
+INSERT INTO t (id, name) SELECT id + 10, name FROM t WHERE id < 3 ORDER BY id RETURNING id, name;
+INSERT INTO t (id) SELECT 1 WHERE false RETURNING *;
+UPDATE t SET n = n + 1 WHERE id = 1 RETURNING id, n, n::int;
+UPDATE t SET n = n + 1 WHERE false RETURNING id, n;
+UPDATE t x SET name = upper(x.name) WHERE x.id = 2 RETURNING x.*;
+UPDATE t SET at = now() WHERE id = 1 RETURNING at = now();
+UPDATE t SET (name, n) = ('tuple', 9) WHERE id = 1 RETURNING id, name, n;
+DELETE FROM t WHERE id = 3 RETURNING *;
+DELETE FROM t AS d WHERE d.id = 4 RETURNING d.id, name;
+DELETE FROM t WHERE id > 10 AND id < 12 RETURNING id;
+SELECT id, name, n FROM t ORDER BY id;
+SELECT count(*) FROM t;
+-- Errors: the statement does nothing.
+INSERT INTO t VALUES (8, 'x') RETURNING count(*);
+INSERT INTO t VALUES (8, 'x') RETURNING sum(n) OVER ();
+INSERT INTO t VALUES (8, 'x') RETURNING nothing;
+INSERT INTO t VALUES (8, 'x') RETURNING nothing.*;
+INSERT INTO t VALUES (8, 'x') RETURNING 1 / (id - 8);
+UPDATE t SET n = 1 RETURNING 1 / (id - id);
+DELETE FROM t WHERE id = 1 RETURNING 1 / (id - 1);
+SELECT count(*), sum(n) FROM t;
+-- Types that are shown otherwise than they are kept.
+CREATE TABLE kinds (a char(5), b varchar(3), u uuid, j jsonb, z timestamptz, l int[], d date, f real, y bytea, p numeric);
+INSERT INTO kinds VALUES ('ab', 'abc', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"a": 1}', '2020-01-01 00:00:00+00', '{1,NULL}', '2020-02-03', 1.5, '\x00ff', 1.5) RETURNING *;
+INSERT INTO kinds (b) VALUES ('abcd') RETURNING b;
+INSERT INTO kinds (b) VALUES ('ab  ') RETURNING b || '|';
+UPDATE kinds SET a = 'x', l = l || 3, j = j || '{"b": 2}' WHERE d IS NOT NULL RETURNING a, a || '|', l, j -> 'b', l[1], y;
+DELETE FROM kinds WHERE b = 'abc' RETURNING a, u, z, f, p;
+-- Constraints.
+CREATE TABLE checked (a int NOT NULL, b int CHECK (b > 0));
+INSERT INTO checked VALUES (1, 1), (NULL, 1) RETURNING a;
+INSERT INTO checked VALUES (1, 1), (2, 0) RETURNING a;
+INSERT INTO checked VALUES (1, NULL), (2, 3) RETURNING a, b;
+UPDATE checked SET b = b - 3 RETURNING b;
+UPDATE checked SET a = NULL WHERE b IS NULL RETURNING b;
+SELECT * FROM checked ORDER BY a;
+-- In a transaction, with savepoints.
+BEGIN;
+INSERT INTO checked VALUES (10, 10) RETURNING *;
+SAVEPOINT s;
+UPDATE checked SET b = 11 WHERE a = 10 RETURNING *;
+DELETE FROM checked WHERE a = 1 RETURNING *;
+ROLLBACK TO s;
+DELETE FROM checked WHERE a = 10 RETURNING *;
+INSERT INTO checked VALUES (11, 11) RETURNING *;
+COMMIT;
+SELECT * FROM checked ORDER BY a;
+BEGIN; INSERT INTO checked VALUES (12, 12) RETURNING a; ROLLBACK;
+INSERT INTO checked VALUES (13, 13) RETURNING a; INSERT INTO checked VALUES (14, 14) RETURNING a; SELECT count(*) FROM checked;
+INSERT INTO checked VALUES (15, 15) RETURNING a; SELECT 1 / 0;
+SELECT count(*) FROM checked;
+PREPARE p AS INSERT INTO checked VALUES ($1, $2) RETURNING a + $3 AS sum;
+EXECUTE p (20, 20, 5);
+PREPARE u AS UPDATE checked SET b = $1 WHERE a = $2 RETURNING *;
+EXECUTE u (21, 20);
