@@ -7,6 +7,8 @@ mod before_login;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod delta;
 #[cfg(test)]
 mod fuzz;

@@ -173,3 +173,13 @@ SELECT ntile(0) OVER ()
 SELECT percentile_cont(2) WITHIN GROUP (ORDER BY x) FROM (VALUES (1)) t(x)
 SELECT json_array_elements('{}')
 SELECT jsonb_each('[]') --= 0A000 functions of several columns stand in FROM only
+INSERT INTO no_such_table VALUES (1) RETURNING *
+INSERT INTO no_such_table VALUES (1) ON CONFLICT DO NOTHING
+UPDATE no_such_table SET a = 1 FROM pg_class
+DELETE FROM no_such_table USING pg_class
+MERGE INTO no_such_table USING pg_class ON true WHEN MATCHED THEN DELETE
+MERGE INTO no_such_table USING pg_class ON true WHEN MATCHED THEN SELECT
+MERGE INTO no_such_table USING pg_class WHEN MATCHED THEN DELETE
+INSERT INTO no_such_table VALUES (1) ON CONFLICT DO
+INSERT INTO no_such_table VALUES (1) ON CONFLICT (a) DO UPDATE
+WITH d AS (DELETE FROM pg_class RETURNING *) SELECT * FROM d --= 0A000 a change in WITH
