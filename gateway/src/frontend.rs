@@ -78,13 +78,23 @@ pub enum Response {
         binary: bool,
         sink: Box<dyn CopySink>,
     },
-    /// Chunks are CopyData payloads; the last item is followed by CopyDone and `COPY n`, n from `rows`.
+    /// The last item is followed by CopyDone and `COPY n`, n from `rows`.
     CopyOut {
         columns: usize,
         binary: bool,
-        data: BoxStream<'static, Result<Bytes, SqlError>>,
+        data: BoxStream<'static, Result<CopyLines, SqlError>>,
         rows: Arc<std::sync::atomic::AtomicU64>,
     },
+}
+
+/// Rows of COPY TO STDOUT, encoded, behind one another.
+///
+/// Clients count on one CopyData message a row (PostgreSQL, 55.2.6), so where each ends goes along.
+#[derive(Debug, Clone, Default)]
+pub struct CopyLines {
+    pub bytes: Bytes,
+    /// End of each row in `bytes`, ascending.
+    pub ends: Vec<usize>,
 }
 
 /// Takes the payloads of CopyData messages; dropping it without `finish` leaves no row.

@@ -3,6 +3,7 @@
 
 mod aggregates;
 pub mod arithmetic;
+mod array_agg;
 mod arrays;
 mod buckets;
 mod bytes;

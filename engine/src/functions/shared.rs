@@ -34,7 +34,7 @@ pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
         aggregate::average::avg_udaf(),
         aggregate::min_max::min_udaf(),
         aggregate::min_max::max_udaf(),
-        aggregate::array_agg::array_agg_udaf(),
+        Arc::new(AggregateUDF::new_from_impl(super::array_agg::ArrayAgg::new())),
         aggregate::string_agg::string_agg_udaf(),
         aggregate::bool_and_or::bool_and_udaf(),
         aggregate::bool_and_or::bool_or_udaf(),

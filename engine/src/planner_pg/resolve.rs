@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::Array;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
@@ -14,15 +14,15 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, Subquery, Union, Values, lit,
+    BinaryExpr, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, RecursiveQuery, Subquery, Union, Values, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
-use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
+use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 
 use super::PgPlanner;
 use super::operand::{Family, Operand, is_unknown};
-use super::types::cast_field;
+use super::types::{CAST_FIELD, cast_field};
 use crate::functions::error;
 
 #[derive(Debug)]
@@ -44,6 +44,7 @@ impl ResolveTypes {
     fn plan(&self, plan: LogicalPlan, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
         let literals = literals && !matches!(plan, LogicalPlan::RecursiveQuery(_));
         let plan = match plan {
+            LogicalPlan::RecursiveQuery(query) => return self.recursive(query, outer),
             LogicalPlan::Join(join) => self.join(join, outer, literals)?,
             plan => plan.map_children(|child| self.plan(child, outer, literals).map(Transformed::yes))?.data,
         };
@@ -57,9 +58,6 @@ impl ResolveTypes {
             let typed = plan.map_expressions(|expr| self.0.resolve_expr(expr, &empty).map(Transformed::yes))?;
             return typed.data.recompute_schema();
         }
-        if matches!(plan, LogicalPlan::RecursiveQuery(_)) {
-            return plan.recompute_schema();
-        }
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
             schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
@@ -72,6 +70,19 @@ impl ResolveTypes {
             Ok(Transformed::yes(name.restore(expr)))
         })?
         .data
+        .recompute_schema()
+    }
+
+    /// The working table keeps the fields that it was planned with, so both terms must give just these.
+    fn recursive(&self, query: RecursiveQuery, outer: &mut Vec<Arc<DFSchema>>) -> Result<LogicalPlan> {
+        let planned = Arc::clone(query.static_term.schema());
+        let static_term = as_planned(self.plan(Arc::unwrap_or_clone(query.static_term), outer, false)?, &planned)?;
+        let recursive_term = as_planned(self.plan(Arc::unwrap_or_clone(query.recursive_term), outer, false)?, &planned)?;
+        LogicalPlan::RecursiveQuery(RecursiveQuery {
+            static_term: Arc::new(static_term),
+            recursive_term: Arc::new(recursive_term),
+            ..query
+        })
         .recompute_schema()
     }
 
@@ -359,7 +370,7 @@ impl PgPlanner {
         let mut results = self.unify(results, schema, "CASE")?;
         let else_expr = if has_else { results.pop().map(Box::new) } else { None };
         let when_then_expr = whens.into_iter().zip(results).map(|(when, then)| (Box::new(when), Box::new(then))).collect();
-        Ok(Expr::Case(Case { expr, when_then_expr, else_expr }))
+        typed_case(Case { expr, when_then_expr, else_expr }, schema)
     }
 
     fn between(&self, between: Between, schema: &DFSchema) -> Result<Expr> {
@@ -449,9 +460,15 @@ impl PgPlanner {
         if common.oid == PgType::NUMERIC.oid {
             return self.unify_numerics(operands, common);
         }
+        // A NULL among arrays takes the very type of the others: a list whose element is named otherwise is another type to Arrow.
+        let list =
+            operands.iter().find(|operand| !operand.unknown && operand.family() == Family::Array).map(|operand| operand.arrow.clone());
         operands
             .into_iter()
             .map(|operand| {
+                if let (Some(list), true) = (&list, is_null(&operand)) {
+                    return Ok(ScalarValue::try_new_null(list).map_or(operand.expr, lit));
+                }
                 let same_family = !operand.unknown && family_of(common) == operand.family();
                 let keeps = same_family && !(operand.family() == Family::Int && operand.pg != common);
                 if keeps { Ok(operand.expr) } else { operand.into_type(common, self.style()).map(|operand| operand.expr) }
@@ -463,7 +480,6 @@ impl PgPlanner {
 impl PgPlanner {
     /// Numerics in a decimal type that holds all their digits, before and after the point.
     fn unify_numerics(&self, operands: Vec<Operand>, common: PgType) -> Result<Vec<Expr>> {
-        let is_null = |operand: &Operand| operand.unknown && matches!(&operand.expr, Expr::Literal(value, _) if value.is_null());
         let operands = operands
             .into_iter()
             .map(|operand| match operand.unknown && !is_null(&operand) {
@@ -499,6 +515,62 @@ impl PgPlanner {
             })
             .collect())
     }
+}
+
+/// The plan with the tags of its columns as they were when it was planned.
+fn as_planned(plan: LogicalPlan, planned: &DFSchema) -> Result<LogicalPlan> {
+    let differs = |now: &Field, then: &Field| now.metadata() != then.metadata() && now.data_type() == then.data_type();
+    let fields = plan.schema().fields().iter().zip(planned.fields());
+    if !fields.clone().any(|(now, then)| differs(now, then)) {
+        return Ok(plan);
+    }
+    let columns = fields
+        .zip(plan.schema().columns())
+        .map(|((now, then), column)| {
+            if !differs(now, then) {
+                return Expr::Column(column);
+            }
+            let (qualifier, name) = (column.relation.clone(), column.name.clone());
+            let field = Field::new(CAST_FIELD, now.data_type().clone(), true).with_metadata(then.metadata().clone());
+            Expr::Cast(Cast::new_from_field(Box::new(Expr::Column(column)), Arc::new(field))).alias_qualified(qualifier, name)
+        })
+        .collect::<Vec<_>>();
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+/// A CASE whose results share a PostgreSQL type that their Arrow type does not tell (uuid, jsonb, oid, …): its field has none, the cast's has.
+fn typed_case(case: Case, schema: &DFSchema) -> Result<Expr> {
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(case.else_expr.as_deref());
+    let mut shared = None;
+    for result in results {
+        let operand = Operand::of(result.clone(), schema)?;
+        if is_null(&operand) || matches!(result, Expr::Literal(value, _) if value.is_null()) {
+            continue;
+        }
+        if operand.unknown || shared.as_ref().is_some_and(|(pg, arrow)| *pg != operand.pg || *arrow != operand.arrow) {
+            return Ok(Expr::Case(case));
+        }
+        shared = Some((operand.pg, operand.arrow));
+    }
+    let Some((pg, arrow)) = shared.filter(|(_, arrow)| !arrow.is_decimal()) else { return Ok(Expr::Case(case)) };
+    let case = Expr::Case(case);
+    if pg_type(&Field::new("", arrow.clone(), true)) == pg {
+        return Ok(case);
+    }
+    let tag = match &arrow {
+        // The tag stands on the list itself: its type, element included, stays what the results' is.
+        DataType::List(_) => [(PG_TYPE_KEY.to_owned(), pg.oid.to_string())].into(),
+        _ => cast_field(pg)?.metadata().clone(),
+    };
+    if tag.is_empty() {
+        return Ok(case);
+    }
+    Ok(Expr::Cast(Cast::new_from_field(Box::new(case), Arc::new(Field::new(CAST_FIELD, arrow, true).with_metadata(tag)))))
+}
+
+/// The literal NULL, of no type yet.
+fn is_null(operand: &Operand) -> bool {
+    operand.unknown && matches!(&operand.expr, Expr::Literal(value, _) if value.is_null())
 }
 
 /// As `coerce_to_boolean` words it.

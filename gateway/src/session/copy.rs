@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +9,7 @@ use super::connection::{FLUSH_BYTES, Received};
 use super::rows::{flush, next_item};
 use super::stop::{Stop, canceled, shut_down, watched};
 use super::{Session, frame_error, too_long};
-use crate::frontend::CopySink;
+use crate::frontend::{CopyLines, CopySink};
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::frame::{Frame, Phase};
 use crate::wire::outgoing;
@@ -97,15 +96,19 @@ impl Session {
         &mut self,
         columns: usize,
         binary: bool,
-        mut data: BoxStream<'static, Result<Bytes, SqlError>>,
+        mut data: BoxStream<'static, Result<CopyLines, SqlError>>,
         rows: &AtomicU64,
         cancel: &CancellationToken,
     ) -> Result<(), Stop> {
         outgoing::copy_out_response(&mut self.connection.out, columns, binary);
         while let Some(chunk) = next_item(&mut data, &mut self.connection, &self.live, cancel).await? {
-            outgoing::copy_data(&mut self.connection.out, &chunk);
-            if self.connection.out.len() >= FLUSH_BYTES {
-                flush(&mut self.connection, &self.live, cancel).await?;
+            let mut start = 0;
+            for end in chunk.ends {
+                outgoing::copy_data(&mut self.connection.out, chunk.bytes.get(start..end).unwrap_or_default());
+                start = end;
+                if self.connection.out.len() >= FLUSH_BYTES {
+                    flush(&mut self.connection, &self.live, cancel).await?;
+                }
             }
         }
         self.take_events();

@@ -108,6 +108,7 @@ pub static REGISTRY: &[Setting] = &[
         FORMAT,
         "Output format of dates and times, and the order of day, month and year in input.",
     ),
+    user("default_table_access_method", "heap", Kind::Enum(&["heap"]), BEHAVIOR, "What pg_class says of every table."),
     user("default_transaction_deferrable", "off", Kind::Bool, BEHAVIOR, "Deferrable status of new transactions."),
     user(
         "default_transaction_isolation",
@@ -152,6 +153,7 @@ pub static REGISTRY: &[Setting] = &[
     user("lakegate.warehouse", "default", Kind::Text, LAKEGATE, "Warehouse that runs the statements."),
     internal("lc_collate", "C", false, "Collation order of text."),
     internal("lc_ctype", "C.UTF-8", false, "Character classes of text."),
+    user("jit", "off", Kind::Bool, BEHAVIOR, "Nothing is compiled just in time; accepted for drivers that turn it off."),
     user("lc_messages", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Language of messages."),
     user("lc_monetary", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Locale of money."),
     user("lc_numeric", "C", Kind::Enum(&["C", "POSIX", "en_US.UTF-8", "en_US.utf8"]), FORMAT, "Locale of numbers."),

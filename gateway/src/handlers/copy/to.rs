@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -16,7 +16,7 @@ use sqlparser::ast::{
 
 use super::options::Format::{Parquet, Text};
 use super::options::Options;
-use crate::frontend::{ClientRows, ParsedStatement, Response};
+use crate::frontend::{ClientRows, CopyLines, ParsedStatement, Response};
 use crate::sql::execute::{self, Deadline};
 use crate::sql::grammar::Command;
 use crate::sql::prepare::PreparedStatement;
@@ -76,37 +76,38 @@ struct CopyEncoder {
 }
 
 impl CopyEncoder {
-    fn stream(self, rows: ClientRows, names: &[String]) -> BoxStream<'static, Result<Bytes, SqlError>> {
+    fn stream(self, rows: ClientRows, names: &[String]) -> BoxStream<'static, Result<CopyLines, SqlError>> {
         let header = self.options.header.then(|| Ok(self.header(names)));
         let lines = rows.map(move |batch| self.encode(&batch?));
         futures::stream::iter(header).chain(lines).boxed()
     }
 
-    fn header(&self, names: &[String]) -> Bytes {
+    fn header(&self, names: &[String]) -> CopyLines {
         let mut line = BytesMut::new();
         for (index, name) in names.iter().enumerate() {
             self.put_field(&mut line, index, Some(name.as_bytes()));
         }
         line.put_u8(b'\n');
-        line.freeze()
+        CopyLines { ends: vec![line.len()], bytes: line.freeze() }
     }
 
     /// The lines of a batch: its DataRow messages, with the fields escaped and put behind one another.
-    fn encode(&self, batch: &RecordBatch) -> Result<Bytes, SqlError> {
+    fn encode(&self, batch: &RecordBatch) -> Result<CopyLines, SqlError> {
         let formats = vec![Format::Text; batch.num_columns()];
         let mut rows = BatchRows::new(&self.schema, batch, &formats, &self.manner)?;
         let mut messages = Vec::new();
         let mut lines = BytesMut::new();
+        let mut ends = Vec::with_capacity(batch.num_rows());
         while rows.remaining() > 0 {
             messages.clear();
             let written = rows.write(&mut messages, usize::MAX, MESSAGE_BYTES)?;
             self.rows.fetch_add(written as u64, Ordering::Relaxed);
-            self.put_lines(&messages, &mut lines);
+            self.put_lines(&messages, &mut lines, &mut ends);
         }
-        Ok(lines.freeze())
+        Ok(CopyLines { bytes: lines.freeze(), ends })
     }
 
-    fn put_lines(&self, messages: &[u8], lines: &mut BytesMut) {
+    fn put_lines(&self, messages: &[u8], lines: &mut BytesMut, ends: &mut Vec<usize>) {
         let mut rest = messages;
         // Type byte, length, field count; then a length and the bytes of each field, -1 for NULL.
         while let Some((head, fields)) = rest.split_at_checked(7) {
@@ -119,6 +120,7 @@ impl CopyEncoder {
                 rest = value.map_or(after, |(_, next)| next);
             }
             lines.put_u8(b'\n');
+            ends.push(lines.len());
         }
     }
 

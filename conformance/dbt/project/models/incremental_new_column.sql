@@ -1,0 +1,1 @@
+{{ config(materialized='incremental', unique_key='id', incremental_strategy='delete+insert', on_schema_change='append_new_columns') }} select id, amount {% if is_incremental() %}, status {% endif %} from {{ ref('orders_view') }}
