@@ -100,7 +100,7 @@ def model_contract():
 @check()
 def data_tests():
     results = nodes("test", "--select", "test_type:data")
-    assert len(results) >= 8, results.keys()
+    assert len(results) == 7, results.keys()
     for name in results:
         node(results, name)
 
