@@ -143,7 +143,22 @@ impl Catalog {
     pub async fn commit_changes(&self) -> Result<(), CatalogError> {
         let Some(stage) = self.stage.clone().filter(|stage| stage.count() > 0) else { return Ok(()) };
         let catalog = self.clone();
-        undisturbed(async move { catalog.commit_now(&stage).await }).await
+        undisturbed(async move { catalog.commit_now(&stage, None).await }).await
+    }
+
+    /// The same as the decision of an intent: both are stored, or neither.
+    ///
+    /// # Errors
+    /// As [`Catalog::commit_changes`]; [`CatalogError::Conflict`] where the intent was given up.
+    pub async fn commit_intended(&self, intent: Uuid) -> Result<(), CatalogError> {
+        let (catalog, stage) = (self.clone(), self.stage.clone().unwrap_or_default());
+        undisturbed(async move { catalog.commit_now(&stage, Some(intent)).await }).await
+    }
+
+    /// Nobody else changes the catalog while this handle is open.
+    #[must_use]
+    pub fn is_sole_process(&self) -> bool {
+        self.inner.sole_process
     }
 
     fn stored(&self) -> Arc<Snapshot> {
@@ -268,9 +283,16 @@ impl Catalog {
         Ok(answer)
     }
 
-    async fn commit_now(&self, stage: &Stage) -> Result<(), CatalogError> {
+    async fn commit_now(&self, stage: &Stage, intent: Option<Uuid>) -> Result<(), CatalogError> {
         let _turn = stage.turn.lock().await;
         let mut transaction = self.inner.store.begin_write().await?;
+        if let Some(intent) = intent {
+            crate::intents::decide(&mut transaction, intent).await?;
+            if stage.count() == 0 && self.inner.sole_process {
+                transaction.commit().await?;
+                return Ok(());
+            }
+        }
         let version: i64 = sqlx::query_scalar("UPDATE catalog_state SET version = version + 1 WHERE id = 1 RETURNING version")
             .fetch_one(&mut *transaction)
             .await?;
@@ -279,6 +301,9 @@ impl Catalog {
         let (writes, mut snapshot) = stage.settled(&stored)?;
         for write in &writes {
             store::apply(&mut transaction, write).await?;
+        }
+        if intent.is_some() && !self.inner.sole_process {
+            snapshot.intended = Arc::new(crate::intents::intended(&mut transaction).await?);
         }
         transaction.commit().await?;
         snapshot.version = version;

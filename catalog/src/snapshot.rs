@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub(crate) acls: BTreeMap<ObjectRef, Arc<Acl>>,
     /// Places that the server keeps for itself: its data directory, the warehouse root.
     pub(crate) protected_roots: Arc<[NormalUrl]>,
+    /// Root URLs of tables that a commit of several tables is changing now; empty in a catalog with one process, which knows itself.
+    pub(crate) intended: Arc<BTreeSet<String>>,
     /// Role to the roles whose privileges it has (itself included); superusers are not expanded.
     privileges_of: HashMap<Oid, Arc<BTreeSet<Oid>>>,
     /// Role to the roles it is a member of, inheriting or not (itself included).
@@ -208,6 +210,12 @@ impl Snapshot {
     #[must_use]
     pub fn relation_of_constraint(&self, constraint: Oid) -> Option<&Arc<Relation>> {
         self.relations.values().find(|relation| relation.constraints.iter().any(|own| own.oid == constraint))
+    }
+
+    /// Whether a commit of several tables is changing the table at a root URL now: which of its versions count is not decided.
+    #[must_use]
+    pub fn is_intended(&self, location: &str) -> bool {
+        self.intended.contains(location)
     }
 
     pub fn external_locations(&self) -> impl Iterator<Item = &Arc<ExternalLocation>> {

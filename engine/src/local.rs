@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lakegate_engine_api::{
-    BoundRelation, BoundStatement, ColumnDefinition, Engine, EngineError, EngineTransaction, ExecutionContext, NewTable, Outcome, Prepared,
-    RowStream, SessionFacts, TableDescription, Work,
+    BoundRelation, BoundStatement, ColumnDefinition, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext, NewTable,
+    Outcome, Prepared, RowStream, SessionFacts, TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,10 @@ use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
-use crate::write::{LocalTransaction, PreparedCopy, add_columns, append_rows, create_table, drop_table, prepare_change, prepare_create_as};
+use crate::write::{
+    LocalTransaction, Part, PreparedCopy, add_columns, append_rows, commit_together, create_table, drop_table, prepare_change,
+    prepare_create_as, undo_commits,
+};
 
 /// Plans and runs in this process, on threads of its own.
 #[derive(Clone)]
@@ -94,10 +97,48 @@ impl Engine for LocalEngine {
         Arc::new(LocalTransaction::new(Arc::clone(&self.shared)))
     }
 
+    async fn commit_together(
+        &self,
+        transactions: Vec<Arc<dyn EngineTransaction>>,
+        decision: Arc<dyn CommitDecision>,
+        context: ExecutionContext,
+    ) -> Result<Vec<Outcome>, EngineError> {
+        if context.cancel.is_cancelled() {
+            transactions.iter().for_each(|transaction| transaction.roll_back());
+            return Err(EngineError::Canceled);
+        }
+        let shared = Arc::clone(&self.shared);
+        let committed = async move { commit_together(&shared, parts_of(&transactions).await?, decision).await };
+        // From here on it is either committed or not: it does not stop half-way.
+        self.shared.runtime.run_to_end(committed).await
+    }
+
+    async fn undo_commits(&self, commits: Vec<TableCommit>) -> Result<(), EngineError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.run_to_end(async move { undo_commits(&shared, &commits).await }).await
+    }
+
     async fn check_store(&self, root: &str) -> Result<(), EngineError> {
         let location = self.shared.tables.stores().open(root)?;
         self.shared.runtime.run(CancellationToken::new(), async move { check_commits(&location).await }).await
     }
+}
+
+async fn parts_of(transactions: &[Arc<dyn EngineTransaction>]) -> Result<Vec<Part>, EngineError> {
+    let mut parts: Vec<Part> = Vec::with_capacity(transactions.len());
+    for transaction in transactions {
+        match LocalTransaction::of(transaction.as_ref())?.into_part().await {
+            Ok(part) => parts.extend(part),
+            Err(error) => {
+                for part in parts {
+                    part.layout.discard(&part.files).await;
+                }
+                transactions.iter().for_each(|transaction| transaction.roll_back());
+                return Err(error);
+            }
+        }
+    }
+    Ok(parts)
 }
 
 async fn prepare(shared: Arc<Shared>, statement: BoundStatement) -> Result<Arc<dyn Prepared>, EngineError> {

@@ -33,6 +33,8 @@ pub enum ServeError {
     Tls(#[from] tls::TlsError),
     #[error("could not install the metrics recorder: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    #[error("could not undo an unfinished commit: {0}")]
+    Recovery(SqlError),
     #[error("could not fill the demo database: {0}")]
     Demo(SqlError),
     #[error("could not wait for signals: {0}")]
@@ -99,6 +101,8 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         .check_store(&config.warehouse_root)
         .await
         .map_err(|error| ServeError::Warehouse { root: config.warehouse_root.clone(), error })?;
+    crate::sql::together::recover(catalog, engine.as_ref(), true).await.map_err(ServeError::Recovery)?;
+    crate::sql::together::keep_recovering(catalog.clone(), Arc::clone(&engine), stop.clone());
     let tls = tls::Tls::load(&config.data_dir, config.tls.clone())?;
     let listener = TcpListener::bind(&config.listen).await.map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
     let address = listener.local_addr().map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
@@ -115,6 +119,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         warehouse_root: config.warehouse_root.clone(),
         system: SystemRelations::new(catalog.clone(), live.clone()),
         notifications: Arc::default(),
+        together: Arc::default(),
         server_start: Utc::now(),
     });
     if config.demo {

@@ -57,6 +57,7 @@ pub(crate) async fn snapshot(connection: &mut AnyConnection, protected_roots: Ar
         let acl: Acl = serde_json::from_str(&items).map_err(CatalogError::corrupted)?;
         snapshot.acls.insert(object(&row)?, Arc::new(acl));
     }
+    snapshot.intended = Arc::new(crate::intents::intended(&mut *connection).await?);
     snapshot.close_memberships();
     Ok(snapshot)
 }

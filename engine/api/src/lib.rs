@@ -19,7 +19,7 @@ pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
     RelationSource, RowStream, SessionFacts, TableDescription, Work, merge_marks,
 };
-pub use transaction::EngineTransaction;
+pub use transaction::{CommitDecision, Decision, EngineTransaction, TableCommit};
 
 /// The control plane's plain types that the contract is made of, for engines to name.
 pub mod catalog {
@@ -70,6 +70,24 @@ pub trait Engine: Send + Sync + 'static {
 
     /// A transaction with nothing staged. Relations bound with it read and change one table under it.
     fn begin(&self) -> Arc<dyn EngineTransaction>;
+
+    /// Commits the transactions of several tables, all or none, each with one Delta commit. Statements of this engine see the tables
+    /// as they were before, or with all of it.
+    ///
+    /// # Errors
+    /// As [`EngineTransaction::commit`]; `Conflict` also where `decision` refuses.
+    async fn commit_together(
+        &self,
+        transactions: Vec<Arc<dyn EngineTransaction>>,
+        decision: Arc<dyn CommitDecision>,
+        context: ExecutionContext,
+    ) -> Result<Vec<Outcome>, EngineError>;
+
+    /// Undoes commits that a process left behind when it ended before the decision. Idempotent.
+    ///
+    /// # Errors
+    /// `Storage`, `Conflict`: to be tried again.
+    async fn undo_commits(&self, commits: Vec<TableCommit>) -> Result<(), EngineError>;
 
     /// Refuses a warehouse root whose store cannot commit safely (ignores `If-None-Match: *`) or cannot be written.
     async fn check_store(&self, root: &str) -> Result<(), EngineError>;

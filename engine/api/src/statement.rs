@@ -51,6 +51,17 @@ pub struct BoundRelation {
     pub source: RelationSource,
 }
 
+impl BoundRelation {
+    /// Root URL of a table.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        match &self.source {
+            RelationSource::Table { table, .. } => Some(&table.relation().location),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum RelationSource {
     /// A Delta table; what the role may see and do stands in the proof value. `version` pins it (repeatable reads).

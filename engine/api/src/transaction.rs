@@ -34,3 +34,42 @@ pub trait EngineTransaction: Debug + Send + Sync {
     /// `CommitUnknown`: the store did not say.
     async fn commit(&self, context: ExecutionContext) -> Result<Outcome, EngineError>;
 }
+
+/// One table's part in a commit of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableCommit {
+    /// Root URL.
+    pub location: String,
+    /// The version that it is, or is to be.
+    pub version: u64,
+    /// Stands in the commit.
+    pub commit_id: String,
+}
+
+/// What was decided of a commit of several tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// All of it counts.
+    Stands,
+    /// None of it does: what is there has to be undone.
+    Refused,
+    /// Nobody says.
+    Unknown,
+}
+
+/// The control plane's record of a commit of several tables, and its word on it.
+#[async_trait]
+pub trait CommitDecision: Send + Sync {
+    /// Records which versions are meant, durably, before the first of them is written; again where one turned out to be somebody else's.
+    /// False: it must not go on.
+    async fn intend(&self, commits: &[TableCommit]) -> bool;
+
+    /// The moment of the commit: everything is written.
+    async fn decide(&self) -> Decision;
+
+    /// What was decided, after the answer to [`CommitDecision::decide`] was lost; where nothing was, nothing will be.
+    async fn outcome(&self) -> Decision;
+
+    /// All is undone: the record can go.
+    async fn abandon(&self);
+}

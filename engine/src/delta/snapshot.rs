@@ -12,7 +12,7 @@ use moka::future::Cache;
 use object_store::prefix::PrefixStore;
 use object_store::{Error, ObjectStoreExt};
 use roaring::RoaringTreemap;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, OwnedRwLockReadGuard, RwLock};
 
 use super::deletion_vector::DeletionVector;
 use super::features::check_readable;
@@ -63,6 +63,23 @@ impl Tables {
         let table = Arc::new(Table::new(location, &self.options));
         // Two statements must not hold two tables for one location: its writes are ordered by the table.
         Ok(self.tables.get_with(key, std::future::ready(table)).await)
+    }
+
+    /// Waits until no commit of several tables is under way in any of these; none begins before the answer is dropped. Whoever
+    /// holds one must not ask for another.
+    ///
+    /// # Errors
+    /// As [`Stores::open`].
+    pub async fn settled(&self, locations: &mut [&str]) -> Result<Vec<OwnedRwLockReadGuard<()>>, EngineError> {
+        locations.sort_unstable();
+        let mut guards = Vec::with_capacity(locations.len());
+        for (at, location) in locations.iter().enumerate() {
+            if at == 0 || locations[at - 1] != *location {
+                let table = self.table(location).await?;
+                guards.push(Arc::clone(&table.visible).read_owned().await);
+            }
+        }
+        Ok(guards)
     }
 
     /// One version of the table, the newest where none is asked for.
@@ -120,6 +137,9 @@ pub struct Table {
     pub log_store: LogStoreRef,
     /// This process's writes to the table.
     pub writes: WriteQueue,
+    /// Read-locked while a statement finds out its version; write-locked while a commit of several tables is under way, which is
+    /// seen in all of them or in none.
+    pub visible: Arc<RwLock<()>>,
     newest: Mutex<Option<Arc<TableVersion>>>,
     asked: AtomicU64,
     answered: AtomicU64,
@@ -136,6 +156,7 @@ impl Table {
             location,
             log_store,
             writes: WriteQueue::default(),
+            visible: Arc::default(),
             newest: Mutex::new(None),
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),

@@ -28,6 +28,8 @@ pub struct Opened {
 /// What keeps a table from being read.
 pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Result<Opened, EngineError> {
     let mut opened = Opened::default();
+    let mut locations: Vec<&str> = relations.iter().filter_map(BoundRelation::location).collect();
+    let _settled = shared.tables.settled(&mut locations).await?;
     let mut tables = Vec::new();
     let versions = relations.iter().filter_map(|relation| match &relation.source {
         RelationSource::Table { table, version, transaction } => Some(async move {

@@ -2,7 +2,7 @@
 //! decided here, by the files themselves: a rewrite stands as long as each file that it replaces is still part of the table,
 //! an append as long as the table's columns and protocol are the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake_core::DeltaTableError;
@@ -13,6 +13,7 @@ use lakegate_engine_api::EngineError;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::staged::active_files;
 use crate::delta::{Table, TableVersion};
 use crate::error;
 
@@ -23,7 +24,7 @@ const RACES_MAX: usize = 100;
 const APPLICATION: &str = "lakegate";
 
 /// A commit is recognised by it: in commitInfo and as a `txn` action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommitId(pub Uuid);
 
 impl CommitId {
@@ -56,6 +57,32 @@ pub struct Change {
 /// # Errors
 /// `Conflict` where another writer's commit undoes what the change rests on; `CommitUnknown`; `Storage`.
 pub async fn commit(table: &Arc<Table>, name: &str, change: Change) -> Result<u64, EngineError> {
+    for _ in 0..RACES_MAX {
+        let current = table.newest().await?;
+        if !still_stands(table, &change, &current).await? {
+            return Err(EngineError::Conflict { table: name.to_owned() });
+        }
+        match attempt(table, name, &change, &current).await? {
+            Attempt::Committed(version) => return Ok(version),
+            // Another writer was first: look at what it did.
+            Attempt::Raced => {}
+        }
+    }
+    Err(EngineError::Conflict { table: name.to_owned() })
+}
+
+/// What became of one try.
+pub enum Attempt {
+    Committed(u64),
+    /// The version was somebody else's.
+    Raced,
+}
+
+/// Commits as the version after `current`, or not at all.
+///
+/// # Errors
+/// `CommitUnknown`; `Storage`.
+pub async fn attempt(table: &Arc<Table>, name: &str, change: &Change, current: &TableVersion) -> Result<Attempt, EngineError> {
     let unknown = |error: EngineError| match error {
         EngineError::CommitUnknown { .. } => EngineError::CommitUnknown {
             table: name.to_owned(),
@@ -63,32 +90,21 @@ pub async fn commit(table: &Arc<Table>, name: &str, change: Change) -> Result<u6
         },
         other => other,
     };
-    for _ in 0..RACES_MAX {
-        let current = table.newest().await?;
-        if !still_stands(&change, &current)? {
-            return Err(EngineError::Conflict { table: name.to_owned() });
+    let prepared = CommitBuilder::from(properties(&change.ids, change.blind)).with_actions(change.actions.clone()).build(
+        Some(&current.snapshot as &dyn TableReference),
+        Arc::clone(&table.log_store),
+        change.operation.clone(),
+    );
+    let outcome = async { prepared.into_prepared_commit_future().await?.await };
+    match outcome.await {
+        Ok(committed) => {
+            let version = committed.version;
+            finish(table, committed, current).await;
+            Ok(Attempt::Committed(version))
         }
-        if change.rests_on_absence && has_additions(table, change.base.version(), current.version()).await? {
-            return Err(EngineError::Conflict { table: name.to_owned() });
-        }
-        let prepared = CommitBuilder::from(properties(&change.ids, change.blind)).with_actions(change.actions.clone()).build(
-            Some(&current.snapshot as &dyn TableReference),
-            Arc::clone(&table.log_store),
-            change.operation.clone(),
-        );
-        let outcome = async { prepared.into_prepared_commit_future().await?.await };
-        match outcome.await {
-            Ok(committed) => {
-                let version = committed.version;
-                finish(table, committed, &current).await;
-                return Ok(version);
-            }
-            // Another writer was first: look at what it did.
-            Err(error) if is_race(&error) => {}
-            Err(error) => return Err(unknown(error::from_delta(&error, name))),
-        }
+        Err(error) if is_race(&error) => Ok(Attempt::Raced),
+        Err(error) => Err(unknown(error::from_delta(&error, name))),
     }
-    Err(EngineError::Conflict { table: name.to_owned() })
 }
 
 /// Version 0 of a new table.
@@ -118,7 +134,18 @@ pub fn is_race(error: &DeltaTableError) -> bool {
     )
 }
 
-fn still_stands(change: &Change, current: &TableVersion) -> Result<bool, EngineError> {
+/// Whether a change can be committed on top of a version.
+///
+/// # Errors
+/// `Storage`, `Corrupted`.
+pub async fn still_stands(table: &Table, change: &Change, current: &TableVersion) -> Result<bool, EngineError> {
+    if !files_stand(change, current)? {
+        return Ok(false);
+    }
+    Ok(!(change.rests_on_absence && has_additions(table, change.base.version(), current.version()).await?))
+}
+
+fn files_stand(change: &Change, current: &TableVersion) -> Result<bool, EngineError> {
     if current.version() == change.base.version() {
         return Ok(true);
     }
@@ -140,14 +167,7 @@ fn still_stands(change: &Change, current: &TableVersion) -> Result<bool, EngineE
     if replaced.is_empty() {
         return Ok(true);
     }
-    let active: HashSet<(String, Option<String>)> = now
-        .log_data()
-        .iter()
-        .map(|file| {
-            let vector = file.deletion_vector_descriptor().map(|vector| format!("{}{:?}", vector.path_or_inline_dv, vector.offset));
-            (file.path().into_owned(), vector)
-        })
-        .collect();
+    let active = active_files(current);
     Ok(replaced.iter().all(|file| active.contains(file)))
 }
 

@@ -19,6 +19,7 @@ mod remove;
 mod spool;
 mod staged;
 mod target;
+mod together;
 mod transaction;
 
 pub use self::alter::add_columns;
@@ -28,4 +29,5 @@ pub use self::copy::PreparedCopy;
 pub use self::create::{create_table, prepare_create_as};
 pub use self::queue::WriteQueue;
 pub use self::remove::drop_table;
+pub use self::together::{Part, commit_together, undo_commits};
 pub use self::transaction::LocalTransaction;

@@ -18,7 +18,7 @@ pub struct WriteQueue {
     /// Held by a statement that rewrites files, from its snapshot to its commit.
     pub rewrites: tokio::sync::Mutex<()>,
     /// Held from reading the newest version to the commit on top of it.
-    pub commits: tokio::sync::Mutex<()>,
+    pub commits: Arc<tokio::sync::Mutex<()>>,
     waiting: Mutex<Vec<Append>>,
 }
 

@@ -1,12 +1,13 @@
 //! What the statements of a transaction did to a table, and what comes of it in the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow_array::RecordBatch;
 use deltalake_core::kernel::{Action, Add, Remove};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 
 use super::commit::CommitId;
+use crate::delta::TableVersion;
 
 /// One statement.
 #[derive(Debug)]
@@ -87,6 +88,20 @@ pub fn operation(steps: &[Step], net: &Net) -> DeltaOperation {
     } else {
         DeltaOperation::Update { predicate: None }
     }
+}
+
+/// Files of a version, with their deletion vectors.
+#[must_use]
+pub fn active_files(version: &TableVersion) -> HashSet<(String, Option<String>)> {
+    version
+        .snapshot
+        .log_data()
+        .iter()
+        .map(|file| {
+            let vector = file.deletion_vector_descriptor().map(|vector| format!("{}{:?}", vector.path_or_inline_dv, vector.offset));
+            (file.path().into_owned(), vector)
+        })
+        .collect()
 }
 
 /// Files made here have a random name, whatever folder they lie in and however its name is spelled.

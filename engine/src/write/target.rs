@@ -45,11 +45,12 @@ impl Target {
         }
         let relation = Arc::clone(authorized.relation());
         let table = shared.tables.table(&relation.location).await?;
+        let _settled = table.visible.read().await;
         let version = match transaction {
             Some(transaction) => LocalTransaction::of(transaction.as_ref())?.base(name, &relation.location, *pinned).await?,
             None => table.newest().await?,
         };
-        Self::at(name.clone(), relation, table, version, *pinned, transaction.clone()).await
+        Self::at(name.clone(), relation, Arc::clone(&table), version, *pinned, transaction.clone()).await
     }
 
     /// The same table now: in a transaction with its changes, otherwise in its newest version.
@@ -58,13 +59,14 @@ impl Target {
     /// As [`Target::open`].
     pub async fn reopened(&self, shared: &Shared) -> Result<Self, EngineError> {
         let table = shared.tables.table(&self.relation.location).await?;
+        let _settled = table.visible.read().await;
         let version = match &self.transaction {
             Some(transaction) => {
                 LocalTransaction::of(transaction.as_ref())?.current(&self.name, &self.relation.location, self.pinned).await?
             }
             None => table.newest().await?,
         };
-        Self::at(self.name.clone(), Arc::clone(&self.relation), table, version, self.pinned, self.transaction.clone()).await
+        Self::at(self.name.clone(), Arc::clone(&self.relation), Arc::clone(&table), version, self.pinned, self.transaction.clone()).await
     }
 
     async fn at(

@@ -18,6 +18,7 @@ use super::commit::{Change, CommitId, commit};
 use super::files::{FileLayout, bytes_of};
 use super::queue::Payload;
 use super::staged::{Net, Step, operation};
+use super::together::Part;
 use crate::delta::{Table, TableVersion, with_changes};
 use crate::error;
 use crate::exec::Shared;
@@ -204,6 +205,17 @@ impl LocalTransaction {
         Err(EngineError::Canceled)
     }
 
+    /// Ends the transaction: its part in a commit of several tables.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub async fn into_part(&self) -> Result<Option<Part>, EngineError> {
+        match self.end() {
+            Some((changed, steps)) => changed.into_part(steps).await,
+            None => Ok(None),
+        }
+    }
+
     /// Ends the transaction; what it staged is the caller's.
     fn end(&self) -> Option<(ChangedTable, Vec<Step>)> {
         let mut stage = self.stage();
@@ -303,6 +315,32 @@ impl ChangedTable {
             layout.discard(&all_adds(&steps)).await;
         }
         outcome
+    }
+
+    async fn into_part(self, mut steps: Vec<Step>) -> Result<Option<Part>, EngineError> {
+        let layout = self.layout();
+        let rows: Vec<RecordBatch> = steps.iter_mut().flat_map(|step| std::mem::take(&mut step.rows)).collect();
+        let mut files = all_adds(&steps);
+        let written = match write(&layout, &rows).await {
+            Ok(written) => written,
+            Err(error) => {
+                layout.discard(&files).await;
+                return Err(error);
+            }
+        };
+        files.extend(written.iter().cloned());
+        let mut net = Net::of(&steps);
+        net.adds.extend(written);
+        if net.is_empty() {
+            layout.discard(&files).await;
+            return Ok(None);
+        }
+        let ids: Vec<CommitId> = steps.iter().map(|step| step.id).take(IDS_MAX).collect();
+        let blind = net.removes.is_empty() && steps.iter().all(|step| step.blind);
+        let operation = operation(&steps, &net);
+        let rests_on_absence = steps.iter().any(|step| step.rests_on_absence);
+        let change = Change { base: Arc::clone(&self.base), actions: net.into_actions(), operation, ids, blind, rests_on_absence };
+        Ok(Some(Part { table: self.table, name: self.name, location: self.location, layout, change, files }))
     }
 
     async fn commit_net(&self, layout: &FileLayout, steps: &[Step], rows: Vec<RecordBatch>) -> Result<Outcome, EngineError> {

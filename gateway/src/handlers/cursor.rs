@@ -27,7 +27,7 @@ pub async fn declare(
     parameters: Vec<ArrayRef>,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    let checked = if declare.hold { Ok(()) } else { require_block(session, "DECLARE CURSOR") };
+    let checked = if declare.hold || session.in_transaction() { Ok(()) } else { require_block(session, "DECLARE CURSOR") };
     let plan = match checked.and_then(|()| session.cursors.check(&declare.name)) {
         Ok(()) => statement.fresh_plan(session).await,
         Err(error) => Err(error),
@@ -60,7 +60,7 @@ pub async fn declare(
     };
     let rows = LoggedRows::boxed(stream, metrics, journal, Deadline::unlimited(token.clone()));
     let scan = session.cursors.scan(rows, token, declare.scroll);
-    let level = session.transaction.is_open().then(|| session.transaction.level());
+    let level = session.in_transaction().then(|| session.transaction.level());
     session.cursors.open(&declare.name, Cursor::new(Arc::clone(&statement.text), schema, declare.hold, scan, level));
     Ok(Response::Command { tag: "DECLARE CURSOR".to_owned() })
 }

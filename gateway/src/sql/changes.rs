@@ -17,6 +17,7 @@ use super::grammar::Command;
 use super::journal::Journal;
 use super::session::GatewaySession;
 use super::statement_type::statement_type;
+use super::together::CatalogDecision;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 /// What a transaction has changed.
@@ -150,8 +151,8 @@ impl GatewaySession {
     /// transaction.
     ///
     /// # Errors
-    /// 25006; 0A000 for a second table in a block; what committing the first table's changes gives.
-    pub(crate) async fn open_change(&mut self, command: &str, target: &RelationName, cancel: &CancellationToken) -> Result<(), SqlError> {
+    /// 25006.
+    pub(crate) fn open_change(&mut self, command: &str, target: &RelationName) -> Result<(), SqlError> {
         self.refuse_read_only(command)?;
         if !self.stages_changes() {
             return Ok(());
@@ -162,27 +163,11 @@ impl GatewaySession {
         if self.transaction.changes().is_some_and(|changes| changes.tables.contains_key(&relation.oid)) {
             return Ok(());
         }
-        self.leave_other_tables(&relation, cancel).await?;
         let engine = self.shared.engine.begin();
         let table = ChangedTable { name: relation.name.clone(), location: relation.location.clone(), engine };
         self.transaction.open_changes().tables.insert(relation.oid, table);
         self.message += 1;
         Ok(())
-    }
-
-    /// Only one of the tables that others see is changed at a time.
-    async fn leave_other_tables(&mut self, relation: &Relation, cancel: &CancellationToken) -> Result<(), SqlError> {
-        let Some(changes) = self.transaction.changes() else { return Ok(()) };
-        if changes.is_new(&relation.location) {
-            return Ok(());
-        }
-        let other = changes.tables.values().find(|table| table.engine.has_changes() && !changes.is_new(&table.location));
-        let Some(other) = other else { return Ok(()) };
-        if self.transaction.is_open() {
-            return Err(SqlError::unsupported("changing more than one table in a transaction block")
-                .hint(format!("The block has changed \"{}\" already: COMMIT before another table is changed.", other.name)));
-        }
-        self.commit_changes(cancel).await
     }
 
     /// Called before a command changes the catalog: afterwards [`GatewaySession::catalog`] stages it, where there is a transaction.
@@ -330,19 +315,31 @@ impl GatewaySession {
         // Says what others did to the objects that the transaction has changed.
         let picture = changes.catalog.as_ref().unwrap_or(&self.shared.catalog).refresh().await?;
         let stored = self.shared.catalog.snapshot();
-        let mut durable = false;
-        // Those that nobody can name before the catalog's commit first.
-        let mut tables = changes.tables_to_commit(&picture, &stored)?;
-        tables.sort_by_key(|table| !changes.is_new(&table.location));
-        for table in tables {
-            let context = ExecutionContext { statement_id: Uuid::now_v7(), cancel: cancel.clone() };
-            durable |= table.engine.commit(context).await?.version.is_some();
+        let tables = changes.tables_to_commit(&picture, &stored)?;
+        let (new, known): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| changes.is_new(&table.location));
+        let context = || ExecutionContext { statement_id: Uuid::now_v7(), cancel: cancel.clone() };
+        // Those that nobody can name before the catalog's commit are no part of it.
+        for table in new {
+            table.engine.commit(context()).await?;
         }
-        if let Some(catalog) = &changes.catalog {
-            durable |= catalog.staged_changes() > 0;
-            catalog.commit_changes().await.map_err(unknown_where_unavailable)?;
+        match (known.as_slice(), &changes.catalog) {
+            ([], None) => Ok(false),
+            ([], Some(catalog)) => {
+                let durable = catalog.staged_changes() > 0;
+                catalog.commit_changes().await.map_err(unknown_where_unavailable)?;
+                Ok(durable)
+            }
+            ([table], catalog) if catalog.as_ref().is_none_or(|catalog| catalog.staged_changes() == 0) => {
+                Ok(table.engine.commit(context()).await?.version.is_some())
+            }
+            (_, catalog) => {
+                let catalog = catalog.clone().unwrap_or_else(|| self.shared.catalog.begin_changes());
+                let decision = Arc::new(CatalogDecision::new(catalog, Arc::clone(&self.shared.together)));
+                let transactions = known.iter().map(|table| Arc::clone(&table.engine)).collect();
+                let committed = self.shared.engine.commit_together(transactions, Arc::clone(&decision) as _, context()).await;
+                committed.map(|_| true).map_err(|error| decision.explain(error))
+            }
         }
-        Ok(durable)
     }
 
     /// Commits the changes of an implicit transaction.

@@ -143,7 +143,7 @@ async fn run_plan(
     parameters: Vec<ArrayRef>,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    let plan = match open(session, statement, deadline).await {
+    let plan = match open(session, statement).await {
         Ok(plan) => plan,
         Err(error) => {
             super::journal::refused(session, &statement.command, &statement.text, &error).await?;
@@ -186,7 +186,7 @@ async fn run_plan(
 }
 
 /// The statement's plan; where it changes a table in a transaction, one that stages the change there.
-async fn open(session: &mut GatewaySession, statement: &PreparedStatement, deadline: &Deadline) -> Result<Arc<Plan>, SqlError> {
+async fn open(session: &mut GatewaySession, statement: &PreparedStatement) -> Result<Arc<Plan>, SqlError> {
     if super::prepare::is_change(&statement.command) {
         let word = match statement_type(&statement.command) {
             "TRUNCATE" => "TRUNCATE TABLE",
@@ -197,7 +197,7 @@ async fn open(session: &mut GatewaySession, statement: &PreparedStatement, deadl
         if (session.transaction.is_open() || session.more_follows || session.is_staging())
             && let Some(target) = super::prepare::changed_table(session, &statement.command).await?
         {
-            session.open_change(word, &target, deadline.token()).await?;
+            session.open_change(word, &target)?;
         }
     }
     statement.fresh_plan(session).await

@@ -23,6 +23,7 @@ pub mod statement_type;
 mod string_names;
 pub mod table_query;
 mod target;
+pub mod together;
 pub mod transaction;
 pub mod types;
 mod with_changes;

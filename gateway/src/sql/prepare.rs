@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::{Oid, RelationName};
-use lakegate_engine_api::{BoundStatement, Prepared, Work};
+use lakegate_engine_api::{BoundRelation, BoundStatement, Prepared, Work};
 use sqlparser::ast::{self, Statement};
 use uuid::Uuid;
 
@@ -16,6 +18,10 @@ use super::session::GatewaySession;
 use super::target::{access, target_name};
 use crate::frontend::{ParsedStatement, PreparedSql, declared};
 use crate::sqlstate::{SqlError, SqlState};
+
+/// How often, and how long apart, the catalog is looked at while another gateway commits changes of several tables.
+const LOOKS_MAX: usize = 1_200;
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A statement of the client, ready for Bind and Execute.
 pub struct PreparedStatement {
@@ -166,15 +172,53 @@ impl PreparedStatement {
 }
 
 pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
-    let snapshot = session.catalog().refresh().await?;
-    let facts = session.facts(&snapshot);
+    for _ in 0..LOOKS_MAX {
+        let snapshot = session.catalog().refresh().await?;
+        let plan = plan_over(session, command, types, &snapshot).await?;
+        if !is_settled(session, &plan, &snapshot).await? {
+            tokio::time::sleep(LOOK).await;
+        } else if is_of_one_picture(session, &plan, &snapshot) {
+            session.transaction.pin(&snapshot, plan.prepared.table_versions());
+            return Ok(plan);
+        }
+    }
+    Err(SqlError::new(SqlState::SerializationFailure, "could not serialize access: another gateway does not finish its commit"))
+}
+
+/// Whether no other process was committing changes of several tables, the plan's among them, while its versions were found out.
+async fn is_settled(session: &GatewaySession, plan: &Plan, snapshot: &Snapshot) -> Result<bool, SqlError> {
+    // The engine looks after the commits of its own process.
+    if session.shared.catalog.is_sole_process() || !plan.bound.touches_tables() {
+        return Ok(true);
+    }
+    if plan.bound.relations.iter().filter_map(BoundRelation::location).any(|location| snapshot.is_intended(location)) {
+        return Ok(false);
+    }
+    Ok(session.catalog().refresh().await?.version() == snapshot.version())
+}
+
+/// Whether what the transaction has read goes with the versions of the plan: a commit of several tables may have come since it was bound.
+fn is_of_one_picture(session: &GatewaySession, plan: &Plan, snapshot: &Arc<Snapshot>) -> bool {
+    if session.transaction.pinned().is_empty() {
+        return true;
+    }
+    let facts = session.facts(snapshot);
+    let binder = session.binder(snapshot, &facts);
+    plan.prepared.table_versions().iter().all(|(name, version)| match snapshot.relation_by_name(name) {
+        Some(relation) if !binder.is_fixed(relation.oid) => binder.ceiling(relation).is_none_or(|ceiling| *version <= ceiling),
+        _ => true,
+    })
+}
+
+async fn plan_over(session: &GatewaySession, command: &Command, types: &[Oid], snapshot: &Arc<Snapshot>) -> Result<Plan, SqlError> {
+    let facts = session.facts(snapshot);
     let Some(statement) = planned(command) else {
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
     };
     let mut statement = Box::new(statement.clone());
     let target = match target_name(&statement)? {
         Some(parts) => {
-            let name = session.scope(&snapshot).resolve(&snapshot, &parts)?;
+            let name = session.scope(snapshot).resolve(snapshot, &parts)?;
             let relation = snapshot.relation_by_name(&name);
             let columns = relation.map(|relation| relation.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>());
             let access = access(&statement, &columns.unwrap_or_default())?;
@@ -182,7 +226,7 @@ pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types:
         }
         None => None,
     };
-    let bound = session.binder(&snapshot, &facts).bind(statement.as_mut(), target.clone()).await?;
+    let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), target.clone()).await?;
     let work = match target {
         Some((target, _)) => Work::Change { statement, target },
         None => Work::Query(statement),
@@ -198,7 +242,6 @@ pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types:
             parameter_types: types.iter().map(|oid| declared(*oid)).collect(),
         })
         .await?;
-    session.transaction.pin(&snapshot, prepared.table_versions());
     Ok(Plan {
         bound,
         prepared,

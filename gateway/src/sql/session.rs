@@ -24,6 +24,7 @@ use super::notifications::Notifications;
 use super::pending_notifications::{Change, PendingNotifications};
 use super::session_settings::SessionSettings;
 use super::settings::{Setting, Settings};
+use super::together::CommittedTogether;
 use super::transaction::{Event, Transaction};
 use super::{execute, parse, prepare};
 use crate::frontend::{
@@ -42,6 +43,7 @@ pub struct Shared {
     pub warehouse_root: String,
     pub system: SystemRelations,
     pub notifications: Arc<Notifications>,
+    pub together: Arc<CommittedTogether>,
     pub server_start: DateTime<Utc>,
 }
 
@@ -78,6 +80,8 @@ pub struct GatewaySession {
     pub(crate) changes_made: u64,
     /// More statements may follow before the end of the message or pipeline: a change does not commit by itself.
     pub(crate) more_follows: bool,
+    /// The statements of the message or pipeline are one transaction without a BEGIN.
+    implicit: bool,
 }
 
 impl GatewaySession {
@@ -117,6 +121,7 @@ impl GatewaySession {
             message: 0,
             changes_made: 0,
             more_follows: false,
+            implicit: false,
         };
         super::settings::REGISTRY.iter().filter(|setting| setting.reported).for_each(|setting| session.report(setting));
         Ok(session)
@@ -191,6 +196,8 @@ impl GatewaySession {
             facts,
             system: &self.shared.system,
             versions: self.transaction.pinned(),
+            began: self.transaction.started(),
+            together: &self.shared.together,
             changes: self.transaction.changes(),
             named: &self.named,
             cursors: &self.cursors,
@@ -200,6 +207,9 @@ impl GatewaySession {
     /// Moves the transaction; settings follow it.
     pub(crate) fn step(&mut self, event: Event) -> super::transaction::Step {
         let before = self.transaction.status();
+        if before == TransactionStatus::Idle {
+            self.step_implicit(event);
+        }
         let step = self.transaction.step(event);
         if before != self.transaction.status() {
             self.message += 1;
@@ -220,6 +230,33 @@ impl GatewaySession {
             self.settle_notifications();
         }
         step
+    }
+
+    /// BEGIN takes over what the message did before it, everything else ends it.
+    fn step_implicit(&mut self, event: Event) {
+        match event {
+            Event::Begin => self.implicit = false,
+            Event::Commit => self.end_implicit(false),
+            Event::Rollback | Event::Error => self.end_implicit(true),
+            Event::RollbackTo => {}
+        }
+    }
+
+    fn end_implicit(&mut self, rolled_back: bool) {
+        if !std::mem::take(&mut self.implicit) {
+            return;
+        }
+        self.change_settings(|settings| settings.end(rolled_back));
+        self.cursors.end_transaction(rolled_back);
+        if rolled_back {
+            self.pending = PendingNotifications::default();
+        }
+        self.settle_notifications();
+    }
+
+    /// Whether the statement that runs is part of a transaction with others.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.transaction.is_open() || self.implicit
     }
 
     /// SAVEPOINT.
@@ -264,7 +301,7 @@ impl GatewaySession {
 
     /// Outside a transaction, what LISTEN and NOTIFY ask is done at once.
     pub(crate) fn settle_notifications(&mut self) {
-        if self.transaction.is_open() {
+        if self.in_transaction() {
             return;
         }
         let (changes, posts) = self.pending.take();
@@ -335,6 +372,10 @@ impl SqlSession for GatewaySession {
 
     fn expect_more(&mut self, more: bool) {
         self.more_follows = more;
+        if more && !self.in_transaction() {
+            self.implicit = true;
+            self.settings.begin();
+        }
     }
 
     async fn end_of_message(&mut self, failed: bool) -> Result<(), SqlError> {
@@ -344,7 +385,11 @@ impl SqlSession for GatewaySession {
             self.roll_back_changes().await;
         }
         let committed = self.commit_implicit(&CancellationToken::new()).await;
+        if failed || committed.is_err() {
+            self.effects.take();
+        }
         self.settle_effects();
+        self.end_implicit(failed || committed.is_err());
         committed
     }
 
@@ -367,7 +412,7 @@ impl SqlSession for GatewaySession {
 
     fn take_events(&mut self) -> Vec<SessionEvent> {
         self.settle_effects();
-        if !self.transaction.is_open() {
+        if !self.in_transaction() {
             let received = self.shared.notifications.receive(self.start.backend_pid);
             self.events.extend(received.into_iter().map(|message| SessionEvent::Notification {
                 pid: message.pid,

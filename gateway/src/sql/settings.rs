@@ -229,9 +229,10 @@ const CUSTOM_BYTES_MAX: usize = 64 << 10;
 /// One session's values.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    values: BTreeMap<String, String>,
+    /// Shared with copies until one is changed: savepoints keep copies.
+    values: Arc<BTreeMap<String, String>>,
     /// What RESET goes back to: defaults overlaid by start-up options.
-    resets: BTreeMap<String, String>,
+    resets: Arc<BTreeMap<String, String>>,
     style: Arc<TextStyle>,
     shown: Arc<BTreeMap<String, String>>,
     /// Of SET ROLE; `None` for the session's own.
@@ -244,8 +245,8 @@ impl Settings {
     /// # Errors
     /// 42704 unknown setting, 22023 bad value, 55P02 read-only.
     pub fn new(start: &[(String, String)]) -> Result<Self, SqlError> {
-        let values: BTreeMap<String, String> =
-            REGISTRY.iter().map(|setting| (setting.name.to_ascii_lowercase(), shown_default(setting))).collect();
+        let values: Arc<BTreeMap<String, String>> =
+            Arc::new(REGISTRY.iter().map(|setting| (setting.name.to_ascii_lowercase(), shown_default(setting))).collect());
         let mut settings = Settings { resets: values.clone(), style: Arc::new(default_style()), shown: Arc::default(), role: None, values };
         for (name, value) in start {
             settings.set(name, value)?;
@@ -287,7 +288,7 @@ impl Settings {
                     let message = format!("the values of custom settings may have {CUSTOM_BYTES_MAX} bytes together");
                     return Err(SqlError::new(SqlState::ProgramLimitExceeded, message));
                 }
-                self.values.insert(name.to_ascii_lowercase(), shown);
+                Arc::make_mut(&mut self.values).insert(name.to_ascii_lowercase(), shown);
                 self.refresh();
                 Ok(None)
             }
@@ -296,7 +297,7 @@ impl Settings {
 
     /// Sets what clients may not set themselves (`is_superuser`, `session_authorization`).
     pub fn set_internal(&mut self, name: &'static str, value: &str) {
-        self.values.insert(name.to_ascii_lowercase(), value.to_owned());
+        Arc::make_mut(&mut self.values).insert(name.to_ascii_lowercase(), value.to_owned());
         self.refresh();
     }
 
@@ -309,8 +310,8 @@ impl Settings {
     /// SET ROLE: `None` with the name `none` is the session's own role.
     pub fn set_role(&mut self, role: Option<Oid>, name: &str, is_superuser: bool) {
         self.role = role;
-        self.values.insert("is_superuser".to_owned(), if is_superuser { "on" } else { "off" }.to_owned());
-        self.values.insert("role".to_owned(), name.to_owned());
+        Arc::make_mut(&mut self.values).insert("is_superuser".to_owned(), if is_superuser { "on" } else { "off" }.to_owned());
+        Arc::make_mut(&mut self.values).insert("role".to_owned(), name.to_owned());
         self.refresh();
     }
 
@@ -325,7 +326,7 @@ impl Settings {
             let default = self.get(&format!("default_transaction_{name}")).unwrap_or_default().to_owned();
             let of_transaction = format!("transaction_{name}");
             if self.get(&of_transaction) != Some(&default) {
-                self.values.insert(of_transaction, default);
+                Arc::make_mut(&mut self.values).insert(of_transaction, default);
                 self.refresh();
             }
         }
@@ -337,7 +338,7 @@ impl Settings {
     /// 42704 unknown setting, 55P02 read-only.
     pub fn reset(&mut self, name: &str) -> Result<Option<&'static Setting>, SqlError> {
         let Some(setting) = find(name) else {
-            self.values.remove(&name.to_ascii_lowercase()).ok_or_else(|| unknown(name))?;
+            Arc::make_mut(&mut self.values).remove(&name.to_ascii_lowercase()).ok_or_else(|| unknown(name))?;
             self.refresh();
             return Ok(None);
         };
@@ -353,7 +354,7 @@ impl Settings {
         let before = std::mem::replace(&mut self.values, self.resets.clone());
         for kept in ["is_superuser", "role", "session_authorization"] {
             if let Some(value) = before.get(kept) {
-                self.values.insert(kept.to_owned(), value.clone());
+                Arc::make_mut(&mut self.values).insert(kept.to_owned(), value.clone());
             }
         }
         self.refresh();
@@ -388,13 +389,13 @@ impl Settings {
     }
 
     fn put(&mut self, setting: &'static Setting, shown: String) -> Result<Option<&'static Setting>, SqlError> {
-        let previous = self.values.insert(setting.name.to_ascii_lowercase(), shown.clone());
+        let previous = Arc::make_mut(&mut self.values).insert(setting.name.to_ascii_lowercase(), shown.clone());
         self.refresh();
         Ok((setting.reported && previous.as_deref() != Some(&shown)).then_some(setting))
     }
 
     fn refresh(&mut self) {
-        self.shown = Arc::new(self.values.clone());
+        self.shown = Arc::clone(&self.values);
         self.style = Arc::new(style_of(&self.values));
     }
 }

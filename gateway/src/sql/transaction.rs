@@ -53,8 +53,8 @@ const TABLE: &[(TransactionStatus, Event, TransactionStatus, Told)] = &[
     (Failed, Event::Error, Failed, Told::Nothing),
 ];
 
-/// Most savepoints of one block: each keeps a copy of the settings.
-const SAVEPOINTS_MAX: usize = 1_000;
+/// Most savepoints of one block; each takes some hundred bytes.
+const SAVEPOINTS_MAX: usize = 1_000_000;
 
 /// A session's transaction.
 #[derive(Debug)]

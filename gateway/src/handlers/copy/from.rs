@@ -47,7 +47,7 @@ pub async fn stdin(
     }
     let snapshot = session.catalog().refresh().await?;
     let name = session.scope(&snapshot).resolve(&snapshot, &name_parts(table)?)?;
-    session.open_change("COPY FROM", &name, deadline.token()).await?;
+    session.open_change("COPY FROM", &name)?;
     session.changes_made += 1;
     let facts = session.facts(&snapshot);
     let mut bound = Bound::default();

@@ -33,7 +33,7 @@ pub async fn run(
             .hint("Use COPY t FROM STDIN for text and csv, e.g. psql's \\copy."));
     }
     let target = session.scope(&snapshot).resolve(&snapshot, &name_parts(table)?)?;
-    session.open_change("COPY FROM", &target, deadline.token()).await?;
+    session.open_change("COPY FROM", &target)?;
     session.changes_made += 1;
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);

@@ -6,6 +6,7 @@ mod qualify;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, Principal};
 use lakegate_catalog::model::{Oid, Relation, RelationKind, RelationName};
@@ -19,6 +20,7 @@ use crate::pg_catalog;
 use crate::sql::changes::Changes;
 use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
+use crate::sql::together::CommittedTogether;
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Views within views within views.
@@ -36,6 +38,9 @@ pub struct Binder<'a> {
     pub system: &'a crate::system::SystemRelations,
     /// Versions of tables that the transaction has pinned.
     pub versions: &'a BTreeMap<Oid, u64>,
+    /// When the transaction began, and what others have committed together since.
+    pub began: Option<DateTime<Utc>>,
+    pub together: &'a CommittedTogether,
     /// What the transaction has changed.
     pub changes: Option<&'a Changes>,
     /// For `pg_prepared_statements`.
@@ -150,9 +155,24 @@ impl Binder<'_> {
     /// As the session's transaction sees the table.
     fn table(&self, table: AuthorizedTable) -> RelationSource {
         let oid = table.relation().oid;
-        let version = self.versions.get(&oid).copied();
+        let version = self.versions.get(&oid).copied().or_else(|| self.ceiling(table.relation()));
         let transaction = self.changes.and_then(|changes| changes.table(oid)).cloned();
         RelationSource::Table { table, version, transaction }
+    }
+
+    /// Whether the transaction has settled the table's version.
+    pub fn is_fixed(&self, oid: Oid) -> bool {
+        self.versions.contains_key(&oid) || self.changes.is_some_and(|changes| changes.table(oid).is_some())
+    }
+
+    /// Where something that was committed with a version of the table is hidden from the transaction, the version is, too.
+    pub fn ceiling(&self, table: &Relation) -> Option<u64> {
+        let began = self.began.filter(|_| !self.versions.is_empty())?;
+        let pinned = self
+            .versions
+            .iter()
+            .filter_map(|(oid, version)| self.snapshot.relation_by_oid(*oid).map(|relation| (relation.location.as_str(), *version)));
+        self.together.ceiling(&table.location, began, pinned)
     }
 
     /// A view runs with its owner's rights on the names of the search path it was made under.
