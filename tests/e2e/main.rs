@@ -19,6 +19,8 @@ mod s3_faults;
 #[cfg(test)]
 mod sealed_log;
 #[cfg(test)]
+mod several_tables;
+#[cfg(test)]
 mod source_rules;
 #[cfg(test)]
 mod sql_logic;

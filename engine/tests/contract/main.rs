@@ -4,5 +4,6 @@
 mod golden;
 mod queries;
 mod support;
+mod together;
 mod transactions;
 mod writes;
