@@ -207,7 +207,8 @@ async fn staged_objects_are_nobody_elses() {
     other.batch_execute("CREATE TABLE u (n int)").await.unwrap();
     assert_eq!(one.value("SELECT count(*) FROM u").await.unwrap(), "0");
     one.batch_execute("CREATE TABLE v (n int); COMMIT").await.unwrap();
-    let distinct = "SELECT count(DISTINCT oid) = count(*) AND count(*) = 4 FROM pg_class WHERE relnamespace = current_schema()::regnamespace";
+    let distinct =
+        "SELECT count(DISTINCT oid) = count(*) AND count(*) = 4 FROM pg_class WHERE relnamespace = current_schema()::regnamespace";
     assert_eq!(other.value(distinct).await.unwrap(), "t");
     assert_eq!(other.query_one(&prepared, &[]).await.unwrap().get::<_, i32>(0), 2);
     one.batch_execute("DROP ROLE staged_role").await.unwrap();
@@ -230,8 +231,7 @@ async fn the_logs_say_what_became_of_ddl() {
              WHERE object_name = '{name}' ORDER BY event_time"
         )
     };
-    for (name, expected) in
-        [(&kept, vec!["create_table success ", "drop_table error 40000"]), (&undone, vec!["create_table error 40000"])]
+    for (name, expected) in [(&kept, vec!["create_table success ", "drop_table error 40000"]), (&undone, vec!["create_table error 40000"])]
     {
         eventually(name, Duration::from_secs(5), async || Ok(one.rows(&status(name)).await?.concat() == expected)).await.unwrap();
     }

@@ -9,6 +9,7 @@ mod objects;
 mod opening;
 mod postgres;
 mod roles;
+mod staging;
 
 use std::path::PathBuf;
 use std::sync::Arc;

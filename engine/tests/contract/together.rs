@@ -149,8 +149,7 @@ async fn what_is_refused_leaves_nothing() {
 async fn a_lost_decision_is_asked_for() {
     for (outcome, expected) in [(Decision::Stands, AFTER), (Decision::Refused, BEFORE)] {
         let world = tables().await;
-        let decision =
-            Scripted { intents: usize::MAX, decision: Some(Decision::Unknown), outcome: Some(outcome), ..Scripted::default() };
+        let decision = Scripted { intents: usize::MAX, decision: Some(Decision::Unknown), outcome: Some(outcome), ..Scripted::default() };
         let result = commit(&world, &Arc::new(decision)).await;
         assert_eq!((result.is_ok(), seen(&world).await.as_str()), (outcome == Decision::Stands, expected));
     }
