@@ -29,8 +29,8 @@ public final class Suite {
     public static void main(String[] arguments) throws Exception {
         Check suite = new Check(arguments[0]);
         Driver driver = DriverManager.getDriver("jdbc:postgresql:x");
-        System.out.println("# version pgjdbc " + arguments[0] + driver.getMajorVersion() + "." + driver.getMinorVersion() + "."
-                + org.postgresql.util.DriverInfo.PATCH_VERSION);
+        String version = driver.getMajorVersion() + "." + driver.getMinorVersion() + "." + org.postgresql.util.DriverInfo.PATCH_VERSION;
+        System.out.println(arguments[0].isEmpty() ? "# version pgjdbc " + version : "# and Debian's pgjdbc " + version);
         suite.check("connect", "", connection -> Check.equal(Check.env("PGUSER"), Check.value(connection, "SELECT current_user")));
         suite.check("wrong_password", () -> Check.fails("28P01", () -> Check.connect("", Check.env("PGUSER"), "not the password")));
         suite.check("unknown_role", () -> Check.fails("28P01", () -> Check.connect("", "nobody_of_that_name", "x")));
