@@ -81,6 +81,8 @@ def _lakegate(scratch):
         ready = process.stdout.readline()
     if not ready.startswith("ready: "):
         sys.exit(f"conformance: the server did not start: {log.read_text()}")
+    # The data dir is its owner's alone; a client may be another program under another user.
+    certificate = Path(shutil.copy(data / "ca.crt", scratch / "ca.crt"))
     environment = {
         "PGHOST": "localhost",
         "PGPORT": ready.strip().rpartition(":")[2].partition("/")[0],
@@ -88,7 +90,7 @@ def _lakegate(scratch):
         "PGPASSWORD": password,
         "PGDATABASE": "main",
         "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": str(data / "ca.crt"),
+        "PGSSLROOTCERT": str(certificate),
     }
     try:
         yield Target(scratch, environment, True, log, process)

@@ -411,7 +411,7 @@ fn refuse_clauses(table: &CreateTable) -> Result<(), SqlError> {
         (sql.on_commit.is_some(), "ON COMMIT"),
         (sql.cluster_by.is_some() || sql.clustered_by.is_some(), "CLUSTER BY"),
         (sql.transient || sql.volatile || sql.iceberg || sql.dynamic, "this kind of table"),
-        (!matches!(sql.table_options, ast::CreateTableOptions::None), "storage parameters in WITH"),
+        (!has_heap_parameters_alone(&sql.table_options), "these storage parameters in WITH"),
     ];
     if let Some((_, what)) = refused.iter().find(|(present, _)| *present) {
         return Err(SqlError::unsupported(what));
@@ -420,4 +420,21 @@ fn refuse_clauses(table: &CreateTable) -> Result<(), SqlError> {
         return Err(SqlError::unsupported("PARTITION BY in CREATE TABLE").hint("Use PARTITIONED BY (column, …)."));
     }
     Ok(())
+}
+
+/// How PostgreSQL's heap fills and cleans its pages: nothing that a Delta table has, and nothing that its user can see.
+const HEAP_PARAMETERS: &[&str] = &["fillfactor", "parallel_workers", "toast_tuple_target", "vacuum_truncate"];
+
+fn has_heap_parameters_alone(options: &ast::CreateTableOptions) -> bool {
+    let of_heap = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        HEAP_PARAMETERS.contains(&name.as_str()) || name.starts_with("autovacuum_")
+    };
+    match options {
+        ast::CreateTableOptions::None => true,
+        ast::CreateTableOptions::With(options) => {
+            options.iter().all(|option| matches!(option, ast::SqlOption::KeyValue { key, .. } if of_heap(&key.value)))
+        }
+        _ => false,
+    }
 }

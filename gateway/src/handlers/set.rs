@@ -161,8 +161,9 @@ fn text(value: &Expr, setting: &str) -> Result<String, SqlError> {
             other => other.to_string(),
         }),
         Expr::Identifier(ident) => Ok(match ident.quote_style {
-            Some(_) => format!("\"{}\"", ident.value.replace('"', "\"\"")),
-            None => ident.value.clone(),
+            // Only what is a list of names is kept as it was quoted.
+            Some(_) if setting.eq_ignore_ascii_case("search_path") => format!("\"{}\"", ident.value.replace('"', "\"\"")),
+            _ => ident.value.clone(),
         }),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(format!("-{}", text(expr, setting)?)),
         Expr::UnaryOp { op: UnaryOperator::Plus, expr } => text(expr, setting),

@@ -24,7 +24,8 @@ const CHAIN_LINKS_MAX: usize = 2_300;
 /// # Errors
 /// 42601 with the position of the offending token, 54001 for nesting and size past the limits.
 pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
+    let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
+    tokens.iter_mut().for_each(as_plain_string);
     if tokens.len() > TOKENS_MAX {
         return Err(SqlError::new(SqlState::StatementTooComplex, "statement is too complex")
             .detail(format!("It has {} tokens; the limit is {TOKENS_MAX}.", tokens.len())));
@@ -40,6 +41,13 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
         statements.push(parse_part(text, part, &offsets)?);
     }
     Ok(statements)
+}
+
+/// `$tag$text$tag$` is a string constant wherever one may stand, as in PostgreSQL's scanner (`SCONST`).
+fn as_plain_string(token: &mut TokenWithSpan) {
+    if let Token::DollarQuotedString(quoted) = &mut token.token {
+        token.token = Token::SingleQuotedString(std::mem::take(&mut quoted.value));
+    }
 }
 
 /// Parses the stored query of a view.

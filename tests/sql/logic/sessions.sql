@@ -78,3 +78,5 @@ INSERT INTO t VALUES (7); SELECT 1/0; INSERT INTO t VALUES (8);
 EXPLAIN (COSTS OFF) SELECT no_such FROM t;
 DISCARD ALL;
 SHOW application_name;
+SET TIME ZONE "Europe/Berlin"; SHOW TimeZone;
+SET timezone = "UTC"; SHOW TimeZone;
