@@ -183,3 +183,5 @@ MERGE INTO no_such_table USING pg_class WHEN MATCHED THEN DELETE
 INSERT INTO no_such_table VALUES (1) ON CONFLICT DO
 INSERT INTO no_such_table VALUES (1) ON CONFLICT (a) DO UPDATE
 WITH d AS (DELETE FROM pg_class RETURNING *) SELECT * FROM d --= 0A000 a change in WITH
+PREPARE TRANSACTION 'x' --= 0A000 two-phase commit
+COMMIT PREPARED 'x' --= 0A000 two-phase commit

@@ -79,6 +79,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["FETCH" | "MOVE", ..] => cursor::parse_fetch(parser),
         ["CLOSE", ..] => cursor::parse_close(parser),
         ["ABORT", ..] => parse_abort(parser),
+        ["PREPARE", "TRANSACTION", ..] | ["COMMIT" | "ROLLBACK", "PREPARED", ..] => Err(SqlError::unsupported("two-phase commit").into()),
         _ => table::parse_sql(parser),
     }
 }

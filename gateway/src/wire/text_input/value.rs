@@ -166,7 +166,8 @@ fn identifier(text: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut rest = text;
     loop {
-        let (part, tail) = match rest.strip_prefix('"') {
+        // Blanks may stand around the dots.
+        let (part, tail) = match rest.trim_start().strip_prefix('"') {
             Some(quoted) => {
                 let (mut part, mut tail) = (String::new(), quoted);
                 loop {
@@ -177,14 +178,14 @@ fn identifier(text: &str) -> Option<Vec<String>> {
                             part.push('"');
                             tail = after;
                         }
-                        None => break (part, after),
+                        None => break (part, after.trim_start()),
                     }
                 }
             }
             None => {
                 let end = rest.find('.').unwrap_or(rest.len());
                 let (part, tail) = rest.split_at(end);
-                (part.to_lowercase(), tail)
+                (part.trim().to_lowercase(), tail)
             }
         };
         if part.is_empty() {
