@@ -35,7 +35,8 @@ pub struct Journal {
     /// Where it ran for less time than its entry is open.
     elapsed: Option<Duration>,
     named: Mutex<Named>,
-    denial: AuditEvent,
+    /// What the audit log hears where a privilege lacks; nothing once the work is done.
+    denial: Option<Box<AuditEvent>>,
 }
 
 /// What became known after the start.
@@ -78,7 +79,7 @@ impl Journal {
         let started = Instant::now();
         let statement_id = start.statement_id;
         tracing::info!(statement_id = %statement_id, session_id = %session.session_id, statement_type = start.statement_type, "statement");
-        let denial = crate::system::audit::denial(session, statement_id);
+        let denial = Some(Box::new(crate::system::audit::denial(session, statement_id)));
         let ticket = if durable { catalog.log_begin(start).await? } else { catalog.log_behind(start).await? };
         Ok(Journal {
             catalog,
@@ -130,6 +131,7 @@ impl Journal {
     /// It has done its work; whether that becomes visible is told later.
     pub fn stop_clock(&mut self) {
         self.elapsed = Some(self.started.elapsed());
+        self.denial = None;
     }
 
     /// It succeeded in a transaction that did not.
@@ -143,10 +145,10 @@ impl Journal {
     /// It failed.
     pub async fn failed(self, error: &SqlError) {
         let end = failure(error);
-        let denial = (error.state == SqlState::InsufficientPrivilege).then(|| self.denial.clone());
+        let denial = self.denial.clone().filter(|_| error.state == SqlState::InsufficientPrivilege);
         if let Some(mut denial) = denial {
             crate::system::audit::explain(&mut denial, error);
-            crate::system::audit::record(&self.catalog, denial).await;
+            crate::system::audit::record(&self.catalog, *denial).await;
         }
         if let Err(error) = self.finish(end, false).await {
             tracing::error!(%error, "the end of a statement could not be logged");
