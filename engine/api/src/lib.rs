@@ -6,12 +6,14 @@
 
 mod error;
 mod lookup;
+mod origin;
 mod pg_types;
 mod statement;
 mod transaction;
 
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
 pub use lookup::{CatalogLookup, SessionSignal, Signalled};
+pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
     NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,
 };

@@ -5,6 +5,7 @@ mod limits;
 mod modifiers;
 mod names;
 mod no_catalog;
+mod origins;
 mod query;
 mod refuse;
 mod result_fields;

@@ -16,6 +16,7 @@ use sqlparser::ast::Query;
 
 use super::context::{Planner, planning_error};
 use super::modifiers::plain_numerics;
+use super::origins::column_origins;
 use super::result_fields::result_schema;
 use crate::error;
 use crate::planner_pg::present;
@@ -61,19 +62,20 @@ pub fn plan_query(
         planner.query(query.clone(), fixed).map_err(|error| planning_error(&error))?
     };
     let plan = analyzed_plan(state, plan)?;
-    let (plan, plain) = match audience {
+    let (plan, plain, origins) = match audience {
         Audience::Client(facts) => {
             let plain = plain_numerics(&plan).map_err(|error| planning_error(&error))?;
-            (present(plan, facts).map_err(|error| planning_error(&error))?, plain)
+            let origins = column_origins(&plan, facts);
+            (present(plan, facts).map_err(|error| planning_error(&error))?, plain, origins)
         }
-        Audience::Table => (plan, Vec::new()),
+        Audience::Table => (plan, Vec::new(), Vec::new()),
     };
     let columns = plan.schema().fields().len();
     if columns > COLUMNS_MAX {
         let message = format!("target lists can have at most {COLUMNS_MAX} entries");
         return Err(EngineError::Limit { limit: Limit::TooManyColumns, message });
     }
-    let schema = result_schema(plan.schema().as_arrow(), &plain);
+    let schema = result_schema(plan.schema().as_arrow(), &plain, &origins);
     Ok(PlannedQuery { plan, parameters, schema })
 }
 

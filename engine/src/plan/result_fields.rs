@@ -7,17 +7,21 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{PG_TYPE_KEY, arrow_type, pg_type};
+use lakegate_engine_api::{ColumnOrigin, PG_TYPE_KEY, arrow_type, pg_type};
 
 use super::names::restored;
 
 /// Restores names, and keeps a field's PostgreSQL type only where its values are of that type still. `plain_numerics`
-/// says which columns are `numeric` without precision and scale; where it ends, none is.
+/// says which columns are `numeric` without precision and scale, `origins` which stored column one shows; where they end, none.
 #[must_use]
-pub fn result_schema(plan: &Schema, plain_numerics: &[bool]) -> SchemaRef {
+pub fn result_schema(plan: &Schema, plain_numerics: &[bool], origins: &[Option<ColumnOrigin>]) -> SchemaRef {
     let field = |(at, field): (usize, &FieldRef)| {
         let field = result_field(field);
-        Arc::new(if plain_numerics.get(at).is_some_and(|plain| *plain) { as_plain_numeric(field) } else { field })
+        let mut field = if plain_numerics.get(at).is_some_and(|plain| *plain) { as_plain_numeric(field) } else { field };
+        if let Some(origin) = origins.get(at).copied().flatten() {
+            origin.write(field.metadata_mut());
+        }
+        Arc::new(field)
     };
     let fields: Vec<FieldRef> = plan.fields().iter().enumerate().map(field).collect();
     Arc::new(Schema::new(fields))

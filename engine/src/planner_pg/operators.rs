@@ -140,6 +140,9 @@ impl PgPlanner {
     /// 42883.
     pub fn comparable(&self, left: Operand, right: Operand, op: &str) -> Result<(Operand, Operand)> {
         let style = self.style();
+        if let Some(sides) = self.blank_padded(&left, &right)? {
+            return Ok(sides);
+        }
         let undefined = |left: &Operand, right: &Operand| Err(undefined_operator(&left.type_name(), op, &right.type_name()));
         match (left.family(), right.family()) {
             (Family::Unknown, Family::Unknown) => Ok((left.into_type(PgType::TEXT, style)?, right.into_type(PgType::TEXT, style)?)),
@@ -174,6 +177,30 @@ impl PgPlanner {
             (a, b) if a == b => Ok((left, right)),
             _ => undefined(&left, &right),
         }
+    }
+
+    /// Blanks at the end say nothing where `char(n)` is compared with `char(n)`, `varchar` or an open operand; with `text` they do.
+    /// Values of `char(n)` are without them already. Source: `bpchareq`, and `func_select_candidate` for which operator it is.
+    fn blank_padded(&self, left: &Operand, right: &Operand) -> Result<Option<(Operand, Operand)>> {
+        const BPCHAR: u32 = 1042;
+        const VARCHAR: u32 = 1043;
+        let is = |operand: &Operand, oid: u32| !operand.unknown && operand.pg.oid == oid && operand.family() == Family::Text;
+        let beside = |operand: &Operand| operand.unknown || is(operand, VARCHAR);
+        Ok(match (left, right) {
+            (column, other) if is(column, BPCHAR) && beside(other) => Some((column.clone(), self.without_blanks(other.clone())?)),
+            (other, column) if is(column, BPCHAR) && beside(other) => Some((self.without_blanks(other.clone())?, column.clone())),
+            _ => None,
+        })
+    }
+
+    fn without_blanks(&self, operand: Operand) -> Result<Operand> {
+        let text = operand.into_type(PgType::TEXT, self.style())?;
+        if let Expr::Literal(ScalarValue::Utf8(Some(value)), metadata) = &text.expr {
+            let value = ScalarValue::Utf8(Some(value.trim_end_matches(' ').to_owned()));
+            return Ok(Operand { expr: Expr::Literal(value, metadata.clone()), ..text });
+        }
+        let expr = self.call("rtrim", vec![text.expr])?;
+        Ok(Operand { expr, pg: PgType::TEXT, arrow: text.arrow, unknown: false })
     }
 
     /// Intervals compare by their length, a month as 30 days, a day as 24 hours.

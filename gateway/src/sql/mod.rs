@@ -25,5 +25,6 @@ pub mod table_query;
 mod target;
 pub mod together;
 pub mod transaction;
+pub mod trim_blanks;
 pub mod types;
 mod with_changes;

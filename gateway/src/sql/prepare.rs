@@ -140,11 +140,18 @@ impl PreparedStatement {
         }
         self.planned.fetch_add(1, Ordering::Relaxed);
         let plan = Arc::new(plan(session, &self.command, &self.declared_or_inferred()).await?);
-        if plan.prepared.result_schema() != self.result.as_ref() && !is_declare(&self.command) {
+        if !self.has_columns_of(plan.prepared.result_schema()) && !is_declare(&self.command) {
             return Err(SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type"));
         }
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&plan));
         Ok(plan)
+    }
+
+    fn has_columns_of(&self, schema: Option<&SchemaRef>) -> bool {
+        match (schema, &self.result) {
+            (Some(now), Some(described)) => lakegate_engine_api::same_columns(now, described),
+            (now, described) => now.is_none() && described.is_none(),
+        }
     }
 
     /// How often it was executed with the plan that was there, and with a plan made for the occasion.

@@ -2,6 +2,7 @@
 
 use arrow_schema::Schema;
 use lakegate_catalog::model::PgType;
+use lakegate_engine_api::ColumnOrigin;
 
 use super::pg_types::wire_type;
 use crate::frontend::TransactionStatus;
@@ -155,8 +156,9 @@ pub fn row_description(out: &mut Vec<u8>, schema: &Schema, formats: &[Format]) {
         for (index, field) in schema.fields().iter().enumerate() {
             let (pg, length) = wire_type(field);
             string(out, field.name());
-            // No relation OID and no attribute number: the engine does not track a column's origin.
-            out.extend_from_slice(&[0; 6]);
+            let (relation, number) = ColumnOrigin::of(field).map_or((0, 0), |origin| (origin.relation, origin.number));
+            out.extend_from_slice(&relation.to_be_bytes());
+            out.extend_from_slice(&number.to_be_bytes());
             out.extend_from_slice(&pg.oid.to_be_bytes());
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(&pg.typmod.to_be_bytes());

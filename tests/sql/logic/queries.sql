@@ -64,3 +64,17 @@ SELECT name FROM emp WHERE pay IS NULL OR NOT (pay > 3000) ORDER BY id;
 SELECT min(id), max(id) FROM emp WHERE false;
 SELECT dept FROM emp WHERE false GROUP BY dept;
 DROP TABLE emp, dept;
+
+-- trim() says of what only if it wants to
+SELECT trim(trailing from '  x  ') || '|', trim(leading from '  x  ') || '|', trim(both from '  x  ') || '|', trim(from '  x  ') || '|';
+SELECT trim ( trailing  from trim(both 'y' from 'y x y') ) || '|';
+
+-- blanks at the end of char(n) say nothing, unless text is beside it
+SELECT 'ab  '::char(5) = 'ab', 'ab  '::char(5) = 'ab  ', 'ab'::char(5) = 'ab  '::varchar, 'ab'::char(5) = 'ab  '::text, 'ab '::varchar = 'ab'::char(2);
+SELECT 'ab'::char(5) IN ('x', 'ab   '), 'ab'::char(5) BETWEEN 'ab  ' AND 'ab ', 'b'::char(2) > 'a   ', 'ab'::char(5) = '  ab';
+
+-- all columns of a relation that has no alias
+SELECT dept.* FROM dept ORDER BY id;
+SELECT public.dept.* FROM public.dept ORDER BY 1;
+SELECT Dept.*, emp.name FROM emp JOIN public.dept ON dept.id = emp.dept ORDER BY emp.id LIMIT 2;
+SELECT emp.* FROM dept;

@@ -1,9 +1,9 @@
-//! What may stand in WHERE, LIMIT and OFFSET.
+//! What may stand in WHERE, LIMIT, OFFSET, and beside NOT and LIKE.
 
 use std::ops::ControlFlow;
 
 use lakegate_engine_api::SqlMistake;
-use sqlparser::ast::{CastKind, DataType, Expr, Function, LimitClause, Query, Select, Value, Visit, Visitor, VisitorMut};
+use sqlparser::ast::{CastKind, DataType, Expr, Function, LimitClause, Query, Select, UnaryOperator, Value, Visit, Visitor, VisitorMut};
 
 use super::{Flow, take};
 use crate::functions::error::mistake;
@@ -26,13 +26,37 @@ impl VisitorMut for Conditions {
             let error = mistake(SqlMistake::Windowing, "window functions are not allowed in WHERE");
             return ControlFlow::Break(Box::new(error));
         }
-        if let Expr::Value(value) = condition
-            && matches!(value.value, Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_))
-        {
-            let literal = Box::new(take(condition));
-            *condition = Expr::Cast { kind: CastKind::Cast, expr: literal, data_type: DataType::Bool, array: false, format: None };
+        type_open(condition, DataType::Bool);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        match expr {
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => type_open(expr, DataType::Bool),
+            // DataFusion would give a parameter the other side's type, length and all.
+            Expr::Like { pattern, .. } | Expr::ILike { pattern, .. } | Expr::SimilarTo { pattern, .. } if is_parameter(pattern) => {
+                type_open(pattern, DataType::Text);
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+fn is_parameter(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
+}
+
+/// Casts a parameter or string, whose type its surroundings decide.
+fn type_open(mut expr: &mut Expr, data_type: DataType) {
+    while let Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    if let Expr::Value(value) = expr
+        && matches!(value.value, Value::Placeholder(_) | Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_))
+    {
+        let open = Box::new(take(expr));
+        *expr = Expr::Cast { kind: CastKind::Cast, expr: open, data_type, array: false, format: None };
     }
 }
 

@@ -11,6 +11,7 @@ mod set_returning;
 mod tableoid;
 mod typed_casts;
 mod values;
+mod wildcards;
 
 use std::ops::ControlFlow;
 
@@ -23,6 +24,7 @@ use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName
 /// # Errors
 /// 0A000 and 42704 for what a pass finds to be unsupported or unknown.
 pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
+    finish(node.visit(&mut wildcards::Wildcards))?;
     finish(node.visit(&mut conditions::Conditions))?;
     finish(node.visit(&mut recursive::RecursiveLiterals))?;
     finish(node.visit(&mut values::BareValues))?;
