@@ -149,6 +149,11 @@ pub fn cast_array(array: &ArrayRef, from: PgType, to: &FieldRef, session: &Sessi
             if named_oid(to_pg.oid) {
                 return reg::oids(texts, to_pg, session);
             }
+            if let DataType::List(element) = target
+                && named_oid(pg_type(element).oid)
+            {
+                return reg::oid_lists(texts, element, session);
+            }
             if from == PgType::CHAR && target == &DataType::Int32 {
                 let code = |text: &str| text.bytes().next().map_or(0, |byte| i32::from(i8::from_ne_bytes([byte])));
                 return Ok(Arc::new(texts.iter().map(|text| text.map(code)).collect::<Int32Array>()));

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StringArray};
 use datafusion::arrow::compute;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::Result;
-use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::{Oid, PgType};
+use lakegate_engine_api::{SqlMistake, pg_type};
 
 use super::error::{mistake, unsupported};
 use super::session::Session;
+use super::text::value_in;
 use super::{format_type, quote};
 
 /// OIDs as the names that their type prints; an OID without an object prints as its number.
@@ -51,6 +52,18 @@ fn name(oid: i64, pg: PgType, session: &Session) -> String {
         _ => None,
     };
     found.unwrap_or_else(|| oid.to_string())
+}
+
+/// Array literals of names, `{pg_class,pg_type}`; `element` is of a type that names stand for.
+///
+/// # Errors
+/// 22P02 for what is no array literal; as [`oids`].
+pub fn oid_lists(texts: &StringArray, element: &FieldRef, session: &Session) -> Result<ArrayRef> {
+    let of_text = DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)));
+    let names = value_in::column(texts, &Field::new("", of_text, true), &session.style)?;
+    let names = names.as_list::<i32>();
+    let found = oids(names.values().as_string::<i32>(), pg_type(element), session)?;
+    Ok(Arc::new(ListArray::try_new(Arc::clone(element), names.offsets().clone(), found, names.nulls().cloned())?))
 }
 
 fn required_oid(text: &str, pg: PgType, session: &Session) -> Result<i64> {

@@ -85,7 +85,7 @@ pub fn plan_query(
 /// None of its own.
 pub fn returned_schema(plan: &LogicalPlan, presented: &LogicalPlan, shown: Range<usize>) -> Result<SchemaRef, EngineError> {
     let plain = plain_numerics(plan).map_err(|error| planning_error(&error))?;
-    let all = result_schema(presented.schema().as_arrow(), &plain);
+    let all = result_schema(presented.schema().as_arrow(), &plain, &[]);
     let columns: Vec<usize> = shown.collect();
     all.project(&columns).map(Arc::new).map_err(|error| error::from_arrow(&error))
 }

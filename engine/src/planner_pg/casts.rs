@@ -98,7 +98,7 @@ impl PgPlanner {
 
 /// Types whose input function looks names up, at execution.
 fn reads_catalog(pg: PgType) -> bool {
-    matches!(pg.oid, 24 | 2202..=2206 | 4089 | 4096)
+    matches!(PgType::element_of(pg.oid).unwrap_or(pg.oid), 24 | 2202..=2206 | 4089 | 4096)
 }
 
 /// `numeric` without modifiers keeps the digits of what it is made from; from text and floats it takes a scale wide enough

@@ -30,3 +30,7 @@ SELECT current_schemas(false) = ARRAY[current_schema()], current_schemas(true) =
 SELECT pg_encoding_to_char(encoding), datcollate FROM pg_database WHERE datname = 'main';
 DROP VIEW v;
 DROP TABLE t;
+
+-- arrays of names
+SELECT 23 = ANY ('{int,int8,int2}'::regtype[]) AS yes, 25 = ANY ('{int,int8,int2}'::regtype[]) AS no, 'pg_class'::regclass = ANY ('{pg_type,pg_class}'::regclass[]) AS found;
+SELECT '{int,nothing_like_it}'::regtype[];
