@@ -185,7 +185,9 @@ impl PgPlanner {
         const BPCHAR: u32 = 1042;
         const VARCHAR: u32 = 1043;
         let is = |operand: &Operand, oid: u32| !operand.unknown && operand.pg.oid == oid && operand.family() == Family::Text;
-        let beside = |operand: &Operand| operand.unknown || is(operand, VARCHAR);
+        // A parameter that an earlier planning took for `char(n)` brings its blanks along.
+        let parameter = |operand: &Operand| matches!(operand.expr, Expr::Placeholder(_)) && is(operand, BPCHAR);
+        let beside = |operand: &Operand| operand.unknown || is(operand, VARCHAR) || parameter(operand);
         Ok(match (left, right) {
             (column, other) if is(column, BPCHAR) && beside(other) => Some((column.clone(), self.without_blanks(other.clone())?)),
             (other, column) if is(column, BPCHAR) && beside(other) => Some((self.without_blanks(other.clone())?, column.clone())),
@@ -194,7 +196,8 @@ impl PgPlanner {
     }
 
     fn without_blanks(&self, operand: Operand) -> Result<Operand> {
-        let text = operand.into_type(PgType::TEXT, self.style())?;
+        let open = matches!(operand.expr, Expr::Placeholder(_)) && operand.unknown;
+        let text = operand.into_type(if open { PgType::plain(1042) } else { PgType::TEXT }, self.style())?;
         if let Expr::Literal(ScalarValue::Utf8(Some(value)), metadata) = &text.expr {
             let value = ScalarValue::Utf8(Some(value.trim_end_matches(' ').to_owned()));
             return Ok(Operand { expr: Expr::Literal(value, metadata.clone()), ..text });
