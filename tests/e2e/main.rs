@@ -9,6 +9,8 @@ mod cancel;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod delta;
 #[cfg(test)]
 mod fuzz;
