@@ -120,6 +120,8 @@ def _postgres(scratch):
     certificate = home / "ca.crt"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                     "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                    # Its own authority, and for rustls still no authority that serves.
+                    "-addext", "basicConstraints=critical,CA:FALSE",
                     "-keyout", home / "server.key", "-out", certificate], check=True, capture_output=True)
     (home / "server.key").chmod(0o600)
     if prefix:

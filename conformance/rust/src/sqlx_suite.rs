@@ -3,7 +3,7 @@ use std::str::FromStr;
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::types::BigDecimal;
-use sqlx::{Column, Connection, Executor, Row, TypeInfo};
+use sqlx::{Column, Connection, Executor, Row, SqlSafeStr, Statement, TypeInfo};
 
 use crate::{Outcome, check, env, equal};
 
@@ -69,13 +69,18 @@ pub async fn run() {
         equal(sqlx::query_scalar::<_, i32>("INSERT INTO sx_people (id, name) VALUES ($1, 'r') RETURNING id").bind(99).fetch_one(&pool).await?, 99)
     })
     .await;
-    // What the compile-time macros ask: parameter types, column types, and from the column's origin whether it can be NULL.
-    check("sqlx.describe", async {
+    // What `query!` asks at compile time: the types of parameters and columns, and of which stored column a column is.
+    check("sqlx.prepare", async {
         let pool = pool().await?;
-        let described = pool.describe(sqlx::AssertSqlSafe("SELECT id, name, balance, count(*) OVER () AS n FROM sx_people WHERE id = $1")).await?;
-        let columns: Vec<_> = described.columns().iter().map(|column| format!("{} {}", column.name(), column.type_info().name())).collect();
+        let mut connection = pool.acquire().await?;
+        let sql = "SELECT id, name, balance, count(*) OVER () AS n FROM sx_people WHERE id = $1 AND name = $2".into_sql_str();
+        let prepared = connection.prepare(sql).await?;
+        let columns: Vec<_> = prepared.columns().iter().map(|column| format!("{} {}", column.name(), column.type_info().name())).collect();
         equal(columns.join(", "), "id INT4, name VARCHAR, balance NUMERIC, n INT8".to_owned())?;
-        equal((described.nullable(0), described.nullable(1), described.nullable(2)), (Some(false), Some(false), Some(true)))
+        let Some(sqlx::Either::Left(parameters)) = prepared.parameters() else { return Err("no parameter types".into()) };
+        equal(parameters.iter().map(|parameter| parameter.name().to_owned()).collect::<Vec<_>>().join(", "), "INT4, TEXT".to_owned())?;
+        let origins: Vec<_> = prepared.columns().iter().map(|column| column.relation_attribute_no()).collect();
+        equal(origins, vec![Some(1), Some(2), Some(3), None])
     })
     .await;
     check("sqlx.transaction", async {
