@@ -73,17 +73,16 @@ impl ResolveTypes {
         .recompute_schema()
     }
 
-    /// The working table keeps the fields that it was planned with, so both terms must give just these.
+    /// The working table keeps the fields that it was planned with, so both terms must give just these; who reads the result
+    /// sees the types that the first term turned out to have.
     fn recursive(&self, query: RecursiveQuery, outer: &mut Vec<Arc<DFSchema>>) -> Result<LogicalPlan> {
         let planned = Arc::clone(query.static_term.schema());
-        let static_term = as_planned(self.plan(Arc::unwrap_or_clone(query.static_term), outer, false)?, &planned)?;
-        let recursive_term = as_planned(self.plan(Arc::unwrap_or_clone(query.recursive_term), outer, false)?, &planned)?;
-        LogicalPlan::RecursiveQuery(RecursiveQuery {
-            static_term: Arc::new(static_term),
-            recursive_term: Arc::new(recursive_term),
-            ..query
-        })
-        .recompute_schema()
+        let static_term = self.plan(Arc::unwrap_or_clone(query.static_term), outer, false)?;
+        let typed = Arc::clone(static_term.schema());
+        let static_term = with_tags_of(static_term, &planned)?;
+        let recursive_term = with_tags_of(self.plan(Arc::unwrap_or_clone(query.recursive_term), outer, false)?, &planned)?;
+        let query = RecursiveQuery { static_term: Arc::new(static_term), recursive_term: Arc::new(recursive_term), ..query };
+        with_tags_of(LogicalPlan::RecursiveQuery(query).recompute_schema()?, &typed)
     }
 
     /// Each column of VALUES in one type.
@@ -517,10 +516,10 @@ impl PgPlanner {
     }
 }
 
-/// The plan with the tags of its columns as they were when it was planned.
-fn as_planned(plan: LogicalPlan, planned: &DFSchema) -> Result<LogicalPlan> {
+/// The plan with the tags that its columns have in another schema.
+fn with_tags_of(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
     let differs = |now: &Field, then: &Field| now.metadata() != then.metadata() && now.data_type() == then.data_type();
-    let fields = plan.schema().fields().iter().zip(planned.fields());
+    let fields = plan.schema().fields().iter().zip(schema.fields());
     if !fields.clone().any(|(now, then)| differs(now, then)) {
         return Ok(plan);
     }
