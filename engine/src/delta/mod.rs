@@ -17,5 +17,5 @@ pub use self::adapter::{relabeled, renamed_type};
 pub use self::describe::{CONSTRAINT_PREFIX, describe};
 pub use self::overlay::with_changes;
 pub use self::provider::{FILE_COLUMN, ROW_COLUMN, TableScan};
-pub use self::schema::{DELTA_PG_TYPE_KEY, TableColumn, TableColumns};
+pub use self::schema::{DELTA_PG_TYPE_KEY, TableColumn, TableColumns, stored_type};
 pub use self::snapshot::{Table, TableVersion, Tables};

@@ -96,7 +96,8 @@ pub fn by_name(values: &StructArray, physical: &str, logical: &str) -> Option<Ar
 
 /// Types whose minimum and maximum in the log bound all values of a file.
 fn is_bounded(data_type: &DataType) -> bool {
-    !matches!(data_type, DataType::Binary | DataType::Boolean) && !data_type.is_nested()
+    // Intervals are kept as text, whose order is another one.
+    !matches!(data_type, DataType::Binary | DataType::Boolean | DataType::Interval(_)) && !data_type.is_nested()
 }
 
 impl PruningStatistics for LogStatistics<'_> {

@@ -3,16 +3,31 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Fields, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
 use deltalake_core::kernel::{ColumnMetadataKey, DataType as DeltaType, EagerSnapshot, MetadataValue, StructField};
 use lakegate_engine_api::catalog::{PgType, Relation};
-use lakegate_engine_api::{EngineError, PG_TYPE_KEY, arrow_field};
+use lakegate_engine_api::{EngineError, PG_TYPE_KEY, arrow_field, pg_type};
 
 use crate::error;
 
 /// Where delta-rs keeps a field's id in Parquet and Arrow schemas.
 pub const PARQUET_FIELD_ID: &str = "PARQUET:field_id";
+
+/// The Arrow type under which Delta keeps a column of an Arrow type; `None` where it cannot. Delta has no time of day and no
+/// interval: they are kept as microseconds (`long`) and as text (`1 mons 2 days 3 hours`), told by [`DELTA_PG_TYPE_KEY`].
+#[must_use]
+pub fn stored_type(data_type: &DataType) -> Option<DataType> {
+    Some(match data_type {
+        DataType::Time64(TimeUnit::Microsecond) => DataType::Int64,
+        DataType::Interval(IntervalUnit::MonthDayNano) => DataType::Utf8,
+        DataType::Time64(_) | DataType::Interval(_) | DataType::Decimal256(..) | DataType::Duration(_) => return None,
+        DataType::List(element) => {
+            DataType::List(Arc::new(Field::new(element.name(), stored_type(element.data_type())?, element.is_nullable())))
+        }
+        other => other.clone(),
+    })
+}
 
 /// Our key in a Delta column's metadata: the PostgreSQL type, as [`PG_TYPE_KEY`] writes it.
 pub const DELTA_PG_TYPE_KEY: &str = "lakegate.pgType";
@@ -103,12 +118,17 @@ fn column(field: &StructField, is_partition: bool, is_mapped: bool) -> Result<Ta
         Some(MetadataValue::Other(value)) => Some(value.to_string()),
         _ => None,
     };
-    let plain = Field::new(field.name(), logical_type(field.data_type())?, field.is_nullable());
     let tagged = text(DELTA_PG_TYPE_KEY).map_or_else(HashMap::new, |tag| HashMap::from([(PG_TYPE_KEY.to_owned(), tag)]));
+    let stored = Field::new(field.name(), logical_type(field.data_type())?, field.is_nullable()).with_metadata(tagged.clone());
+    let shown = arrow_field(field.name(), pg_type(&stored), true).map(|shown| shown.data_type().clone());
+    let plain = match shown.filter(|shown| shown != stored.data_type() && stored_type(shown).as_ref() == Some(stored.data_type())) {
+        Some(shown) => stored.with_data_type(shown),
+        None => stored,
+    };
     let generation = text("delta.generationExpression");
     let invariant = text("delta.invariants").and_then(|json| invariant_sql(&json));
     Ok(TableColumn {
-        field: Arc::new(plain.with_metadata(tagged)),
+        field: Arc::new(plain),
         physical: Arc::new(physical_field(field, is_mapped)?),
         is_partition,
         not_null: !field.is_nullable(),

@@ -18,6 +18,7 @@ mod relations;
 mod resolve;
 mod set_comparison;
 pub mod types;
+mod unions;
 
 use std::collections::HashMap;
 use std::fmt;

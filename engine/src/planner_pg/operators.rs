@@ -148,6 +148,11 @@ impl PgPlanner {
             (Family::Unknown, Family::Unknown) => Ok((left.into_type(PgType::TEXT, style)?, right.into_type(PgType::TEXT, style)?)),
             (Family::Unknown, Family::Record) | (Family::Record, Family::Unknown) => Ok((left, right)),
             (Family::Json, _) | (_, Family::Json) if op != "IS DISTINCT FROM" => undefined(&left, &right),
+            (Family::Unknown, Family::Interval) => self.comparable(left.into_type(PgType::INTERVAL, style)?, right, op),
+            (Family::Interval, Family::Unknown) => {
+                let right = right.into_type(PgType::INTERVAL, style)?;
+                self.comparable(left, right, op)
+            }
             (Family::Unknown, _) => {
                 let wanted = right.comparison_type();
                 Ok((left.into_type(wanted, style)?, right))
@@ -204,6 +209,22 @@ impl PgPlanner {
         }
         let expr = self.call("rtrim", vec![text.expr])?;
         Ok(Operand { expr, pg: PgType::TEXT, arrow: text.arrow, unknown: false })
+    }
+
+    /// Operands that are compared with each other, by their lengths where one is an interval.
+    ///
+    /// # Errors
+    /// The input function's for literals.
+    pub fn interval_keys(&self, operands: Vec<Operand>) -> Result<Vec<Operand>> {
+        if !operands.iter().any(|operand| operand.family() == Family::Interval) {
+            return Ok(operands);
+        }
+        let key = |operand: Operand| match operand.family() {
+            Family::Unknown => self.interval_key(operand.into_type(PgType::INTERVAL, self.style())?),
+            Family::Interval => self.interval_key(operand),
+            _ => Ok(operand),
+        };
+        operands.into_iter().map(key).collect()
     }
 
     /// Intervals compare by their length, a month as 30 days, a day as 24 hours.

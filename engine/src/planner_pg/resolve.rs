@@ -7,21 +7,19 @@ use datafusion::arrow::array::Array;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
-use datafusion::logical_expr::expr::{
-    Alias, Between, Case, Cast, Exists, InList, InSubquery, Like, Placeholder, ScalarFunction, SetComparison,
-};
+use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::expr::{Between, Case, Cast, Exists, InList, InSubquery, Like, Placeholder, ScalarFunction, SetComparison};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Join, LogicalPlan, LogicalPlanBuilder, Operator, Projection, RecursiveQuery, Subquery, Union, Values, lit,
+    BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, RecursiveQuery, SortExpr, Subquery, Values, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 
 use super::PgPlanner;
-use super::operand::{Family, Operand, is_unknown};
+use super::operand::{Family, Operand};
 use super::types::{CAST_FIELD, cast_field};
 use crate::functions::error;
 
@@ -64,13 +62,32 @@ impl ResolveTypes {
         }
         let schema = Arc::new(schema);
         let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expr = self.expr(expr, &schema, outer, literals)?;
-            Ok(Transformed::yes(name.restore(expr)))
-        })?
-        .data
-        .recompute_schema()
+        let plan = plan
+            .map_expressions(|expr| {
+                let name = names.save(&expr);
+                let expr = self.expr(expr, &schema, outer, literals)?;
+                Ok(Transformed::yes(name.restore(expr)))
+            })?
+            .data;
+        let plan = match plan {
+            LogicalPlan::Sort(mut sort) => {
+                sort.expr = self.sort_keys(sort.expr, &schema)?;
+                LogicalPlan::Sort(sort)
+            }
+            plan => plan,
+        };
+        plan.recompute_schema()
+    }
+
+    /// Intervals sort by their length, as they compare.
+    fn sort_keys(&self, keys: Vec<SortExpr>, schema: &DFSchema) -> Result<Vec<SortExpr>> {
+        let key = |mut key: SortExpr| {
+            if matches!(key.expr.get_type(schema), Ok(DataType::Interval(_))) {
+                key.expr = self.0.call("#interval_key", vec![key.expr])?;
+            }
+            Ok(key)
+        };
+        keys.into_iter().map(key).collect()
     }
 
     /// The working table keeps the fields that it was planned with, so both terms must give just these; who reads the result
@@ -145,6 +162,14 @@ impl ResolveTypes {
                         Ok(value) => Transformed::yes(lit(value)),
                         Err(_) => Transformed::no(lit(value)),
                     },
+                    Expr::WindowFunction(mut call) => {
+                        call.params.order_by = self.sort_keys(call.params.order_by, schema)?;
+                        Transformed::yes(Expr::WindowFunction(call))
+                    }
+                    Expr::AggregateFunction(mut call) if !call.params.distinct => {
+                        call.params.order_by = self.sort_keys(call.params.order_by, schema)?;
+                        Transformed::yes(Expr::AggregateFunction(call))
+                    }
                     other => Transformed::no(other),
                 })
             })?
@@ -160,76 +185,6 @@ impl ResolveTypes {
         let outer_ref_columns = plan.all_out_ref_exprs();
         Ok(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans })
     }
-
-    /// Open literals in a branch take the column's type of the other branches; other types must match.
-    fn union(&self, union: Union) -> Result<LogicalPlan> {
-        let width = union.inputs.first().map_or(0, |input| input.schema().fields().len());
-        let mut inputs = union.inputs;
-        for column in 0..width {
-            let mut operands = Vec::with_capacity(inputs.len());
-            for input in &inputs {
-                let open = open_column(input, column);
-                let expr = match open {
-                    Some(expr) => expr,
-                    None => {
-                        let (qualifier, field) = input.schema().qualified_field(column);
-                        Expr::Column((qualifier, field).into())
-                    }
-                };
-                operands.push(Operand::of(expr, input.schema())?);
-            }
-            if operands.iter().all(|operand| operand.unknown) {
-                continue;
-            }
-            let common = common_type(&operands, "UNION")?;
-            for (input, operand) in inputs.iter_mut().zip(operands) {
-                let in_time = |family: Family| matches!(family, Family::Date | Family::Timestamp | Family::Timestamptz);
-                if !operand.unknown && in_time(operand.family()) && operand.pg.oid != common.oid {
-                    // DataFusion would unite dates and timestamps as nanoseconds.
-                    let typed = operand.into_type(common, self.0.style())?;
-                    *input = Arc::new(with_column(input, column, typed.expr)?);
-                } else if operand.unknown && open_column(input, column).is_some() {
-                    let typed = operand.into_type(common, self.0.style())?;
-                    *input = Arc::new(replace_column(Arc::unwrap_or_clone(Arc::clone(input)), column, typed.expr)?);
-                }
-            }
-        }
-        LogicalPlan::Union(Union { inputs, schema: union.schema }).recompute_schema()
-    }
-}
-
-/// The open literal that a projection gives as a column.
-fn open_column(plan: &LogicalPlan, column: usize) -> Option<Expr> {
-    let LogicalPlan::Projection(projection) = plan else { return None };
-    let mut expr = projection.expr.get(column)?;
-    while let Expr::Alias(Alias { expr: inner, .. }) = expr {
-        expr = inner;
-    }
-    is_unknown(expr).then(|| expr.clone())
-}
-
-/// The plan's columns, one of them computed from it.
-fn with_column(plan: &LogicalPlan, column: usize, expr: Expr) -> Result<LogicalPlan> {
-    let exprs: Vec<Expr> = plan
-        .schema()
-        .iter()
-        .enumerate()
-        .map(|(at, (qualifier, field))| match at == column {
-            true => expr.clone().alias_qualified(qualifier.cloned(), field.name()),
-            false => Expr::Column((qualifier, field).into()),
-        })
-        .collect();
-    LogicalPlanBuilder::from(plan.clone()).project(exprs)?.build()
-}
-
-fn replace_column(plan: LogicalPlan, column: usize, expr: Expr) -> Result<LogicalPlan> {
-    let LogicalPlan::Projection(projection) = plan else { return Ok(plan) };
-    let mut exprs = projection.expr;
-    if let Some(old) = exprs.get_mut(column) {
-        let (qualifier, name) = old.qualified_name();
-        *old = expr.alias_qualified(qualifier, name);
-    }
-    Projection::try_new(exprs, projection.input).map(LogicalPlan::Projection)
 }
 
 impl PgPlanner {
@@ -374,9 +329,10 @@ impl PgPlanner {
 
     fn between(&self, between: Between, schema: &DFSchema) -> Result<Expr> {
         let Between { expr, negated, low, high } = between;
-        let value = Operand::of(*expr, schema)?;
-        let (value, low) = self.comparable(value, Operand::of(*low, schema)?, ">=")?;
-        let (value, high) = self.comparable(value, Operand::of(*high, schema)?, "<=")?;
+        let operands = self.interval_keys(vec![Operand::of(*expr, schema)?, Operand::of(*low, schema)?, Operand::of(*high, schema)?])?;
+        let Ok([value, low, high]) = <[Operand; 3]>::try_from(operands) else { return internal_err!("BETWEEN has three operands") };
+        let (value, low) = self.comparable(value, low, ">=")?;
+        let (value, high) = self.comparable(value, high, "<=")?;
         // The value may have changed its type for the upper bound.
         let (value, low) = self.comparable(value, low, ">=")?;
         Ok(Expr::Between(Between { expr: Box::new(value.expr), negated, low: Box::new(low.expr), high: Box::new(high.expr) }))
@@ -384,10 +340,15 @@ impl PgPlanner {
 
     fn in_list(&self, list: InList, schema: &DFSchema) -> Result<Expr> {
         let InList { expr, list, negated } = list;
-        let mut value = Operand::of(*expr, schema)?;
-        let mut items = Vec::with_capacity(list.len());
+        let mut operands = vec![Operand::of(*expr, schema)?];
         for item in list {
-            let (changed, item) = self.comparable(value, Operand::of(item, schema)?, "=")?;
+            operands.push(Operand::of(item, schema)?);
+        }
+        let mut operands = self.interval_keys(operands)?.into_iter();
+        let Some(mut value) = operands.next() else { return internal_err!("IN has a value") };
+        let mut items = Vec::with_capacity(operands.len());
+        for item in operands {
+            let (changed, item) = self.comparable(value, item, "=")?;
             value = changed;
             items.push(item);
         }
@@ -636,7 +597,7 @@ fn family_of(pg: PgType) -> Family {
 }
 
 /// The type that all known operands convert to implicitly.
-fn common_type(operands: &[Operand], construct: &str) -> Result<PgType> {
+pub(super) fn common_type(operands: &[Operand], construct: &str) -> Result<PgType> {
     let mut known = operands.iter().filter(|operand| !operand.unknown && operand.arrow != DataType::Null);
     let Some(first) = known.next() else { return Ok(PgType::TEXT) };
     let mut common = first.clone();

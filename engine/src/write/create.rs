@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
+use arrow_schema::{Field, FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::SessionState;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use super::commit::{CommitId, properties};
 use super::files::{FileLayout, FileWriter, bytes_of};
-use crate::delta::{CONSTRAINT_PREFIX, DELTA_PG_TYPE_KEY, Table, TableColumn, TableColumns};
+use crate::delta::{CONSTRAINT_PREFIX, DELTA_PG_TYPE_KEY, Table, TableColumn, TableColumns, stored_type};
 use crate::error;
 use crate::exec::{Shared, collect_metrics, interruptible, open_relations, parameter_values};
 use crate::plan::{Audience, PlannedQuery, Planner, Sessions, cast_to, check_depth, filled_plan, plan_query};
@@ -113,18 +113,6 @@ pub fn delta_field(column: &ColumnDefinition) -> Result<StructField, EngineError
         metadata.push((SPARK_CHAR_TYPE_KEY.to_owned(), MetadataValue::String(format!("{name}({length})"))));
     }
     Ok(StructField::new(&column.name, delta_type, !column.not_null).with_metadata(metadata))
-}
-
-/// The Arrow type under which Delta keeps a column; `None` where it cannot.
-fn stored_type(data_type: &DataType) -> Option<DataType> {
-    Some(match data_type {
-        // Delta has no time of day.
-        DataType::Time64(_) | DataType::Interval(_) | DataType::Decimal256(..) | DataType::Duration(_) => return None,
-        DataType::List(element) => {
-            DataType::List(Arc::new(Field::new(element.name(), stored_type(element.data_type())?, element.is_nullable())))
-        }
-        other => other.clone(),
-    })
 }
 
 /// A planned CREATE TABLE AS.

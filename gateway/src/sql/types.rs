@@ -31,14 +31,18 @@ pub fn column_type(data_type: &DataType) -> Result<PgType, SqlError> {
         DataType::Char(length) | DataType::Character(length) => PgType::bpchar(characters(length.as_ref())?.unwrap_or(1)),
         DataType::Bytea | DataType::Binary(_) | DataType::Blob(_) | DataType::Bytes(_) => PgType::BYTEA,
         DataType::Date => PgType::DATE,
-        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => PgType::TIMESTAMP,
-        DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => PgType::TIMESTAMPTZ,
+        DataType::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            of_microseconds(PgType::TIMESTAMP, *precision)?
+        }
+        DataType::Timestamp(precision, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => of_microseconds(PgType::TIMESTAMPTZ, *precision)?,
         DataType::Uuid => PgType::UUID,
         DataType::JSON => PgType::JSON,
         DataType::JSONB => PgType::JSONB,
         DataType::Array(element) => array(element)?,
-        DataType::Time(..) => return Err(unstorable("time").hint("Store it as an interval of seconds or as text.")),
-        DataType::Interval { .. } => return Err(unstorable("interval").hint("Store it as a number of seconds or as text.")),
+        DataType::Time(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => of_microseconds(PgType::TIME, *precision)?,
+        DataType::Time(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => return Err(unstorable("timetz")),
+        DataType::Interval { fields: None, precision } => of_microseconds(PgType::INTERVAL, *precision)?,
+        DataType::Interval { fields: Some(_), .. } => return Err(SqlError::unsupported("a column of an interval type with fields")),
         DataType::Custom(name, modifiers) => custom(&name_parts(name)?, modifiers)?,
         other => {
             return Err(SqlError::new(SqlState::UndefinedObject, format!("type \"{}\" does not exist", other.to_string().to_lowercase())));
@@ -99,6 +103,15 @@ fn custom(parts: &[String], modifiers: &[String]) -> Result<PgType, SqlError> {
         }
         _ => return Err(SqlError::new(SqlState::UndefinedObject, format!("type \"{}\" does not exist", parts.join(".")))),
     })
+}
+
+/// A type of time, which has microseconds here. Fewer would have to be rounded to; more are six, as in PostgreSQL.
+fn of_microseconds(data_type: PgType, precision: Option<u64>) -> Result<PgType, SqlError> {
+    match precision {
+        None | Some(6..) => Ok(data_type),
+        Some(fewer) => Err(SqlError::unsupported(format!("a column of times with {fewer} digits of seconds"))
+            .hint("Leave the precision out, and round with date_trunc where values are written.")),
+    }
 }
 
 fn float(info: &ExactNumberInfo) -> Result<PgType, SqlError> {

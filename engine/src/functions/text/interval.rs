@@ -13,6 +13,7 @@ use super::style::IntervalStyle;
 use crate::functions::error;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// Reads `1 year 2 mons 3 days 04:05:06`, `P1Y2M3DT4H5M6S`, `1-2 3 4:05:06`, `-1.5 hours ago`.
 ///
@@ -35,7 +36,7 @@ fn out_of_range(text: &str) -> DataFusionError {
 struct Sum {
     months: f64,
     days: f64,
-    micros: f64,
+    micros: i128,
     any: bool,
 }
 
@@ -43,7 +44,7 @@ impl Sum {
     fn finish(&self) -> Option<IntervalMonthDayNano> {
         let months = whole(self.months)?;
         let days = whole(self.days)?;
-        let micros = whole(self.micros)?;
+        let micros = i64::try_from(self.micros).ok()?;
         Some(IntervalMonthDayNano::new(i32::try_from(months).ok()?, i32::try_from(days).ok()?, micros.checked_mul(1_000)?))
     }
 
@@ -54,11 +55,13 @@ impl Sum {
             sum.add_days(months.fract() * 30.0);
         };
         match unit.trim_end_matches('s') {
-            "microsecond" | "usecond" | "usec" | "u" if unit != "s" => self.micros += value,
-            "millisecond" | "msecond" | "msec" | "m" if unit.starts_with("ms") || unit.starts_with("mi") => self.micros += value * 1e3,
-            "second" | "sec" | "" => self.micros += value * 1e6,
-            "minute" | "min" | "m" => self.micros += value * 6e7,
-            "hour" | "hr" | "h" => self.micros += value * 3.6e9,
+            "microsecond" | "usecond" | "usec" | "u" if unit != "s" => self.micros += times(value, 1),
+            "millisecond" | "msecond" | "msec" | "m" if unit.starts_with("ms") || unit.starts_with("mi") => {
+                self.micros += times(value, 1_000)
+            }
+            "second" | "sec" | "" => self.micros += times(value, MICROS_PER_SECOND),
+            "minute" | "min" | "m" => self.micros += times(value, 60 * MICROS_PER_SECOND),
+            "hour" | "hr" | "h" => self.micros += times(value, 3_600 * MICROS_PER_SECOND),
             "day" | "d" => self.add_days(value),
             "week" | "w" => self.add_days(value * 7.0),
             "month" | "mon" => months(self, value),
@@ -73,7 +76,7 @@ impl Sum {
 
     fn add_days(&mut self, days: f64) {
         self.days += days.trunc();
-        self.micros += (days.fract() * 8.64e10).round();
+        self.micros += times(days.fract(), 86_400 * MICROS_PER_SECOND);
     }
 
     /// The verbose form and SQL's, as they may mix.
@@ -109,7 +112,8 @@ impl Sum {
             return None;
         }
         if number.contains(':') {
-            self.micros += sign * clock(number)?;
+            let time = clock(number)?;
+            self.micros += if sign < 0.0 { -time } else { time };
             self.any = true;
             return Some(rest);
         }
@@ -189,19 +193,29 @@ impl Sum {
 }
 
 /// Microseconds of `hh:mm[:ss[.f]]`; `mm:ss.f` with a fraction.
-fn clock(text: &str) -> Option<f64> {
+fn clock(text: &str) -> Option<i128> {
     let fields: Vec<&str> = text.split(':').collect();
     let number = |text: &str| text.parse::<f64>().ok();
+    let seconds_of = |seconds: f64| times(seconds, MICROS_PER_SECOND);
+    let minutes_of = |minutes: f64| times(minutes, 60 * MICROS_PER_SECOND);
+    let hours_of = |hours: f64| times(hours, 3_600 * MICROS_PER_SECOND);
     match fields.as_slice() {
-        [minutes, seconds] if seconds.contains('.') => Some(number(minutes)? * 6e7 + (number(seconds)? * 1e6).round()),
-        [hours, minutes] => Some(number(hours)? * 3.6e9 + number(minutes)? * 6e7),
+        [minutes, seconds] if seconds.contains('.') => Some(minutes_of(number(minutes)?) + seconds_of(number(seconds)?)),
+        [hours, minutes] => Some(hours_of(number(hours)?) + minutes_of(number(minutes)?)),
         [hours, minutes, seconds] => {
             let (minutes, seconds) = (number(minutes)?, number(seconds)?);
             (minutes < 60.0 && seconds <= 60.0).then_some(())?;
-            Some(number(hours)? * 3.6e9 + minutes * 6e7 + (seconds * 1e6).round())
+            Some(hours_of(number(hours)?) + minutes_of(minutes) + seconds_of(seconds))
         }
         _ => None,
     }
+}
+
+/// `value` units of `micros` each; whole units without the rounding of floats. Saturates far beyond what an interval holds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "casts of floats saturate; factors are small")]
+fn times(value: f64, micros: i64) -> i128 {
+    let fraction = (value.fract() * micros as f64).round() as i128;
+    i128::from(value.trunc() as i64) * i128::from(micros) + fraction
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
