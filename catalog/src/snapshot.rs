@@ -26,6 +26,10 @@ pub struct Snapshot {
     pub(crate) relation_names: BTreeMap<Oid, BTreeMap<Name, Oid>>,
     /// Row type to relation.
     pub(crate) row_types: BTreeMap<Oid, Oid>,
+    /// Constraint to relation.
+    pub(crate) constraint_relations: BTreeMap<Oid, Oid>,
+    /// Schema, name of a constraint, relation.
+    pub(crate) constraint_names: BTreeSet<(Oid, Name, Oid)>,
     pub(crate) locations: BTreeMap<Oid, Arc<ExternalLocation>>,
     /// Only of objects on which something was granted or revoked.
     pub(crate) acls: BTreeMap<ObjectRef, Arc<Acl>>,
@@ -209,7 +213,14 @@ impl Snapshot {
     /// The relation that has this constraint.
     #[must_use]
     pub fn relation_of_constraint(&self, constraint: Oid) -> Option<&Arc<Relation>> {
-        self.relations.values().find(|relation| relation.constraints.iter().any(|own| own.oid == constraint))
+        self.relation_by_oid(*self.constraint_relations.get(&constraint)?)
+    }
+
+    /// The relations of a schema that have a constraint of this name.
+    pub fn relations_with_constraint(&self, schema: Oid, name: &str) -> impl Iterator<Item = &Arc<Relation>> {
+        let from = (schema, name.into(), 0);
+        let to = (schema, name.into(), Oid::MAX);
+        self.constraint_names.range(from..=to).filter_map(|(_, _, relation)| self.relation_by_oid(*relation))
     }
 
     /// Whether a commit of several tables is changing the table at a root URL now: which of its versions count is not decided.
@@ -352,10 +363,15 @@ impl Snapshot {
     }
 
     pub(crate) fn put_relation(&mut self, relation: Arc<Relation>) {
-        if let Some(old) = self.relations.get(&relation.oid)
-            && let Some(names) = self.relation_names.get_mut(&old.schema)
-        {
-            names.remove(old.name.as_str());
+        if let Some(old) = self.relations.get(&relation.oid).cloned() {
+            if let Some(names) = self.relation_names.get_mut(&old.schema) {
+                names.remove(old.name.as_str());
+            }
+            self.remove_constraints(&old);
+        }
+        for constraint in &relation.constraints {
+            self.constraint_relations.insert(constraint.oid, relation.oid);
+            self.constraint_names.insert((relation.schema, constraint.name.as_str().into(), relation.oid));
         }
         self.relation_names.entry(relation.schema).or_default().insert(relation.name.as_str().into(), relation.oid);
         self.row_types.insert(relation.type_oid, relation.oid);
@@ -368,8 +384,16 @@ impl Snapshot {
                 names.remove(old.name.as_str());
             }
             self.row_types.remove(&old.type_oid);
+            self.remove_constraints(&old);
         }
         self.acls.remove(&ObjectRef::Relation(oid));
+    }
+
+    fn remove_constraints(&mut self, relation: &Relation) {
+        for constraint in &relation.constraints {
+            self.constraint_relations.remove(&constraint.oid);
+            self.constraint_names.remove(&(relation.schema, constraint.name.as_str().into(), relation.oid));
+        }
     }
 
     /// To be called after roles or memberships changed.

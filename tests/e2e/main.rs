@@ -14,6 +14,7 @@ mod conformance;
 mod delta;
 #[cfg(test)]
 mod fuzz;
+mod introspection;
 #[cfg(test)]
 mod psql;
 #[cfg(test)]

@@ -58,10 +58,14 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn function_arguments(&self, function: Oid) -> Option<String>;
     /// As `pg_get_function_result` prints it.
     fn function_result(&self, function: Oid) -> Option<String>;
+    /// Language, attributes and source of a function, as `pg_get_functiondef` prints them.
+    fn function_clauses(&self, _function: Oid) -> Option<(String, String, String)> {
+        None
+    }
     /// Comment on a relation (`column` 0) or one of its columns; `class` is the catalog's OID (`pg_class` 1259 …).
     fn comment(&self, object: Oid, class: Oid, column: i32) -> Option<String>;
     /// The query of a view, as `pg_get_viewdef` prints it.
-    fn view_definition(&self, relation: Oid) -> Option<String>;
+    fn view_definition(&self, relation: Oid, pretty: bool) -> Option<String>;
     /// As `pg_get_constraintdef` prints it.
     fn constraint_definition(&self, constraint: Oid) -> Option<String>;
     /// Table, name and column names of a key's index; what `pg_get_indexdef` prints.

@@ -131,6 +131,13 @@ fn signal(name: &'static str, signal: SessionSignal, session: &Arc<Session>) -> 
     PgFunction::volatile(name).of_session(session.identity()).on(&[Ty::INT4], Ty::BOOL, body).build()
 }
 
+fn view_by_name(row: &Row<'_>, session: &Session) -> Result<Option<String>> {
+    match reg::find_oid(row.text(0), PgType::REGCLASS, session)? {
+        Some(oid) => Ok(session.lookup().view_definition(oid, row.len() > 1 && row.bool(1))),
+        None => Err(mistake(SqlMistake::UndefinedTable, format_args!("relation \"{}\" does not exist", row.text(0)))),
+    }
+}
+
 /// PostgreSQL's form, so that clients find the version they know how to talk to; then who really answers.
 #[must_use]
 pub fn version() -> String {
@@ -258,19 +265,14 @@ fn definitions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::TEXT, Ty::OID, Ty::BOOL], Ty::TEXT, text(session, |row, _| Ok(Some(row.text(0).to_owned()))))
             .build(),
         relation_text("pg_get_constraintdef", |row, session| Ok(session.lookup().constraint_definition(oid(row, 0)))).build(),
-        relation_text("pg_get_viewdef", |row, session| Ok(session.lookup().view_definition(oid(row, 0))))
-            .on(
-                &[Ty::TEXT],
-                Ty::TEXT,
-                text(session, |row, session| {
-                    let found = reg::find_oid(row.text(0), PgType::REGCLASS, session)?;
-                    match found {
-                        Some(oid) => Ok(session.lookup().view_definition(oid)),
-                        None => Err(mistake(SqlMistake::UndefinedTable, format_args!("relation \"{}\" does not exist", row.text(0)))),
-                    }
-                }),
-            )
-            .build(),
+        relation_text("pg_get_viewdef", |row, session| {
+            // With a width it is pretty too.
+            let width = row.value(1).is_some_and(|(array, _)| array.data_type() == &DataType::Int32);
+            Ok(session.lookup().view_definition(oid(row, 0), width || (row.len() > 1 && row.bool(1))))
+        })
+        .on(&[Ty::TEXT], Ty::TEXT, text(session, view_by_name))
+        .on(&[Ty::TEXT, Ty::BOOL], Ty::TEXT, text(session, view_by_name))
+        .build(),
         stable("pg_get_indexdef", session)
             .on(&[Ty::OID], Ty::TEXT, text(session, |row, session| Ok(index_definition(row, session))))
             .on(&[Ty::OID, Ty::INT4, Ty::BOOL], Ty::TEXT, text(session, |row, session| Ok(index_definition(row, session))))
@@ -334,8 +336,9 @@ fn function_definition(function: Oid, session: &Session) -> Result<Option<String
     };
     let arguments = session.lookup().function_arguments(function).unwrap_or_default();
     let result = session.lookup().function_result(function).unwrap_or_default();
+    let (language, attributes, source) = session.lookup().function_clauses(function).unwrap_or_default();
     Ok(Some(format!(
-        "CREATE OR REPLACE FUNCTION {}.{}({arguments})\n RETURNS {result}\n LANGUAGE internal\nAS $function${name}$function$\n",
+        "CREATE OR REPLACE FUNCTION {}.{}({arguments})\n RETURNS {result}\n LANGUAGE {language}\n{attributes}{source}\n",
         quote::ident(&schema),
         quote::ident(&name),
     )))

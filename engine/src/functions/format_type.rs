@@ -10,6 +10,10 @@ use super::session::Session;
 use super::types::type_name;
 use crate::planner_pg::types::resolve;
 
+/// What tells an array of a row type from the row type itself, as `pg_type` numbers them.
+const ARRAYS_OF_ROWS: Oid = 1 << 31;
+const FIRST_USER_OID: Oid = 16_384;
+
 /// A type as SQL writes it; the modifier where one is given. `None` where there is no such type.
 #[must_use]
 pub fn format(oid: Oid, typmod: Option<i32>, session: &Session) -> Option<String> {
@@ -19,7 +23,11 @@ pub fn format(oid: Oid, typmod: Option<i32>, session: &Session) -> Option<String
     let name = type_name(PgType::plain(oid));
     let name = if name == "???" {
         let (schema, name) = session.lookup().type_name(oid)?;
-        if let Some(element) = name.strip_prefix('_') {
+        // Arrays of row types.
+        if oid & ARRAYS_OF_ROWS != 0 {
+            return format(oid ^ ARRAYS_OF_ROWS, typmod, session).map(|element| element + "[]");
+        }
+        if let Some(element) = name.strip_prefix('_').filter(|_| oid < FIRST_USER_OID) {
             return Some(format!("{}[]", quote::ident(element)));
         }
         let visible = session.lookup().type_is_visible(oid);
@@ -32,6 +40,7 @@ pub fn format(oid: Oid, typmod: Option<i32>, session: &Session) -> Option<String
         // Without a modifier given at all, `character` alone would mean one character.
         None if oid == PgType::BPCHAR.oid => name,
         Some(_) if oid == PgType::BPCHAR.oid => "bpchar".to_owned(),
+        Some(_) if name == "bit" => "\"bit\"".to_owned(),
         _ => name,
     })
 }
@@ -39,6 +48,7 @@ pub fn format(oid: Oid, typmod: Option<i32>, session: &Session) -> Option<String
 fn with_modifier(oid: Oid, name: &str, typmod: i32) -> String {
     let pg = PgType { oid, typmod };
     match oid {
+        1560 | 1562 => format!("{name}({typmod})"),
         1042 | 1043 if typmod >= 4 => format!("{name}({})", typmod - 4),
         1700 => match pg.numeric_precision_scale() {
             Some((precision, scale)) => format!("{name}({precision},{scale})"),

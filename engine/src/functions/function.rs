@@ -9,7 +9,8 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use lakegate_engine_api::SqlMistake;
+use lakegate_engine_api::catalog::PgType;
+use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, arrow_field, pg_type};
 
 use super::call::{Row, Rows};
 use super::error;
@@ -219,8 +220,8 @@ impl ScalarUDFImpl for PgFunction {
         let field = match &overload.returns {
             Returns::Is(ty) => ty.field(self.name)?,
             Returns::Same(at) => args.arg_fields.get(*at).map(|field| field.as_ref().clone()).unwrap_or_else(|| null_field(self.name)),
-            Returns::Element(at) => match args.arg_fields.get(*at).map(|field| field.data_type()) {
-                Some(DataType::List(element)) => element.as_ref().clone(),
+            Returns::Element(at) => match args.arg_fields.get(*at).map(|field| (field, field.data_type())) {
+                Some((list, DataType::List(element))) => own_element(list, element),
                 _ => null_field(self.name),
             },
             Returns::By(choose) => choose(&args)?,
@@ -258,6 +259,15 @@ impl ScalarUDFImpl for PgFunction {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?));
         }
         Ok(ColumnarValue::Array(result))
+    }
+}
+
+/// An element of a list; what the list says of itself counts before what its elements' field says.
+fn own_element(list: &Field, element: &Field) -> Field {
+    let said = list.metadata().get(PG_TYPE_KEY).and_then(|_| PgType::element_of(pg_type(list).oid));
+    match said.and_then(|oid| arrow_field(element.name(), PgType::plain(oid), true)) {
+        Some(field) if field.data_type() == element.data_type() => field,
+        _ => element.clone(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! PostgreSQL's functions. Those that DataFusion computes the same way are DataFusion's, listed in [`shared`]; all others
 //! are written here. A function that is in neither list does not exist.
 
+mod acl;
 mod aggregates;
 pub mod arithmetic;
 mod array_agg;
@@ -63,7 +64,7 @@ pub struct Registry {
 /// Makes a group of functions that hold the session, in an order that is always the same.
 type Group = fn(&Arc<Session>) -> Vec<Arc<ScalarUDF>>;
 
-const OF_SESSION: [Group; 12] = [
+const OF_SESSION: [Group; 13] = [
     datetime::session_functions,
     datetime_parts::session_functions,
     to_char::session_functions,
@@ -74,6 +75,7 @@ const OF_SESSION: [Group; 12] = [
     overlaps::session_functions,
     catalog::session_functions,
     effects::session_functions,
+    acl::session_functions,
     catalog_objects::session_functions,
     privileges::session_functions,
 ];

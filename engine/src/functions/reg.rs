@@ -43,7 +43,11 @@ fn name(oid: i64, pg: PgType, session: &Session) -> String {
         2206 => format_type::format(oid, None, session),
         4089 => lookup.schema_name(oid).map(|name| quote::ident(&name)),
         4096 => lookup.role_name(oid).map(|name| quote::ident(&name)),
-        24 => lookup.function_name(oid).map(|(_, name)| quote::ident(&name)),
+        // Qualified where the name alone would find another, or several.
+        24 => lookup.function_name(oid).map(|(schema, name)| match lookup.functions_named(&name).as_slice() {
+            [only] if *only == oid => quote::ident(&name),
+            _ => format!("{}.{}", quote::ident(&schema), quote::ident(&name)),
+        }),
         2202 => lookup.function_name(oid).map(|(_, name)| {
             let types = lookup.function_argument_types(oid).unwrap_or_default();
             let types: Vec<String> = types.iter().map(|oid| format_type::format(*oid, None, session).unwrap_or_default()).collect();

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    DataType, Distinct, Expr, FunctionArguments, Ident, ObjectNamePart, OrderByKind, Query, Select, SelectItem, SetExpr, TrimWhereField,
-    UnaryOperator, Value, VisitMut, VisitorMut,
+    DataType, Distinct, Expr, FunctionArguments, Ident, ObjectNamePart, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+    TrimWhereField, UnaryOperator, Value, VisitMut, VisitorMut, visit_expressions,
 };
 
 /// Starts the aliases made here; no statement can hold it.
@@ -16,7 +16,7 @@ const UNNAMED: &str = "?column?";
 
 /// Gives each column of each select list in the statement a name.
 pub fn name_columns(statement: &mut impl VisitMut) {
-    let _: ControlFlow<()> = statement.visit(&mut Namer { made: 0 });
+    let _: ControlFlow<()> = statement.visit(&mut Namer { made: 0, depth: 0 });
 }
 
 /// The name that clients see for a field of a plan.
@@ -30,14 +30,29 @@ pub fn restored(name: &str) -> &str {
 
 struct Namer {
     made: usize,
+    /// How many queries there are around the one at hand, itself included; parentheses do not count.
+    depth: usize,
 }
 
 impl VisitorMut for Namer {
     type Break = ();
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.depth += usize::from(!matches!(query.body.as_ref(), SetExpr::Query(_)));
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let outermost = self.depth == 1;
+        self.depth -= usize::from(!matches!(query.body.as_ref(), SetExpr::Query(_)));
         if let SetExpr::Select(select) = query.body.as_mut() {
             self.name(select);
+            if outermost
+                && let Some(order_by) = &mut query.order_by
+                && let OrderByKind::Expressions(keys) = &mut order_by.kind
+            {
+                self.tell_apart(select, keys);
+            }
             if matches!(select.distinct, Some(Distinct::Distinct))
                 && let Some(order_by) = &mut query.order_by
                 && let OrderByKind::Expressions(keys) = &mut order_by.kind
@@ -89,6 +104,35 @@ impl Namer {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// `SELECT upper(t.x) AS x … ORDER BY t.x`: DataFusion would take the key and the alias for one name.
+    fn tell_apart(&mut self, select: &mut Select, keys: &mut [OrderByExpr]) {
+        let mut columns: Vec<Expr> = Vec::new();
+        for key in keys.iter() {
+            let _: ControlFlow<()> = visit_expressions(&key.expr, |expr| {
+                if matches!(expr, Expr::CompoundIdentifier(_)) {
+                    columns.push(expr.clone());
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        for item in &mut select.projection {
+            let SelectItem::ExprWithAlias { expr, alias } = item else { continue };
+            let name = folded(alias);
+            let same_name =
+                |column: &&Expr| matches!(column, Expr::CompoundIdentifier(parts) if parts.last().map(folded) == Some(name.clone()));
+            if !columns.iter().filter(same_name).any(|column| column != expr) {
+                continue;
+            }
+            let marked = Ident::with_quote('"', self.marked(&name));
+            for key in keys.iter_mut() {
+                if matches!(&key.expr, Expr::Identifier(key) if folded(key) == name) {
+                    key.expr = Expr::Identifier(marked.clone());
+                }
+            }
+            *alias = marked;
         }
     }
 

@@ -81,7 +81,7 @@ impl CatalogLookup for NoCatalog {
         None
     }
 
-    fn view_definition(&self, _relation: Oid) -> Option<String> {
+    fn view_definition(&self, _relation: Oid, _pretty: bool) -> Option<String> {
         None
     }
 

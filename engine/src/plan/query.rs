@@ -35,7 +35,7 @@ pub struct PlannedQuery {
 /// Whom a query's rows are for.
 #[derive(Debug, Clone, Copy)]
 pub enum Audience<'a> {
-    /// Names stand for OIDs, `char(n)` is padded.
+    /// `char(n)` is padded.
     Client(&'a Arc<SessionFacts>),
     Table,
 }
@@ -66,7 +66,7 @@ pub fn plan_query(
         Audience::Client(facts) => {
             let plain = plain_numerics(&plan).map_err(|error| planning_error(&error))?;
             let origins = column_origins(&plan, facts);
-            (present(plan, facts).map_err(|error| planning_error(&error))?, plain, origins)
+            (present(plan).map_err(|error| planning_error(&error))?, plain, origins)
         }
         Audience::Table => (plan, Vec::new(), Vec::new()),
     };

@@ -22,8 +22,8 @@ use datafusion::logical_expr::expr::{Exists, InSubquery, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
-    AggregateUDF, BinaryExpr, ColumnarValue, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ReturnFieldArgs,
-    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, SubqueryAlias, Volatility, lit,
+    AggregateUDF, BinaryExpr, ColumnarValue, Distinct, DistinctOn, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator,
+    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, SubqueryAlias, Volatility, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionConfig;
@@ -139,6 +139,10 @@ fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
     let names = NamePreserver::new(&plan);
     let schema = merge_schema(&plan.inputs());
     let filters = matches!(plan, LogicalPlan::Filter(_));
+    let place = match plan {
+        LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) => Place::Value,
+        _ => Place::Elsewhere,
+    };
     let plan = plan
         .map_expressions(|expr| {
             let name = names.save(&expr);
@@ -147,7 +151,7 @@ fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
                 let parts = parts.into_iter().map(|part| condition(part, &schema, &mut calls, context)).collect::<Result<Vec<_>>>()?;
                 conjunction(parts).unwrap_or_else(|| lit(true))
             } else {
-                value(expr, Place::Value, &schema, &mut calls, context)?
+                value(expr, place, &schema, &mut calls, context)?
             };
             Ok(Transformed::yes(name.restore(expr)))
         })?
@@ -161,8 +165,14 @@ fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
     exprs.extend(calls);
     let beneath = LogicalPlanBuilder::from(input.clone()).project(exprs)?.build()?;
     let passes_through = matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Sort(_));
-    let expressions = plan.expressions();
-    let plan = plan.with_new_exprs(expressions, vec![beneath])?;
+    let plan = match plan {
+        // `with_new_exprs` panics where it has ORDER BY.
+        LogicalPlan::Distinct(Distinct::On(on)) => LogicalPlan::Distinct(Distinct::On(DistinctOn { input: Arc::new(beneath), ..on })),
+        plan => {
+            let expressions = plan.expressions();
+            plan.with_new_exprs(expressions, vec![beneath])?
+        }
+    };
     if passes_through {
         return LogicalPlanBuilder::from(plan).project(kept.into_iter().map(Expr::Column))?.build();
     }
@@ -176,8 +186,10 @@ enum Place {
     Condition,
     /// Inside a filter's condition: a join that marks rows, which knows true and false only.
     Filter,
-    /// Anywhere else: nothing but scalar subqueries.
+    /// In a projection or an aggregate: nothing but scalar subqueries.
     Value,
+    /// Anywhere else, as in DISTINCT ON and ORDER BY: nothing that is correlated.
+    Elsewhere,
 }
 
 fn condition(expr: Expr, schema: &DFSchema, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result<Expr> {
@@ -209,10 +221,11 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
     match expr {
         Expr::ScalarSubquery(subquery) => {
             let subquery = inner(subquery, context)?;
-            if subquery.outer_ref_columns.is_empty() || joins_as_scalar(&subquery.subquery)? {
+            let joins = place != Place::Elsewhere;
+            if subquery.outer_ref_columns.is_empty() || (joins && joins_as_scalar(&subquery.subquery)?) {
                 return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
             }
-            if let Some(gathered) = gathered(&subquery, context)? {
+            if joins && let Some(gathered) = gathered(&subquery, context)? {
                 return Ok(Transformed::yes(Expr::ScalarSubquery(gathered)));
             }
             let result = subquery.subquery.schema().field(0).as_ref().clone();
@@ -220,7 +233,9 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
         }
         Expr::Exists(Exists { subquery, negated }) => {
             let subquery = inner(subquery, context)?;
-            if place != Place::Value && (subquery.outer_ref_columns.is_empty() || joins_as_filter(&subquery.subquery)?) {
+            if matches!(place, Place::Condition | Place::Filter)
+                && (subquery.outer_ref_columns.is_empty() || joins_as_filter(&subquery.subquery)?)
+            {
                 return Ok(Transformed::yes(Expr::Exists(Exists { subquery, negated })));
             }
             let column = call(subquery, Kind::Exists, Field::new("", DataType::Boolean, true), Vec::new(), calls, context);
@@ -228,7 +243,9 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
         }
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
             let subquery = inner(subquery, context)?;
-            if place == Place::Condition && (subquery.outer_ref_columns.is_empty() || joins_as_filter(&subquery.subquery)?) {
+            // A correlated NOT IN would be an anti join that knows NULLs of one column only.
+            let joins = subquery.outer_ref_columns.is_empty() || (!negated && joins_as_filter(&subquery.subquery)?);
+            if place == Place::Condition && joins {
                 return Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated })));
             }
             let column = call(subquery, Kind::In, Field::new("", DataType::Boolean, true), vec![*expr], calls, context);
@@ -516,6 +533,7 @@ impl Apply {
                 })
             })
         })?;
+        let plan = plan.data.transform_up_with_subqueries(lateral::unwrapped)?;
         let plan = state.optimize(&plan.data)?;
         let physical = state.query_planner().create_physical_plan(&plan, state).await?;
         let schema = physical.schema();

@@ -3,11 +3,20 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, TableReference};
+use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue};
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
 
-/// Qualifier of the function's columns while the plan is rebuilt; no statement can hold it.
+/// Begins the names of the function's columns while the plan is rebuilt; no statement can hold it. Names without a qualifier, as
+/// DataFusion's Unnest drops it.
 const INNER: &str = "#lateral";
+
+fn inner_name(name: &str) -> String {
+    format!("{INNER}.{name}")
+}
+
+fn inner_column(name: &str) -> Column {
+    Column::new_unqualified(inner_name(name))
+}
 
 /// Rewrites a join whose right side is a function of the left side's columns; other plans come back as they are.
 ///
@@ -18,6 +27,19 @@ pub fn flatten(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     match flattened(&join)? {
         Some(flat) => Ok(Transformed::yes(flat)),
         None => Ok(Transformed::no(LogicalPlan::Join(join))),
+    }
+}
+
+/// A subquery in FROM that refers to nothing outside any more is a relation like others.
+///
+/// # Errors
+/// None of its own.
+pub fn unwrapped(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    match plan {
+        LogicalPlan::Subquery(subquery) if subquery.subquery.all_out_ref_exprs().is_empty() => {
+            Ok(Transformed::yes(Arc::unwrap_or_clone(subquery.subquery)))
+        }
+        other => Ok(Transformed::no(other)),
     }
 }
 
@@ -46,7 +68,7 @@ fn flattened(join: &Join) -> Result<Option<LogicalPlan>> {
     let rebuilt = rebuild(inner, left, keep)?;
     let mut exprs: Vec<Expr> = left.schema().columns().into_iter().map(Expr::Column).collect();
     for (qualifier, field) in join.right.schema().iter() {
-        let column = Expr::Column(Column::new(Some(TableReference::bare(INNER)), field.name()));
+        let column = Expr::Column(inner_column(field.name()));
         exprs.push(column.alias_qualified(alias.clone().or_else(|| qualifier.cloned()), field.name()));
     }
     let flat = LogicalPlanBuilder::from(rebuilt).project(exprs)?;
@@ -78,13 +100,13 @@ fn rebuild(plan: &LogicalPlan, left: &Arc<LogicalPlan>, keep: bool) -> Result<Lo
             for expr in &projection.expr {
                 let (_, name) = expr.qualified_name();
                 let inner = expr.clone().unalias();
-                exprs.push(own_columns(inner, left.schema())?.alias_qualified(Some(TableReference::bare(INNER)), name));
+                exprs.push(own_columns(inner, left.schema())?.alias(inner_name(&name)));
             }
             LogicalPlanBuilder::from(input).project(exprs)?.build()
         }
         LogicalPlan::Unnest(unnest) => {
             let input = rebuild(&unnest.input, left, keep)?;
-            let columns = unnest.exec_columns.iter().map(|column| Column::new(Some(TableReference::bare(INNER)), &column.name)).collect();
+            let columns = unnest.exec_columns.iter().map(|column| inner_column(&column.name)).collect();
             let mut options = unnest.options.clone();
             if keep {
                 options.null_handling = NullHandling::PreserveAndExpandEmpty;
@@ -96,12 +118,12 @@ fn rebuild(plan: &LogicalPlan, left: &Arc<LogicalPlan>, keep: bool) -> Result<Lo
     }
 }
 
-/// References to the left side become its columns, the function's own columns get the inner qualifier.
+/// References to the left side become its columns, the function's own columns get their inner names.
 fn own_columns(expr: Expr, left: &DFSchema) -> Result<Expr> {
     expr.transform(|expr| {
         Ok(match expr {
             Expr::OuterReferenceColumn(_, column) if left.has_column(&column) => Transformed::yes(Expr::Column(column)),
-            Expr::Column(column) => Transformed::yes(Expr::Column(Column::new(Some(TableReference::bare(INNER)), column.name))),
+            Expr::Column(column) => Transformed::yes(Expr::Column(inner_column(&column.name))),
             other => Transformed::no(other),
         })
     })

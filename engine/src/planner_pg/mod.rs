@@ -10,6 +10,7 @@ mod aggregates;
 mod casts;
 mod correlated;
 mod lateral;
+mod list_types;
 mod operand;
 mod operators;
 mod output;
@@ -39,8 +40,8 @@ use lakegate_engine_api::SessionFacts;
 
 use crate::functions::session::Session;
 use crate::functions::text::style::Style;
-use crate::plan::KeepSourceOrder;
 use crate::functions::{self, Registry};
+use crate::plan::KeepSourceOrder;
 
 pub use output::{present, present_columns};
 

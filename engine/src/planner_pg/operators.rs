@@ -37,6 +37,12 @@ impl ExprPlanner for PgPlanner {
         match raw.field_access {
             GetFieldAccess::ListIndex { key } => {
                 let index = Operand::of(*key, schema)?.into_type(PgType::INT4, self.style())?;
+                let operand = Operand::of(raw.expr.clone(), schema)?;
+                if operand.pg == PgType::NAME {
+                    // A name is an array of "char" from 0 on.
+                    let character = self.call("substring", vec![operand.expr, index.expr + lit(1_i32), lit(1_i32)])?;
+                    return self.call("#as_type", vec![character, lit(PgType::CHAR.oid.to_string())]).map(PlannerResult::Planned);
+                }
                 self.call("#subscript", vec![raw.expr, index.expr]).map(PlannerResult::Planned)
             }
             GetFieldAccess::ListRange { start, stop, .. } => {

@@ -15,11 +15,12 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, RecursiveQuery, SortExpr, Subquery, Values, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
+use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 
 use super::PgPlanner;
-use super::operand::{Family, Operand};
+use super::list_types::{element_type, item_type, tag_of};
+use super::operand::{Family, Operand, is_unknown};
 use super::types::{CAST_FIELD, cast_field};
 use crate::functions::error;
 
@@ -49,6 +50,7 @@ impl ResolveTypes {
         let plan = match plan {
             LogicalPlan::Union(union) => self.union(union)?,
             LogicalPlan::Values(values) => return self.values(values, outer, literals),
+            LogicalPlan::Unnest(unnest) => self.unnested(unnest)?,
             plan => plan,
         };
         if matches!(plan, LogicalPlan::Limit(_)) {
@@ -76,7 +78,14 @@ impl ResolveTypes {
             }
             plan => plan,
         };
-        plan.recompute_schema()
+        let plan = plan.recompute_schema()?;
+        match &plan {
+            LogicalPlan::Aggregate(aggregate) => {
+                let tags = self.list_tags(aggregate)?;
+                self.retagged(plan, &tags)
+            }
+            _ => Ok(plan),
+        }
     }
 
     /// Intervals sort by their length, as they compare.
@@ -204,6 +213,10 @@ impl PgPlanner {
                     }
                     Transformed::yes(Expr::Negative(Box::new(operand.expr)))
                 }
+                Expr::Not(inner) if is_unknown(&inner) => {
+                    let typed = Operand::of(*inner, schema)?.into_type(PgType::BOOL, self.style())?;
+                    Transformed::yes(Expr::Not(Box::new(typed.expr)))
+                }
                 Expr::Between(between) => Transformed::yes(self.between(between, schema)?),
                 Expr::InList(list) => Transformed::yes(self.in_list(list, schema)?),
                 Expr::SimilarTo(like) => Transformed::yes(self.similar(like, schema)?),
@@ -237,13 +250,20 @@ impl PgPlanner {
 
     fn scalar_call(&self, call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let ScalarFunction { func, args } = call;
+        let mut result = None;
         let args = match func.name() {
-            "coalesce" => self.unify(args, schema, "COALESCE")?,
+            "coalesce" => {
+                let (args, common) = self.unified(args, schema, "COALESCE")?;
+                result = common;
+                args
+            }
             "greatest" => self.unify(args, schema, "GREATEST")?,
             "least" => self.unify(args, schema, "LEAST")?,
             "nullif" => match <[Expr; 2]>::try_from(args) {
                 Ok([left, right]) => {
-                    let (left, right) = self.comparable(Operand::of(left, schema)?, Operand::of(right, schema)?, "=")?;
+                    let left = Operand::of(left, schema)?;
+                    result = Some(left.pg).filter(|_| !left.unknown && left.family() == Family::Text);
+                    let (left, right) = self.comparable(left, Operand::of(right, schema)?, "=")?;
                     vec![left.expr, right.expr]
                 }
                 Err(args) => args,
@@ -254,7 +274,19 @@ impl PgPlanner {
             },
             _ => return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args }))),
         };
-        Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+        let call = Expr::ScalarFunction(ScalarFunction { func, args });
+        self.tagged(call, result).map(Transformed::yes)
+    }
+
+    /// The expression as of a type that DataFusion would forget, as it does of CASE.
+    fn tagged(&self, expr: Expr, pg: Option<PgType>) -> Result<Expr> {
+        let Some(pg) = pg.filter(|pg| pg.oid != PgType::NUMERIC.oid && PgType::element_of(pg.oid) != Some(PgType::NUMERIC.oid)) else {
+            return Ok(expr);
+        };
+        match tag_of(pg) {
+            Some(tag) => self.call("#as_type", vec![expr, lit(tag)]),
+            None => Ok(expr),
+        }
     }
 
     /// `element op ANY (array)`: both in one type; `= ANY` of constants becomes IN, which prunes.
@@ -319,12 +351,14 @@ impl PgPlanner {
             }
         };
         let has_else = else_expr.is_some();
-        let mut results = thens;
-        results.extend(else_expr.map(|expr| *expr));
-        let mut results = self.unify(results, schema, "CASE")?;
-        let else_expr = if has_else { results.pop().map(Box::new) } else { None };
+        // The default comes first in what decides the type (`transformCaseExpr`).
+        let mut results: Vec<Expr> = else_expr.map(|expr| *expr).into_iter().collect();
+        results.extend(thens);
+        let (results, common) = self.unified(results, schema, "CASE")?;
+        let mut results = results.into_iter();
+        let else_expr = if has_else { results.next().map(Box::new) } else { None };
         let when_then_expr = whens.into_iter().zip(results).map(|(when, then)| (Box::new(when), Box::new(then))).collect();
-        typed_case(Case { expr, when_then_expr, else_expr }, schema)
+        self.tagged(Expr::Case(Case { expr, when_then_expr, else_expr }), common)
     }
 
     fn between(&self, between: Between, schema: &DFSchema) -> Result<Expr> {
@@ -411,19 +445,25 @@ impl PgPlanner {
     /// # Errors
     /// 42804 with PostgreSQL's wording for the construct.
     pub fn unify(&self, exprs: Vec<Expr>, schema: &DFSchema, construct: &str) -> Result<Vec<Expr>> {
+        self.unified(exprs, schema, construct).map(|(exprs, _)| exprs)
+    }
+
+    /// The same with the type; `None` where all are open.
+    fn unified(&self, exprs: Vec<Expr>, schema: &DFSchema, construct: &str) -> Result<(Vec<Expr>, Option<PgType>)> {
         let operands = exprs.into_iter().map(|expr| Operand::of(expr, schema)).collect::<Result<Vec<_>>>()?;
         if operands.iter().all(|operand| operand.unknown) {
             // All open: text, but a lone NULL may still become anything.
-            return Ok(operands.into_iter().map(|operand| operand.expr).collect());
+            return Ok((operands.into_iter().map(|operand| operand.expr).collect(), None));
         }
         let common = common_type(&operands, construct)?;
         if common.oid == PgType::NUMERIC.oid {
-            return self.unify_numerics(operands, common);
+            return Ok((self.unify_numerics(operands, common)?, Some(common)));
         }
         // A NULL among arrays takes the very type of the others: a list whose element is named otherwise is another type to Arrow.
         let list =
             operands.iter().find(|operand| !operand.unknown && operand.family() == Family::Array).map(|operand| operand.arrow.clone());
-        operands
+        let result = text_type(&operands).unwrap_or(common);
+        let exprs = operands
             .into_iter()
             .map(|operand| {
                 if let (Some(list), true) = (&list, is_null(&operand)) {
@@ -433,7 +473,8 @@ impl PgPlanner {
                 let keeps = same_family && !(operand.family() == Family::Int && operand.pg != common);
                 if keeps { Ok(operand.expr) } else { operand.into_type(common, self.style()).map(|operand| operand.expr) }
             })
-            .collect()
+            .collect::<Result<_>>()?;
+        Ok((exprs, Some(result)))
     }
 }
 
@@ -498,36 +539,6 @@ fn with_tags_of(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
 
-/// A CASE whose results share a PostgreSQL type that their Arrow type does not tell (uuid, jsonb, oid, …): its field has none, the cast's has.
-fn typed_case(case: Case, schema: &DFSchema) -> Result<Expr> {
-    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(case.else_expr.as_deref());
-    let mut shared = None;
-    for result in results {
-        let operand = Operand::of(result.clone(), schema)?;
-        if is_null(&operand) || matches!(result, Expr::Literal(value, _) if value.is_null()) {
-            continue;
-        }
-        if operand.unknown || shared.as_ref().is_some_and(|(pg, arrow)| *pg != operand.pg || *arrow != operand.arrow) {
-            return Ok(Expr::Case(case));
-        }
-        shared = Some((operand.pg, operand.arrow));
-    }
-    let Some((pg, arrow)) = shared.filter(|(_, arrow)| !arrow.is_decimal()) else { return Ok(Expr::Case(case)) };
-    let case = Expr::Case(case);
-    if pg_type(&Field::new("", arrow.clone(), true)) == pg {
-        return Ok(case);
-    }
-    let tag = match &arrow {
-        // The tag stands on the list itself: its type, element included, stays what the results' is.
-        DataType::List(_) => [(PG_TYPE_KEY.to_owned(), pg.oid.to_string())].into(),
-        _ => cast_field(pg)?.metadata().clone(),
-    };
-    if tag.is_empty() {
-        return Ok(case);
-    }
-    Ok(Expr::Cast(Cast::new_from_field(Box::new(case), Arc::new(Field::new(CAST_FIELD, arrow, true).with_metadata(tag)))))
-}
-
 /// The literal NULL, of no type yet.
 fn is_null(operand: &Operand) -> bool {
     operand.unknown && matches!(&operand.expr, Expr::Literal(value, _) if value.is_null())
@@ -564,17 +575,6 @@ fn decimal_digits(operand: &Operand) -> Option<(usize, usize)> {
     })
 }
 
-fn element_type(array: &Operand) -> PgType {
-    PgType::element_of(array.pg.oid).map_or(PgType::TEXT, PgType::plain)
-}
-
-fn item_type(array: &Operand) -> DataType {
-    match &array.arrow {
-        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => field.data_type().clone(),
-        _ => DataType::Utf8,
-    }
-}
-
 /// The elements of a constant array of at least one.
 fn constant_items(array: &Expr) -> Option<Vec<Expr>> {
     match array {
@@ -591,9 +591,24 @@ fn constant_items(array: &Expr) -> Option<Vec<Expr>> {
     }
 }
 
-fn family_of(pg: PgType) -> Family {
+pub(super) fn family_of(pg: PgType) -> Family {
     let arrow = cast_field(pg).map_or(DataType::Utf8, |field| field.data_type().clone());
     Operand { expr: lit(ScalarValue::Null), pg, arrow, unknown: false }.family()
+}
+
+/// The type of a construct whose known operands are all of text's category: the first one's, unless only the others convert to
+/// text implicitly. `None` for other operands.
+pub(super) fn text_type(operands: &[Operand]) -> Option<PgType> {
+    let known: Vec<&Operand> = operands.iter().filter(|operand| !operand.unknown && operand.arrow != DataType::Null).collect();
+    let first = known.first()?.pg;
+    if known.iter().any(|operand| operand.family() != Family::Text) {
+        return None;
+    }
+    if known.iter().all(|operand| operand.pg == first) {
+        return Some(first);
+    }
+    let narrow = |pg: PgType| matches!(pg.oid, 18 | 194);
+    Some(PgType::plain(known.iter().map(|operand| operand.pg).find(|pg| !narrow(*pg)).unwrap_or(first).oid))
 }
 
 /// The type that all known operands convert to implicitly.

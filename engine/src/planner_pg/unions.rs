@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::Alias;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, Union};
 
 use super::operand::{Family, Operand, is_unknown};
-use super::resolve::{ResolveTypes, common_type};
+use super::resolve::{ResolveTypes, common_type, family_of, text_type};
 
 impl ResolveTypes {
     /// Open literals in a branch take the column's type of the other branches; other types must match.
@@ -30,11 +30,13 @@ impl ResolveTypes {
             if operands.iter().all(|operand| operand.unknown) {
                 continue;
             }
-            let common = common_type(&operands, "UNION")?;
+            let common = text_type(&operands).map_or_else(|| common_type(&operands, "UNION"), Ok)?;
             for (input, operand) in inputs.iter_mut().zip(operands) {
                 let in_time = |family: Family| matches!(family, Family::Date | Family::Timestamp | Family::Timestamptz);
-                if !operand.unknown && in_time(operand.family()) && operand.pg.oid != common.oid {
-                    // DataFusion would unite dates and timestamps as nanoseconds.
+                let by_name = |family: Family| matches!(family, Family::Text | Family::Oid);
+                let retyped = in_time(operand.family()) || (by_name(operand.family()) && by_name(family_of(common)));
+                if !operand.unknown && retyped && operand.pg.oid != common.oid {
+                    // DataFusion would unite dates and timestamps as nanoseconds, and give all branches one branch's tag.
                     let typed = operand.into_type(common, self.0.style())?;
                     *input = Arc::new(with_column(input, column, typed.expr)?);
                 } else if operand.unknown && open_column(input, column).is_some() {
@@ -43,7 +45,13 @@ impl ResolveTypes {
                 }
             }
         }
-        LogicalPlan::Union(Union { inputs, schema: union.schema }).recompute_schema()
+        // The schema anew, from the inputs' types as they are now; coercion unites those that still differ.
+        let names = union.schema;
+        let union = Union::try_new_with_loose_types(inputs)?;
+        let fields = names.iter().zip(union.schema.fields());
+        let fields = fields.map(|((qualifier, name), field)| (qualifier.cloned(), Arc::new(field.as_ref().clone().with_name(name.name()))));
+        let schema = DFSchema::new_with_metadata(fields.collect(), names.as_arrow().metadata().clone())?;
+        Ok(LogicalPlan::Union(Union { inputs: union.inputs, schema: Arc::new(schema) }))
     }
 }
 

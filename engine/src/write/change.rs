@@ -14,9 +14,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use lakegate_engine_api::catalog::RelationName;
-use lakegate_engine_api::{
-    BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, SessionFacts, Work,
-};
+use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, Work};
 use sqlparser::ast::{Insert, Statement, visit_relations};
 
 use super::append::Appender;
@@ -94,7 +92,7 @@ pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> R
             if let Dml::Upsert(_) = &dml {
                 add_proposed(&mut sources, Arc::new(EmptyTable::new(proposed_schema(&target))));
             }
-            let (parameters, returned) = trial(&state, &statement.session, &sources, &target, &dml, &known)?;
+            let (parameters, returned) = trial(&state, &sources, &target, &dml, &known)?;
             (parameters, Way::Rows { returned })
         }
     };
@@ -105,7 +103,6 @@ pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> R
 /// Plans, for the statement's mistakes, its parameters' types and the columns that it returns.
 fn trial(
     state: &SessionState,
-    facts: &Arc<SessionFacts>,
     sources: &Sources,
     target: &Target,
     dml: &Dml,
@@ -128,7 +125,7 @@ fn trial(
     let plans = dml.plans(&planner, sources, target, &fields)?;
     let Some(ChangePlan { plan, shape }) = plans.into_iter().next() else { return Err(error::internal("a change has a plan")) };
     let plan = analyzed_plan(state, plan)?;
-    let returned = returned_schema(&plan, &present_returned(plan.clone(), &shape, facts)?, returned_columns(&shape))?;
+    let returned = returned_schema(&plan, &present_returned(plan.clone(), &shape)?, returned_columns(&shape))?;
     Ok((parameters, Some(returned)))
 }
 
@@ -137,8 +134,8 @@ fn returned_columns(shape: &Shape) -> std::ops::Range<usize> {
     first..first + shape.returned
 }
 
-fn present_returned(plan: LogicalPlan, shape: &Shape, facts: &Arc<SessionFacts>) -> Result<LogicalPlan, EngineError> {
-    present_columns(plan, facts, &returned_columns(shape)).map_err(|error| planning_error(&error))
+fn present_returned(plan: LogicalPlan, shape: &Shape) -> Result<LogicalPlan, EngineError> {
+    present_columns(plan, &returned_columns(shape)).map_err(|error| planning_error(&error))
 }
 
 /// Plans twice where there are parameters, as [`crate::plan::plan_query`] does; the plans are analysed.
@@ -340,7 +337,7 @@ async fn change_once(
     let plans = dml.plans(&Planner::new(&run.state, &sources), &sources, &run.target, &fields)?;
     let present = |ChangePlan { plan, shape }: ChangePlan| -> Result<ChangePlan, EngineError> {
         let plan = analyzed_plan(&run.state, plan)?;
-        Ok(ChangePlan { plan: present_returned(plan, &shape, &statement.session)?, shape })
+        Ok(ChangePlan { plan: present_returned(plan, &shape)?, shape })
     };
     let plans = plans.into_iter().map(present).collect::<Result<Vec<_>, _>>()?;
     let manner = Manner { kind: kind(ast), blind: is_blind(ast), rests_on_absence: dml.rests_on_absence() };

@@ -293,7 +293,7 @@ impl CatalogLookup for NoLookup {
         None
     }
 
-    fn view_definition(&self, _relation: Oid) -> Option<String> {
+    fn view_definition(&self, _relation: Oid, _pretty: bool) -> Option<String> {
         None
     }
 

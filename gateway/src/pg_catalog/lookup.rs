@@ -10,7 +10,7 @@ use lakegate_catalog::model::{Constraint, ConstraintKind, INFORMATION_SCHEMA_OID
 use lakegate_engine_api::{CatalogLookup, DataError, EngineError, Limit, SessionSignal, Signalled, SqlMistake};
 
 use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, key_columns, type_facts, type_named};
-use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, views};
+use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, view_text, views};
 use crate::handlers::set::may_become;
 use crate::server::LiveSessions;
 use crate::sql::bind::SYSTEM_DATABASE;
@@ -133,8 +133,11 @@ impl CatalogLookup for SessionLookup {
         if let Some(facts) = type_facts(oid) {
             return Some((self.schema_name(facts.schema)?, facts.name.clone()));
         }
-        let class = self.objects().class_of_row_type(oid)?;
-        Some((self.schema_name(class.schema)?, class.name.to_owned()))
+        if let Some(class) = self.objects().class_of_row_type(oid) {
+            return Some((self.schema_name(class.schema)?, class.name.to_owned()));
+        }
+        let class = self.objects().class_of_row_type(oid ^ relations::types::array_of_row_type(0))?;
+        Some((self.schema_name(class.schema)?, relations::types::array_name(class.name)))
     }
 
     fn type_oid(&self, schema: Option<&str>, name: &str) -> Option<Oid> {
@@ -142,7 +145,10 @@ impl CatalogLookup for SessionLookup {
             let built_in = type_named(name).filter(|(_, facts)| self.schema_name(facts.schema).as_deref() == Some(schema));
             match built_in {
                 Some((oid, _)) => Some(oid),
-                None => self.objects().class_named(schema, name).map(|class| class.row_type).filter(|oid| *oid != 0),
+                None => {
+                    let row_type = |name| self.objects().class_named(schema, name).map(|class| class.row_type).filter(|oid| *oid != 0);
+                    row_type(name).or_else(|| row_type(name.strip_prefix('_')?).map(relations::types::array_of_row_type))
+                }
             }
         };
         match schema {
@@ -175,6 +181,10 @@ impl CatalogLookup for SessionLookup {
         FUNCTIONS.by_oid.get(&function).and_then(|function| function.result.clone())
     }
 
+    fn function_clauses(&self, function: Oid) -> Option<(String, String, String)> {
+        CLAUSES.get(&function).cloned()
+    }
+
     fn comment(&self, object: Oid, class: Oid, column: i32) -> Option<String> {
         if let Some(text) = COMMENTS.get(&(object, class, column)) {
             return Some(text.clone());
@@ -198,10 +208,18 @@ impl CatalogLookup for SessionLookup {
         }
     }
 
-    fn view_definition(&self, relation: Oid) -> Option<String> {
+    fn view_definition(&self, relation: Oid, pretty: bool) -> Option<String> {
         let definition = match recorded::relation_by_oid(relation) {
             Some(recorded) => views::text(recorded)?,
-            None => self.objects().class(relation)?.stored()?.definition.as_deref()?,
+            None => {
+                let view = self.objects().class(relation)?.stored()?;
+                let visible = |relation: &Relation| self.class_on_path(&relation.name).is_some_and(|found| found.oid == relation.oid);
+                let layout = view_text::Layout { snapshot: &self.snapshot, database: &self.database, pretty, visible: &visible };
+                if let Some(text) = view_text::text(view, &layout) {
+                    return Some(text);
+                }
+                view.definition.as_deref()?
+            }
         };
         Some(format!(" {};", definition.trim().trim_end_matches(';').trim_end()))
     }
@@ -391,6 +409,45 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     Functions { by_oid, by_name }
 });
 
+/// Language, attributes and source, as `pg_get_functiondef` prints them (ruleutils.c).
+static CLAUSES: LazyLock<HashMap<Oid, (String, String, String)>> = LazyLock::new(|| {
+    let columns = recorded::relation(PG_CATALOG, "pg_proc").map(|proc| proc.columns.as_slice()).unwrap_or_default();
+    let clauses = |line: Vec<Option<String>>| {
+        let field = |name: &str| line.get(columns.iter().position(|column| column.name == name)?)?.as_deref();
+        let language = match field("prolang")? {
+            "12" => "internal",
+            "13" => "c",
+            _ => "sql",
+        };
+        let mut attributes = Vec::new();
+        attributes.extend((field("prokind") == Some("w")).then(|| "WINDOW".to_owned()));
+        attributes.extend(match field("provolatile")? {
+            "i" => Some("IMMUTABLE".to_owned()),
+            "s" => Some("STABLE".to_owned()),
+            _ => None,
+        });
+        attributes.extend(match field("proparallel")? {
+            "s" => Some("PARALLEL SAFE".to_owned()),
+            "r" => Some("PARALLEL RESTRICTED".to_owned()),
+            _ => None,
+        });
+        attributes.extend((field("proisstrict") == Some("t")).then(|| "STRICT".to_owned()));
+        attributes.extend((field("prosecdef") == Some("t")).then(|| "SECURITY DEFINER".to_owned()));
+        attributes.extend((field("proleakproof") == Some("t")).then(|| "LEAKPROOF".to_owned()));
+        let usual = if language == "sql" { "100" } else { "1" };
+        attributes.extend(field("procost").filter(|cost| *cost != usual).map(|cost| format!("COST {cost}")));
+        attributes.extend(field("prorows").filter(|rows| !matches!(*rows, "0" | "1000")).map(|rows| format!("ROWS {rows}")));
+        attributes.extend(field("prosupport").filter(|oid| *oid != "0").and_then(|oid| {
+            let support = FUNCTIONS.by_oid.get(&oid.parse().ok()?)?;
+            Some(format!("SUPPORT {}", support.name))
+        }));
+        let attributes = if attributes.is_empty() { String::new() } else { format!(" {}\n", attributes.join(" ")) };
+        let source = format!("AS $function${}$function$", field("prosrc")?);
+        Some((field("oid")?.parse().ok()?, (language.to_owned(), attributes, source)))
+    };
+    recorded::lines("pg_proc").filter_map(clauses).collect()
+});
+
 /// By object, class and column.
 static COMMENTS: LazyLock<HashMap<(Oid, Oid, i32), String>> = LazyLock::new(|| {
     recorded::lines("pg_description")
@@ -404,7 +461,7 @@ static COMMENTS: LazyLock<HashMap<(Oid, Oid, i32), String>> = LazyLock::new(|| {
 });
 
 /// Source: `quote_identifier` in ruleutils.c.
-fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         && !KEYWORDS.contains(name);

@@ -5,10 +5,12 @@
 //! PostgreSQL that Lakegate has nothing to say in exists with its columns and without rows.
 
 mod cells;
+mod kept;
 pub mod lookup;
 mod objects;
 mod recorded;
 mod relations;
+mod view_text;
 mod views;
 
 use std::sync::Arc;

@@ -223,7 +223,7 @@ impl<'a> Objects<'a> {
         if let Some(relation) = self.snapshot.relation(schema.oid, name) {
             return self.visible(relation).map(stored_class);
         }
-        let tables = authorize::visible_relations(self.snapshot, self.role, schema.oid).filter_map(|relation| self.visible(relation));
+        let tables = self.snapshot.relations_with_constraint(schema.oid, name).filter_map(|relation| self.visible(relation));
         tables.flat_map(|relation| keys(relation).map(move |key| key_class(relation, key))).find(|class| class.name == name)
     }
 
@@ -336,8 +336,12 @@ pub fn type_facts(oid: Oid) -> Option<&'static TypeFacts> {
 /// A built-in type by name.
 #[must_use]
 pub fn type_named(name: &str) -> Option<(Oid, &'static TypeFacts)> {
-    TYPES.iter().find(|(_, facts)| facts.name == name).map(|(oid, facts)| (*oid, facts))
+    let oid = TYPE_NAMES.get(name)?;
+    Some((*oid, TYPES.get(oid)?))
 }
+
+static TYPE_NAMES: LazyLock<HashMap<&'static str, Oid>> =
+    LazyLock::new(|| TYPES.iter().map(|(oid, facts)| (facts.name.as_str(), *oid)).collect());
 
 static TYPES: LazyLock<HashMap<Oid, TypeFacts>> = LazyLock::new(|| {
     let fact = |line: &[Option<String>], name: &str| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lakegate_catalog::model::Oid;
 
+pub use super::setting_registry::{REGISTRY, find};
 use crate::frontend::{DateOrder, DateStyle, IntervalStyle, TextStyle};
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -46,7 +47,7 @@ pub enum Context {
 }
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// As SHOW ALL spells it.
     pub name: &'static str,
@@ -82,8 +83,8 @@ const DAY_MS_MAX: i64 = 2_147_483_647;
 const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
 const MESSAGE_LEVELS: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning", "error"];
 
-/// Sorted by name, case-insensitively.
-pub static REGISTRY: &[Setting] = &[
+/// Those that do something here.
+pub(super) static OWN: &[Setting] = &[
     reported(
         "application_name",
         "",
@@ -184,12 +185,6 @@ pub static REGISTRY: &[Setting] = &[
     ),
     user("xmloption", "content", Kind::Enum(&["content", "document"]), BEHAVIOR, "There is no xml type; accepted for pg_dump."),
 ];
-
-/// Finds a setting by its name in any case.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static Setting> {
-    REGISTRY.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
-}
 
 /// Whether a client may give a setting the value; gives it as SHOW prints it. Names with a dot that are not ours hold anything, as in
 /// PostgreSQL.
@@ -400,7 +395,9 @@ impl Settings {
     }
 }
 
-fn shown_default(setting: &Setting) -> String {
+/// The default as SHOW prints it.
+#[must_use]
+pub fn shown_default(setting: &Setting) -> String {
     parse_value(setting, setting.default).unwrap_or_else(|_| setting.default.to_owned())
 }
 
@@ -678,7 +675,7 @@ mod tests {
 
     #[test]
     fn the_registry_has_no_bad_default() {
-        for setting in REGISTRY {
+        for setting in REGISTRY.iter() {
             assert!(parse_value(setting, setting.default).is_ok(), "{}", setting.name);
         }
         assert!(REGISTRY.is_sorted_by_key(|setting| setting.name.to_ascii_lowercase()));

@@ -6,14 +6,11 @@ COMMENT ON COLUMN t.name IS 'a column';
 SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY 1;
 SELECT column_name, ordinal_position, is_nullable, data_type, character_maximum_length, numeric_precision, numeric_scale, udt_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 't' ORDER BY ordinal_position;
 SELECT relname, relkind, relnatts FROM pg_class WHERE relnamespace = current_schema()::regnamespace ORDER BY 1;
--- regtype and its kin are shown as text, so that every client reads their names.
---= attname:19 attnum:21 atttypid:25 atttypmod:23 attnotnull:16 atthasdef:16 ; id|1|bigint|-1|t|f ; name|2|character varying|24|f|t ; price|3|numeric|655366|f|f ; tags|4|text[]|-1|f|f ; made|5|timestamp with time zone|-1|f|f ; SELECT 5 ; ready I
 SELECT attname, attnum, atttypid::regtype, atttypmod, attnotnull, atthasdef FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum;
 SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum;
 SELECT obj_description('t'::regclass, 'pg_class'), col_description('t'::regclass, 2);
 SELECT tablename, tableowner FROM pg_tables WHERE schemaname = current_schema();
 SELECT viewname FROM pg_views WHERE schemaname = current_schema();
---= text:25 to_regclass:25 ?column?:16 ; t|∅|t ; SELECT 1 ; ready I
 SELECT 't'::regclass::text, to_regclass('no_such'), to_regclass('v') IS NOT NULL;
 SELECT has_table_privilege('t', 'SELECT'), has_schema_privilege(current_schema(), 'USAGE'), has_database_privilege(current_database(), 'CONNECT');
 SELECT pg_table_is_visible('t'::regclass), pg_get_userbyid(relowner) FROM pg_class WHERE oid = 't'::regclass;

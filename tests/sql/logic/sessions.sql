@@ -69,8 +69,6 @@ SET work_mem = '8MB';
 SET SESSION AUTHORIZATION DEFAULT;
 SELECT current_user, session_user, current_schema() IS NOT NULL, current_database();
 SELECT version() LIKE 'PostgreSQL%';
--- regtype is shown as text.
---= pg_typeof:25 pg_typeof:25 pg_typeof:25 pg_typeof:25 ; integer|text|numeric|timestamp with time zone ; SELECT 1 ; ready I
 SELECT pg_typeof(1), pg_typeof('x'::text), pg_typeof(1.5), pg_typeof(now());
 SELECT pg_backend_pid() > 0, pg_is_in_recovery(), inet_client_port() > 0;
 SELECT 1 AS a; SELECT 2 AS b;

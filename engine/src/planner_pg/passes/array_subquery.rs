@@ -22,8 +22,31 @@ impl VisitorMut for ArraySubqueries {
             let aggregated = aggregated(std::mem::replace(query.as_mut(), empty()));
             *expr = call("#or_empty", vec![Expr::Subquery(Box::new(aggregated))]);
         }
+        if let Expr::Subquery(query) = expr
+            && let Some(inner) = only_subquery(query)
+        {
+            *expr = inner;
+        }
         ControlFlow::Continue(())
     }
+}
+
+/// What `(SELECT (SELECT …))` selects: nothing but another subquery, whose outer columns are then one level nearer.
+fn only_subquery(query: &Query) -> Option<Expr> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] = select.projection.as_slice() else { return None };
+    let is_subquery = match item {
+        Expr::Subquery(_) => true,
+        Expr::Function(Function { name, args: FunctionArguments::List(_), .. }) => {
+            super::function_name(name).as_deref() == Some("#or_empty")
+        }
+        _ => false,
+    };
+    let mut bare = empty();
+    if let SetExpr::Select(of_bare) = bare.body.as_mut() {
+        of_bare.projection.clone_from(&select.projection);
+    }
+    (is_subquery && *query == bare).then(|| item.clone())
 }
 
 /// The same query giving one array.

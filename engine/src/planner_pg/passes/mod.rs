@@ -11,6 +11,7 @@ mod set_returning;
 mod tableoid;
 mod typed_casts;
 mod values;
+mod whole_rows;
 mod wildcards;
 
 use std::ops::ControlFlow;
@@ -28,6 +29,7 @@ pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
     finish(node.visit(&mut conditions::Conditions))?;
     finish(node.visit(&mut recursive::RecursiveLiterals))?;
     finish(node.visit(&mut values::BareValues))?;
+    finish(node.visit(&mut whole_rows::WholeRows::default()))?;
     finish(node.visit(&mut array_subquery::ArraySubqueries))?;
     finish(node.visit(&mut set_returning::SelectLists))?;
     finish(node.visit(&mut from_functions::LateralFunctions))?;

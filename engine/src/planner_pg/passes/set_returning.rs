@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Select, SelectItem, VisitMut, VisitorMut};
 
 use super::{Flow, call, function_name};
-use crate::functions::error::unsupported;
 use crate::functions::sets::set_function;
 
 pub struct SelectLists;
@@ -50,9 +49,6 @@ impl VisitorMut for Calls {
         };
         let Some(name) = function_name(name) else { return ControlFlow::Continue(()) };
         let Some(set) = set_function(&name).filter(|_| name != "unnest") else { return ControlFlow::Continue(()) };
-        if !set.columns.is_empty() && name != "_pg_expandarray" {
-            return ControlFlow::Break(Box::new(unsupported(format_args!("{name} in a select list"))));
-        }
         let args = list
             .args
             .iter()

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{CastKind, DataType, Expr, Ident, ObjectName, Select, TableFactor, TableWithJoins, VisitorMut};
+use sqlparser::ast::{CastKind, DataType, Expr, Ident, ObjectName, Select, SelectItem, TableFactor, TableWithJoins, VisitorMut};
 
-use super::{Flow, folded, string};
+use super::{Flow, folded, string, take};
 
 /// The relations of the selects around the expression at hand, by the names under which they are known there.
 #[derive(Default)]
@@ -16,6 +16,14 @@ impl VisitorMut for TableOids {
     type Break = Box<datafusion::error::DataFusionError>;
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && matches!(expr, Expr::Identifier(column) if is_tableoid(column))
+                    | matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(is_tableoid))
+            {
+                *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new("tableoid") };
+            }
+        }
         let mut scope = Vec::new();
         for from in &select.from {
             relations(from, &mut scope);

@@ -25,7 +25,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         })
         .collect();
     Columns::over(relation, &defaults)
-        .put("oid", |default| oid(default))
+        .put("oid", |default| oid(default.relation, usize::try_from(default.number).unwrap_or(0)))
         .put("adrelid", |default| default.relation.oid)
         .put("adnum", |default| default.number)
         .put("adbin", |default| default.expression)
@@ -33,6 +33,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
 }
 
 /// Defaults have no number of their own: one is made of the table's and the column's, above all that the catalog gives out.
-fn oid(default: &Default<'_>) -> u32 {
-    (1 << 31) | (default.relation.oid.wrapping_mul(2_048).wrapping_add(default.number) & 0x7fff_ffff)
+pub fn oid(relation: &Relation, number: usize) -> u32 {
+    let number = u32::try_from(number).unwrap_or(0);
+    (1 << 31) | (relation.oid.wrapping_mul(2_048).wrapping_add(number) & 0x7fff_ffff)
 }

@@ -9,7 +9,9 @@ mod class;
 mod constraint;
 mod cursors;
 mod database;
+mod depend;
 mod description;
+mod gssapi;
 mod index;
 mod information_schema;
 mod namespace;
@@ -18,13 +20,13 @@ mod rewrite;
 pub mod settings;
 mod ssl;
 mod timezones;
-mod types;
+pub mod types;
 
 use arrow_array::RecordBatch;
 
 use super::objects::Objects;
 use super::recorded::Recorded;
-use super::{Context, PG_CATALOG};
+use super::{Context, PG_CATALOG, kept};
 use crate::sqlstate::SqlError;
 
 impl<'a> Context<'a> {
@@ -33,11 +35,29 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Relations whose rows change without the catalog.
+const OF_THE_MOMENT: &[&str] =
+    &["pg_cursors", "pg_prepared_statements", "pg_settings", "pg_stat_activity", "pg_stat_gssapi", "pg_stat_ssl", "pg_timezone_names"];
+
 /// The rows of a relation of truth; `None` for all other relations.
 ///
 /// # Errors
 /// XX000 where a value does not fit its column.
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec<RecordBatch>>, SqlError> {
+    if OF_THE_MOMENT.contains(&relation.name) {
+        return made(relation, context);
+    }
+    if let Some(kept) = kept::find(relation.oid, context) {
+        return Ok(Some(kept));
+    }
+    let rows = made(relation, context)?;
+    if let Some(rows) = &rows {
+        kept::keep(relation.oid, context, rows);
+    }
+    Ok(rows)
+}
+
+fn made(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec<RecordBatch>>, SqlError> {
     if relation.schema_name != PG_CATALOG {
         return information_schema::rows(relation, context);
     }
@@ -50,6 +70,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option
         "pg_constraint" => constraint::rows,
         "pg_cursors" => cursors::rows,
         "pg_database" => database::rows,
+        "pg_depend" => depend::rows,
         "pg_description" => description::of_objects,
         "pg_index" => index::rows,
         "pg_namespace" => namespace::rows,
@@ -58,6 +79,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option
         "pg_settings" => settings::rows,
         "pg_shdescription" => description::of_databases,
         "pg_stat_activity" => activity::rows,
+        "pg_stat_gssapi" => gssapi::rows,
         "pg_stat_ssl" => ssl::rows,
         "pg_timezone_names" => timezones::rows,
         "pg_type" => types::rows,

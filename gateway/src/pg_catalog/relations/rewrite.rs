@@ -12,7 +12,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let stored = context.objects().stored();
     let views: Vec<&Relation> = stored.into_iter().filter(|relation| relation.is_view()).collect();
     Columns::over(relation, &views)
-        .put("oid", |view| (1_u32 << 31) | view.oid)
+        .put("oid", |view| rule_oid(view))
         .all("rulename", "_RETURN")
         .put("ev_class", |view| view.oid)
         .all("ev_type", "1")
@@ -21,4 +21,9 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("ev_qual", "<>")
         .put("ev_action", |view| view.definition.as_ref())
         .finish()
+}
+
+/// Rules have no number of their own: one is made of the view's, above all that the catalog gives out.
+pub fn rule_oid(view: &Relation) -> u32 {
+    (1 << 31) | view.oid
 }

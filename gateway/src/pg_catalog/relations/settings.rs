@@ -7,16 +7,14 @@ use arrow_array::RecordBatch;
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
-use crate::pg_catalog::recorded::{self, Recorded};
+use crate::pg_catalog::recorded::Recorded;
+use crate::sql::recorded_settings::{self, Line};
 use crate::sql::settings::{self, Kind, REGISTRY, Setting};
 use crate::sqlstate::SqlError;
 
-/// Name, category, short and long description, context, vartype, unit, least, most, choices, default: as PostgreSQL has them.
-static RECORDED: LazyLock<HashMap<String, Vec<Option<String>>>> = LazyLock::new(|| {
-    recorded::copy_lines(include_str!("../recorded/settings.tsv"))
-        .filter_map(|line| Some((line.first()?.clone()?.to_ascii_lowercase(), line)))
-        .collect()
-});
+/// As PostgreSQL has them, by lower-case name.
+static RECORDED: LazyLock<HashMap<String, Line>> =
+    LazyLock::new(|| recorded_settings::lines().map(|line| (line.name.to_ascii_lowercase(), line)).collect());
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     batches(relation, &context.facts.settings)
@@ -25,40 +23,53 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
 /// The rows, given the session's values by lower-case name.
 pub fn batches(relation: &'static Recorded, values: &BTreeMap<String, String>) -> Result<Vec<RecordBatch>, SqlError> {
     let settings: Vec<&Setting> = REGISTRY.iter().collect();
-    let value = |setting: &Setting| {
-        let shown = values.get(&setting.name.to_ascii_lowercase()).map_or(setting.default, String::as_str);
-        settings::in_base_unit(setting, shown)
+    let value =
+        |setting: &Setting| values.get(&setting.name.to_ascii_lowercase()).cloned().unwrap_or_else(|| settings::shown_default(setting));
+    // Those without a use of their own are in all as PostgreSQL has them.
+    let foreign = |setting: &Setting| recorded(setting).filter(|_| setting.context == settings::Context::Internal && !setting.is_own());
+    let in_base = |setting: &Setting, shown: &str| match foreign(setting) {
+        Some(line) => line.default.map(str::to_owned),
+        None => Some(settings::in_base_unit(setting, shown)),
+    };
+    let bounds = |setting: &Setting| match recorded(setting).filter(|_| !setting.is_own()) {
+        Some(line) => line.least.map(str::to_owned).zip(line.most.map(str::to_owned)),
+        None => bounds(setting),
     };
     Columns::over(relation, &settings)
         .put("name", |setting| setting.name)
-        .put("setting", |setting| value(setting))
-        .put("unit", |setting| match setting.kind {
-            Kind::Milliseconds { .. } => Some("ms"),
-            Kind::Kilobytes { .. } => Some("kB"),
+        .put("setting", |setting| Some(in_base(setting, &value(setting)).unwrap_or_default()))
+        .put("unit", |setting| match (foreign(setting), setting.kind) {
+            (Some(line), _) => line.unit,
+            (None, Kind::Milliseconds { .. }) => Some("ms"),
+            (None, Kind::Kilobytes { .. }) => Some("kB"),
             _ => None,
         })
-        .put("category", |setting| recorded(setting, 1).unwrap_or(setting.category))
+        .put("category", |setting| recorded(setting).map_or(setting.category, |line| line.category))
         .put("short_desc", |setting| setting.description)
-        .put("context", |setting| match setting.context {
-            settings::Context::Internal => "internal",
-            settings::Context::User => "user",
+        .put("extra_desc", |setting| foreign(setting).and_then(|line| line.extra))
+        .put("context", |setting| match (foreign(setting), setting.context) {
+            (Some(line), _) => line.context,
+            (None, settings::Context::Internal) => "internal",
+            (None, settings::Context::User) => "user",
         })
-        .put("vartype", |setting| match setting.kind {
-            Kind::Bool => "bool",
-            Kind::Integer { .. } | Kind::Milliseconds { .. } | Kind::Kilobytes { .. } => "integer",
-            Kind::Float { .. } => "real",
-            Kind::Enum(_) => "enum",
-            Kind::Text | Kind::DateStyle | Kind::TimeZone | Kind::ClientEncoding => "string",
+        .put("vartype", |setting| match (foreign(setting), setting.kind) {
+            (Some(line), _) => line.vartype,
+            (None, Kind::Bool) => "bool",
+            (None, Kind::Integer { .. } | Kind::Milliseconds { .. } | Kind::Kilobytes { .. }) => "integer",
+            (None, Kind::Float { .. }) => "real",
+            (None, Kind::Enum(_)) => "enum",
+            (None, Kind::Text | Kind::DateStyle | Kind::TimeZone | Kind::ClientEncoding) => "string",
         })
-        .put("source", |setting| if value(setting) == settings::in_base_unit(setting, setting.default) { "default" } else { "session" })
+        .put("source", |setting| if value(setting) == settings::shown_default(setting) { "default" } else { "session" })
         .put("min_val", |setting| bounds(setting).map(|(least, _)| least))
         .put("max_val", |setting| bounds(setting).map(|(_, most)| most))
-        .put("enumvals", |setting| match setting.kind {
-            Kind::Enum(choices) => Some(choices.to_vec()),
+        .put("enumvals", |setting| match (foreign(setting), setting.kind) {
+            (Some(line), _) => line.choices.map(|_| recorded_settings::choices(line)),
+            (None, Kind::Enum(choices)) => Some(choices.to_vec()),
             _ => None,
         })
-        .put("boot_val", |setting| settings::in_base_unit(setting, setting.default))
-        .put("reset_val", |setting| settings::in_base_unit(setting, setting.default))
+        .put("boot_val", |setting| in_base(setting, setting.default))
+        .put("reset_val", |setting| in_base(setting, setting.default))
         .all("pending_restart", false)
         .finish()
 }
@@ -72,6 +83,6 @@ fn bounds(setting: &Setting) -> Option<(String, String)> {
     }
 }
 
-fn recorded(setting: &Setting, at: usize) -> Option<&'static str> {
-    RECORDED.get(&setting.name.to_ascii_lowercase())?.get(at)?.as_deref()
+fn recorded(setting: &Setting) -> Option<&'static Line> {
+    RECORDED.get(&setting.name.to_ascii_lowercase())
 }

@@ -80,10 +80,16 @@ pub fn cell(pg: PgType, array: &ArrayRef, format: Format, manner: &Manner) -> Re
         DataType::Null => return Ok(Box::new(|_, _| Ok(()))),
         _ => {}
     }
+    // NULLs alone need no format.
+    if array.logical_null_count() == array.len() {
+        return Ok(Box::new(|_, _| Ok(())));
+    }
     match pg.oid {
         16 => boolean(pg, array, format),
         17 => strings::bytea(pg, array, format, manner),
         18 => strings::single_byte(pg, array, format),
+        869 if format == Format::Binary => strings::inet_binary(pg, array),
+        1033 if format == Format::Binary => Err(no_binary_output(pg)),
         1042 => strings::padded(pg, array, format, manner),
         2278 => Ok(Box::new(|_, _| Ok(()))),
         2950 => strings::uuid(pg, array, format),
@@ -107,6 +113,11 @@ pub fn cell(pg: PgType, array: &ArrayRef, format: Format, manner: &Manner) -> Re
             (None, Format::Binary) => Err(mismatch(pg, array.data_type(), format)),
         },
     }
+}
+
+/// 42883 as PostgreSQL words it, which has none for `aclitem` either.
+fn no_binary_output(pg: PgType) -> SqlError {
+    SqlError::new(SqlState::UndefinedFunction, format!("no binary output function available for type {}", type_name(pg.oid)))
 }
 
 /// 0A000: no writer for this pair.

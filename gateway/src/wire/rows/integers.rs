@@ -68,8 +68,9 @@ fn name_of(alias: Oid, oid: Oid, names: Option<&dyn CatalogLookup>) -> Option<St
         if !builtin.starts_with(|first: char| first.is_ascii_digit()) {
             return Some(builtin);
         }
-        let (schema, name) = names?.type_name(oid)?;
-        return Some(format!("{}.{}", quoted(&schema), quoted(&name)));
+        let names = names?;
+        let (schema, name) = names.type_name(oid)?;
+        return Some(if names.type_is_visible(oid) { quoted(&name) } else { format!("{}.{}", quoted(&schema), quoted(&name)) });
     }
     let names = names?;
     match alias {
@@ -80,6 +81,15 @@ fn name_of(alias: Oid, oid: Oid, names: Option<&dyn CatalogLookup>) -> Option<St
         }
         4089 => names.schema_name(oid).map(|name| quoted(&name)),
         4096 => names.role_name(oid).map(|name| quoted(&name)),
+        24 => names.function_name(oid).map(|(schema, name)| match names.functions_named(&name).as_slice() {
+            [only] if *only == oid => quoted(&name),
+            _ => format!("{}.{}", quoted(&schema), quoted(&name)),
+        }),
+        2202 => names.function_name(oid).map(|(_, name)| {
+            let types = names.function_argument_types(oid).unwrap_or_default();
+            let types: Vec<String> = types.into_iter().filter_map(|oid| name_of(2206, oid, Some(names))).collect();
+            format!("{}({})", quoted(&name), types.join(","))
+        }),
         _ => None,
     }
 }

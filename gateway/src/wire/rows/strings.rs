@@ -64,6 +64,28 @@ pub fn bytea(pg: PgType, array: &ArrayRef, format: Format, manner: &Manner) -> R
     }
 }
 
+/// `inet`, an address without a mask (`network_send`, network.c): family, bits, whether it is cidr, length, address.
+pub fn inet_binary(pg: PgType, array: &ArrayRef) -> Result<Cell, SqlError> {
+    let Some(text) = characters(array) else { return Err(mismatch(pg, array.data_type(), Format::Binary)) };
+    let data_type = array.data_type().clone();
+    Ok(Box::new(move |row, out| {
+        let mut written = Vec::new();
+        text(row, &mut written)?;
+        let address = std::str::from_utf8(&written).ok().and_then(|text| text.parse::<std::net::IpAddr>().ok());
+        match address.ok_or_else(|| Box::new(mismatch(pg, &data_type, Format::Binary)))? {
+            std::net::IpAddr::V4(address) => {
+                out.extend_from_slice(&[2, 32, 0, 4]);
+                out.extend_from_slice(&address.octets());
+            }
+            std::net::IpAddr::V6(address) => {
+                out.extend_from_slice(&[3, 128, 0, 16]);
+                out.extend_from_slice(&address.octets());
+            }
+        }
+        Ok(())
+    }))
+}
+
 /// `"char"`: one byte; the empty string is byte zero in binary.
 pub fn single_byte(pg: PgType, array: &ArrayRef, format: Format) -> Result<Cell, SqlError> {
     let Some(all) = characters(array) else {

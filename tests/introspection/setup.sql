@@ -1,0 +1,11 @@
+create schema shop;
+create table shop.customers(id int primary key, name text not null, email varchar(80), created_at timestamptz default now(), balance numeric(12,2), active bool);
+create table shop.orders(id bigint primary key, customer_id int, order_date date, amount numeric(12,2), note text);
+create view shop.v_orders as select o.id, c.name, o.amount from shop.orders o join shop.customers c on c.id=o.customer_id;
+insert into shop.customers select i, 'name'||i, 'n'||i||'@x.org', timestamptz '2024-01-01'+i*interval '1 hour', i*1.5, i%2=0 from generate_series(1,500) i;
+insert into shop.orders select i, 1+i%500, date '2024-01-01'+(i%365)::int, (i%1000)*0.37, case when i%7=0 then null else 'o'||i end from generate_series(1,5000) i;
+create table public.types_t(b bool,i2 int2,i4 int4,i8 int8,f4 float4,f8 float8,n numeric(20,5),t text,v varchar(20),c char(5),by bytea,d date,ts timestamp,tz timestamptz,u uuid,j json,jb jsonb,ai int[],at text[]);
+insert into types_t values(true,1,2,3,1.5,2.5,12345.67890,'txt','vc','ch','\xdeadbeef','2024-02-29','2024-02-29 12:34:56.789','2024-02-29 12:34:56+00','a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11','{"a":1}','{"b":2}','{1,2,3}','{a,b}'),(null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,null,null);
+comment on table shop.customers is 'who buys';
+comment on column shop.customers.email is 'where to write';
+comment on schema shop is 'the shop';
