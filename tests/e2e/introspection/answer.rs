@@ -119,7 +119,8 @@ impl Side {
             if let [oid, name] = row.as_slice() {
                 for (recorded, object) in RECORDED_OIDS {
                     if ["class", "key", "schema"].iter().any(|kind| *name == format!("{kind} {object}")) {
-                        self.recorded.insert(recorded, oid.clone());
+                        // An index stands before the constraint of its name.
+                        self.recorded.entry(recorded).or_insert_with(|| oid.clone());
                     }
                 }
                 if name == "database main" {

@@ -18,7 +18,7 @@ enum Entry {
 }
 
 pub struct Differences {
-    /// With the line it stands in, and whether it was needed.
+    /// With the line it stands in, and whether it was needed; chance decides for those with a question mark.
     entries: Vec<(usize, Entry, bool)>,
 }
 
@@ -37,11 +37,12 @@ impl Differences {
                 has_reason = false;
                 continue;
             }
-            let entry = entry(line).ok_or_else(|| format!("line {number}: {line}"))?;
+            let by_chance = line.split(' ').next().is_some_and(|word| word.ends_with('?'));
+            let entry = entry(&line.replacen("? ", " ", usize::from(by_chance))).ok_or_else(|| format!("line {number}: {line}"))?;
             if !has_reason {
                 return Err(format!("line {number} has no reason above it: {line}").into());
             }
-            entries.push((number, entry, false));
+            entries.push((number, entry, by_chance));
         }
         Ok(Differences { entries })
     }
