@@ -87,14 +87,19 @@ pub enum Response {
     },
 }
 
-/// Rows of COPY TO STDOUT, encoded, behind one another.
-///
-/// Clients count on one CopyData message a row (PostgreSQL, 55.2.6), so where each ends goes along.
-#[derive(Debug, Clone, Default)]
+/// Lines, or rows of the binary format, on their way out: each is the payload of one CopyData, as PostgreSQL sends them.
+#[derive(Debug, Default)]
 pub struct CopyLines {
-    pub bytes: Bytes,
-    /// End of each row in `bytes`, ascending.
+    pub bytes: Vec<u8>,
+    /// Where in `bytes` each ends.
     pub ends: Vec<usize>,
+}
+
+impl CopyLines {
+    #[must_use]
+    pub fn one(bytes: Vec<u8>) -> Self {
+        CopyLines { ends: vec![bytes.len()], bytes }
+    }
 }
 
 /// Takes the payloads of CopyData messages; dropping it without `finish` leaves no row.
@@ -197,6 +202,9 @@ pub trait SqlSession: Send {
 
     /// An error fails an open transaction, those outside `execute` (protocol, binding) too.
     fn note_error(&mut self);
+
+    /// The protocol side refused a statement of the client's before it could be executed.
+    fn note_refusal(&mut self, _text: &str, _error: &SqlError) {}
 
     fn transaction_status(&self) -> TransactionStatus;
 

@@ -38,10 +38,12 @@ pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, de
     if let Command::Sql(sql) = &*statement.command {
         match sql.as_ref() {
             // They log themselves: the statement that they run, or the rows that come after this returns.
-            Statement::Execute { .. } => return prepare::execute(session, sql, deadline).await,
-            Statement::Copy { .. } => return copy::run(session, statement, deadline).await,
+            Statement::Execute { .. } => return prepare::execute(session, statement, sql, deadline).await,
             _ => {}
         }
+    }
+    if let Command::Copy(copy) = &*statement.command {
+        return copy::run(session, statement, copy, deadline).await;
     }
     if is_of_session(&statement.command) {
         let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
@@ -84,8 +86,8 @@ async fn dispatch(
         Command::CreateExternalLocation(create) => external_location::create(session, create).await,
         Command::DropExternalLocation(drop) => external_location::drop(session, drop).await,
         Command::CloseCursor(close) => cursor::close(session, close),
-        Command::DeclareCursor(_) | Command::Fetch(_) => {
-            Err(SqlError::new(SqlState::InternalError, "a cursor's command came by the wrong way"))
+        Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) => {
+            Err(SqlError::new(SqlState::InternalError, "a command came by the wrong way"))
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::frontend::{ParsedStatement, PreparedSql, Response, SessionEvent};
 use crate::sql::evaluate;
 use crate::sql::execute::{self, Deadline};
 use crate::sql::grammar::{Command, fold, name_parts};
+use crate::sql::journal::Journal;
 use crate::sql::named_statements::NamedStatement;
+use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
 use crate::sql::types::parameter_type;
 use crate::sqlstate::{SqlError, SqlState};
@@ -59,12 +61,28 @@ pub fn find(session: &GatewaySession, name: &ObjectName) -> Result<Arc<dyn Prepa
     Ok(Arc::clone(&session.named.find(&name_parts(name)?.join("."))?.statement))
 }
 
-pub async fn execute(session: &mut GatewaySession, statement: &Statement, deadline: &Deadline) -> Result<Response, SqlError> {
+pub async fn execute(
+    session: &mut GatewaySession,
+    outer: &PreparedStatement,
+    statement: &Statement,
+    deadline: &Deadline,
+) -> Result<Response, SqlError> {
     let Statement::Execute { name: Some(name), parameters, .. } = statement else {
         return Err(SqlError::unsupported("EXECUTE without a statement's name"));
     };
     let prepared = find(session, name)?;
-    let values = arguments(session, name, prepared.as_ref(), parameters, deadline).await?;
+    // What the arguments call is run before the statement that takes them, and so it is logged before it.
+    let journal = match parameters.iter().all(evaluate::is_constant) {
+        true => None,
+        false => Some(Journal::begin_utility(session, &outer.command, &outer.text).await?),
+    };
+    let values = arguments(session, name, prepared.as_ref(), parameters, deadline).await;
+    match (journal, &values) {
+        (Some(journal), Ok(_)) => journal.done(&lakegate_engine_api::Outcome::default()).await?,
+        (Some(journal), Err(error)) => journal.failed(error).await,
+        (None, _) => {}
+    }
+    let values = values?;
     let prepared = crate::sql::prepare::downcast(&prepared)?;
     Box::pin(execute::execute(session, prepared, values, deadline.token().clone())).await
 }

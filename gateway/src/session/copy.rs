@@ -101,10 +101,10 @@ impl Session {
         cancel: &CancellationToken,
     ) -> Result<(), Stop> {
         outgoing::copy_out_response(&mut self.connection.out, columns, binary);
-        while let Some(chunk) = next_item(&mut data, &mut self.connection, &self.live, cancel).await? {
+        while let Some(lines) = next_item(&mut data, &mut self.connection, &self.live, cancel).await? {
             let mut start = 0;
-            for end in chunk.ends {
-                outgoing::copy_data(&mut self.connection.out, chunk.bytes.get(start..end).unwrap_or_default());
+            for end in lines.ends {
+                outgoing::copy_data(&mut self.connection.out, lines.bytes.get(start..end).unwrap_or_default());
                 start = end;
                 if self.connection.out.len() >= FLUSH_BYTES {
                     flush(&mut self.connection, &self.live, cancel).await?;

@@ -60,7 +60,8 @@ impl Session {
         }
         let bytes = bind.values.iter().flatten().map(|value| value.len()).sum();
         let formats = &bind.parameter_formats;
-        let values = bind_values(parameters, formats, &bind.values, bind.statement, &self.input_manner())?;
+        let values = bind_values(parameters, formats, &bind.values, bind.statement, &self.input_manner());
+        let values = values.inspect_err(|error| self.sql.note_refusal(&statement.text, error))?;
         let formats = result_formats(&bind.result_formats, columns)?;
         self.statements.check_portal(bind.portal, bytes)?;
         self.statements.keep_portal(bind.portal, Portal { statement, formats, bytes, state: PortalState::Bound(values) });

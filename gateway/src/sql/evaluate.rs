@@ -60,6 +60,17 @@ pub async fn argument(
     read(parameter, text.as_deref(), &input)
 }
 
+/// Evaluating it has no effect.
+#[must_use]
+pub fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) | Expr::TypedString(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } | Expr::Cast { expr: inner, .. } => is_constant(inner),
+        Expr::Array(array) => array.elem.iter().all(is_constant),
+        _ => false,
+    }
+}
+
 /// A string or NULL takes whatever type is wanted. The inner `None` is NULL.
 fn unknown_literal(expr: &Expr) -> Option<Option<String>> {
     match expr {
@@ -148,7 +159,7 @@ async fn evaluate(
 }
 
 /// Whether a query stands within the one that carries the expression.
-fn contains_query(query: &sqlparser::ast::Query) -> bool {
+pub(crate) fn contains_query(query: &sqlparser::ast::Query) -> bool {
     struct Count(usize);
     impl sqlparser::ast::Visitor for Count {
         type Break = ();

@@ -59,11 +59,12 @@ impl Journal {
         parameters: &[ArrayRef],
         bound: &Bound,
     ) -> Result<Self, SqlError> {
-        let mut start = start(session, command, text);
+        let kind = statement_type(command);
+        let mut start = start(session, kind, text);
         start.tables_read = super::prepare::names(&bound.tables_read);
         start.tables_written = super::prepare::names(&bound.tables_written);
         start.parameters = parameters.iter().map(shown).collect();
-        Journal::open(session, command, start, bound.touches_tables()).await
+        Journal::open(session, kind, start, bound.touches_tables()).await
     }
 
     /// Logs a statement of the session or the catalog. Durable on return when it changes the catalog.
@@ -71,10 +72,11 @@ impl Journal {
     /// # Errors
     /// 58030: it must not run.
     pub async fn begin_utility(session: &GatewaySession, command: &Command, text: &str) -> Result<Self, SqlError> {
-        Journal::open(session, command, start(session, command, text), !super::statement_type::is_of_session(command)).await
+        let kind = statement_type(command);
+        Journal::open(session, kind, start(session, kind, text), !super::statement_type::is_of_session(command)).await
     }
 
-    async fn open(session: &GatewaySession, command: &Command, start: StatementStart, durable: bool) -> Result<Self, SqlError> {
+    async fn open(session: &GatewaySession, kind: &'static str, start: StatementStart, durable: bool) -> Result<Self, SqlError> {
         let catalog = session.shared.catalog.clone();
         let started = Instant::now();
         let statement_id = start.statement_id;
@@ -84,7 +86,7 @@ impl Journal {
         Ok(Journal {
             catalog,
             statement_id,
-            statement_type: statement_type(command),
+            statement_type: kind,
             ticket: Mutex::new(Some(ticket)),
             started,
             elapsed: None,
@@ -202,19 +204,31 @@ impl Journal {
 /// # Errors
 /// 58030.
 pub async fn refused(session: &GatewaySession, command: &Command, text: &str, error: &SqlError) -> Result<(), SqlError> {
-    let journal = Journal::open(session, command, start(session, command, text), false).await?;
+    refused_as(session, statement_type(command), text, error).await
+}
+
+/// As [`refused`], of a text that did not become a statement.
+///
+/// # Errors
+/// 58030.
+pub async fn refused_text(session: &GatewaySession, text: &str, error: &SqlError) -> Result<(), SqlError> {
+    refused_as(session, "UNKNOWN", text, error).await
+}
+
+async fn refused_as(session: &GatewaySession, kind: &'static str, text: &str, error: &SqlError) -> Result<(), SqlError> {
+    let journal = Journal::open(session, kind, start(session, kind, text), false).await?;
     journal.failed(error).await;
     Ok(())
 }
 
-fn start(session: &GatewaySession, command: &Command, text: &str) -> StatementStart {
+fn start(session: &GatewaySession, kind: &str, text: &str) -> StatementStart {
     let snapshot = session.catalog().snapshot();
     let settings = &session.settings.current;
     let optional = |name: &str| settings.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
     StatementStart {
         statement_id: Uuid::now_v7(),
         session_id: session.session_id.to_string(),
-        statement_type: statement_type(command).to_owned(),
+        statement_type: kind.to_owned(),
         executed_by: session.principal.session_role,
         executed_by_name: session.start.authenticated.name().to_owned(),
         executed_as: session.role_name(&snapshot, session.principal.current_role),

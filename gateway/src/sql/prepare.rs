@@ -82,7 +82,7 @@ pub async fn prepare(session: &mut GatewaySession, statement: ParsedStatement, t
     let (command, text) = (statement.command.clone(), Arc::clone(&statement.text));
     let analysed = analyse(session, statement, types).await;
     if let (Err(error), Some(command)) = (&analysed, command)
-        && is_planned(&command)
+        && (is_planned(&command) || error.state == SqlState::FeatureNotSupported)
         && error.state != SqlState::InFailedSqlTransaction
     {
         super::journal::refused(session, &command, &text, error).await?;

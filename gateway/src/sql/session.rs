@@ -72,6 +72,8 @@ pub struct GatewaySession {
     pub(crate) pending: PendingNotifications,
     /// What functions have asked for.
     pub(crate) effects: Arc<Effects>,
+    /// (text, why) of what was refused before it was a statement, to be logged at the end of the message.
+    refusals: Vec<(String, SqlError)>,
     /// Rings when a notification has come.
     wake: Arc<Notify>,
     /// Counts client messages, and starts and ends of transactions: a plan is fresh within the message that made it.
@@ -109,6 +111,7 @@ impl GatewaySession {
             effects: Arc::new(effects),
             pending: PendingNotifications::default(),
             wake: Arc::default(),
+            refusals: Vec::new(),
             shared,
             session_id: Uuid::now_v7(),
             start,
@@ -347,7 +350,13 @@ impl GatewaySession {
 #[async_trait]
 impl SqlSession for GatewaySession {
     fn parse(&mut self, text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
-        parse::parse(text)
+        parse::parse(text).inspect_err(|error| self.note_refusal(text, error))
+    }
+
+    fn note_refusal(&mut self, text: &str, error: &SqlError) {
+        if error.state == SqlState::FeatureNotSupported {
+            self.refusals.push((text.to_owned(), error.clone()));
+        }
     }
 
     async fn prepare(&mut self, statement: ParsedStatement, declared: &[Oid]) -> Result<Arc<dyn PreparedSql>, SqlError> {
@@ -387,6 +396,9 @@ impl SqlSession for GatewaySession {
         let committed = self.commit_implicit(&CancellationToken::new()).await;
         if failed || committed.is_err() {
             self.effects.take();
+        }
+        for (text, error) in std::mem::take(&mut self.refusals) {
+            super::journal::refused_text(self, &text, &error).await?;
         }
         self.settle_effects();
         self.end_implicit(failed || committed.is_err());

@@ -3,6 +3,7 @@
 pub mod audit;
 mod columns;
 mod query_history;
+mod unsupported;
 
 use arrow_schema::SchemaRef;
 use lakegate_catalog::Catalog;
@@ -15,7 +16,7 @@ use crate::sql::bind::undefined;
 use crate::sqlstate::SqlError;
 
 /// (schema, table) of every relation. Their OIDs follow from this order: new ones go to the end.
-pub const RELATIONS: &[(&str, &str)] = &[("access", "audit"), ("query", "history")];
+pub const RELATIONS: &[(&str, &str)] = &[("access", "audit"), ("query", "history"), ("compat", "unsupported")];
 
 /// Whether database `system` has the relation.
 #[must_use]
@@ -29,6 +30,7 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
     let empty = match (schema, table) {
         ("query", "history") => query_history::table(&[]),
         ("access", "audit") => audit::table(&[]),
+        ("compat", "unsupported") => unsupported::table(&[]),
         _ => return None,
     };
     match empty {
@@ -63,6 +65,7 @@ impl SystemRelations {
         match (name.schema.as_str(), name.name.as_str()) {
             ("query", "history") => query_history::rows(&self.catalog, principal).await,
             ("access", "audit") => audit::rows(&self.catalog, principal).await,
+            ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await,
             _ => Err(undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),
         }
     }

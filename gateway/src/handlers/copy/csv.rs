@@ -1,6 +1,7 @@
 //! COPY's CSV format. Source: PostgreSQL's COPY reference, "CSV Format", and `CopyReadAttributesCSV`.
 
 use super::fields::{Fields, Found};
+use super::lines::{At, LineEnd, look};
 use super::options::Options;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -14,8 +15,15 @@ pub struct NullRule {
 /// Reads one record from the start of `input`; `last` says that nothing follows it.
 ///
 /// # Errors
-/// 22P04 for a quote that is never closed.
-pub fn read(input: &[u8], last: bool, options: &Options, rules: &[NullRule], fields: &mut Fields) -> Result<Found, SqlError> {
+/// 22P04 for a quote that is never closed, and for a line end of another kind than `known`, that of the lines before.
+pub fn read(
+    input: &[u8],
+    last: bool,
+    options: &Options,
+    rules: &[NullRule],
+    known: &mut Option<LineEnd>,
+    fields: &mut Fields,
+) -> Result<Found, SqlError> {
     if input.is_empty() {
         return Ok(Found::More);
     }
@@ -47,11 +55,15 @@ pub fn read(input: &[u8], last: bool, options: &Options, rules: &[NullRule], fie
         } else if byte == options.delimiter {
             end_field(options, rules, fields, was_quoted);
             was_quoted = false;
-        } else if byte == b'\n' || (byte == b'\r' && input.get(at + 1) == Some(&b'\n')) {
-            end_field(options, rules, fields, was_quoted);
-            return Ok(Found::Record(at + if byte == b'\n' { 1 } else { 2 }));
-        } else if byte == b'\r' && at + 1 == input.len() && !last {
-            return Ok(Found::More);
+        } else if matches!(byte, b'\n' | b'\r') {
+            match look(input, at, last, known, true)? {
+                At::End(length) => {
+                    end_field(options, rules, fields, was_quoted);
+                    return Ok(Found::Record { used: at + length, line: at, is_last: false });
+                }
+                At::More => return Ok(Found::More),
+                At::Data => fields.push_byte(byte),
+            }
         } else {
             fields.push_byte(byte);
         }
@@ -64,7 +76,7 @@ pub fn read(input: &[u8], last: bool, options: &Options, rules: &[NullRule], fie
         return Err(SqlError::new(SqlState::BadCopyFileFormat, "unterminated CSV quoted field"));
     }
     end_field(options, rules, fields, was_quoted);
-    Ok(Found::Record(input.len()))
+    Ok(Found::Record { used: input.len(), line: input.len(), is_last: false })
 }
 
 fn end_field(options: &Options, rules: &[NullRule], fields: &mut Fields, was_quoted: bool) {
@@ -76,14 +88,13 @@ fn end_field(options: &Options, rules: &[NullRule], fields: &mut Fields, was_quo
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::ast::{CopyOption, CopyTarget, Ident};
-
+    use super::super::options::options_of;
     use super::*;
 
     fn records(input: &str) -> Result<Vec<Vec<Option<String>>>, SqlError> {
-        let options = Options::new(&[CopyOption::Format(Ident::new("csv"))], &[], &CopyTarget::Stdin)?;
-        let (mut rest, mut fields, mut all) = (input.as_bytes(), Fields::default(), Vec::new());
-        while let Found::Record(used) = read(rest, true, &options, &[], &mut fields)? {
+        let options = options_of("copy t from stdin csv")?;
+        let (mut rest, mut known, mut fields, mut all) = (input.as_bytes(), None, Fields::default(), Vec::new());
+        while let Found::Record { used, .. } = read(rest, true, &options, &[], &mut known, &mut fields)? {
             all.push((0..fields.len()).map(|at| fields.get(at).unwrap().map(str::to_owned)).collect());
             rest = &rest[used..];
         }
@@ -97,14 +108,15 @@ mod tests {
         assert_eq!(records("\"x\"\"y\",\"1\n2\",z\r\n").unwrap(), [[some("x\"y"), some("1\n2"), some("z")]]);
         assert_eq!(records("1\n\\.\n2\n").unwrap(), [[some("1")]]);
         assert_eq!(records("a,\"b").unwrap_err().state, SqlState::BadCopyFileFormat);
+        assert_eq!(records("a\nb\r\n").unwrap_err().message, "unquoted carriage return found in data");
     }
 
     #[test]
     fn a_record_cut_anywhere_waits_for_the_rest() {
-        let options = Options::new(&[CopyOption::Format(Ident::new("csv"))], &[], &CopyTarget::Stdin).unwrap();
+        let options = options_of("copy t from stdin csv").unwrap();
         let whole = b"\"a\"\"b\",c\r\n";
         for cut in 0..whole.len() {
-            let found = read(&whole[..cut], false, &options, &[], &mut Fields::default()).unwrap();
+            let found = read(&whole[..cut], false, &options, &[], &mut None, &mut Fields::default()).unwrap();
             assert_eq!(found, Found::More, "cut at {cut}");
         }
     }

@@ -73,8 +73,9 @@ impl Fields {
 /// What a parser found at the start of its input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A record stands in the fields; so many bytes were used.
-    Record(usize),
+    /// A record stands in the fields; `used` bytes were read, of which the first `line` are shown in errors. `is_last`: the
+    /// end-of-data marker stands behind it.
+    Record { used: usize, line: usize, is_last: bool },
     /// The end-of-data marker; the rest is ignored.
     End,
     /// More input is needed.

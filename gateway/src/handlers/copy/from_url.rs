@@ -3,13 +3,13 @@
 use lakegate_catalog::authorize::{Access, file_access};
 use lakegate_catalog::model::Privilege;
 use lakegate_engine_api::{BoundStatement, Execution, ExecutionContext, Work};
-use sqlparser::ast::{Ident, ObjectName};
+use sqlparser::ast::ObjectName;
 
 use super::options::{Format, Options};
 use crate::frontend::Response;
 use crate::sql::bind::Bound;
 use crate::sql::execute::Deadline;
-use crate::sql::grammar::{fold, name_parts};
+use crate::sql::grammar::name_parts;
 use crate::sql::journal::Journal;
 use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
@@ -19,7 +19,7 @@ pub async fn run(
     session: &mut GatewaySession,
     statement: &PreparedStatement,
     table: &ObjectName,
-    columns: &[Ident],
+    columns: &[String],
     options: &Options,
     url: &str,
     deadline: &Deadline,
@@ -39,7 +39,7 @@ pub async fn run(
     let binder = session.binder(&snapshot, &facts);
     binder.bind_target(&mut bound, target.clone(), Access::INSERT)?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
-    let work = Work::CopyFrom { target, columns: columns.iter().map(fold).collect(), url: access.url().to_string() };
+    let work = Work::CopyFrom { target, columns: columns.to_vec(), url: access.url().to_string() };
     let result = async {
         let prepared = session
             .shared

@@ -1,48 +1,87 @@
 //! COPY: rows of clients and files in and out.
 
+mod binary;
 mod csv;
 mod fields;
+mod filter;
 mod from;
 mod from_url;
+mod lines;
 mod options;
+mod sink;
 mod text;
 mod to;
 
-use sqlparser::ast::{CopySource, CopyTarget, Statement};
-
 use crate::frontend::Response;
 use crate::sql::execute::Deadline;
-use crate::sql::grammar::Command;
+use crate::sql::grammar::{Copy, CopySource, CopyTarget};
+use crate::sql::journal;
 use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
 
-pub use options::{Format, Options};
+use options::{Columns, Options};
 
 /// Runs the statement; COPY FROM STDIN and TO STDOUT go on after this returns.
 ///
 /// # Errors
 /// The statement's own; each way in and out tells its own.
-pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, deadline: &Deadline) -> Result<Response, SqlError> {
-    let Command::Sql(sql) = &*statement.command else { return Err(internal()) };
-    let Statement::Copy { source, to, target, options, legacy_options, .. } = sql.as_ref() else { return Err(internal()) };
-    let options = Options::new(options, legacy_options, target)?;
-    match (source, to, target) {
-        (CopySource::Table { table_name, columns }, false, CopyTarget::Stdin) => {
-            from::stdin(session, statement, table_name, columns, options, deadline).await
+pub async fn run(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    copy: &Copy,
+    deadline: &Deadline,
+) -> Result<Response, SqlError> {
+    let options = match checked(copy) {
+        Ok(options) => options,
+        Err(error) => {
+            journal::refused(session, &statement.command, &statement.text, &error).await?;
+            return Err(error);
         }
-        (CopySource::Table { table_name, columns }, false, CopyTarget::File { filename }) => {
-            from_url::run(session, statement, table_name, columns, &options, filename, deadline).await
+    };
+    match (&copy.source, &copy.target) {
+        (source, _) if copy.to => to::stdout(session, statement, source, options, deadline).await,
+        (CopySource::Table { name, columns }, CopyTarget::File(url)) => {
+            from_url::run(session, statement, name, columns, &options, url, deadline).await
         }
-        (_, true, CopyTarget::Stdout) => to::stdout(session, statement, source, options, deadline).await,
-        (_, true, CopyTarget::File { .. }) => Err(SqlError::unsupported("COPY TO a file").hint("Use COPY … TO STDOUT, or psql's \\copy.")),
-        (_, _, CopyTarget::Program { .. }) => {
-            Err(SqlError::new(SqlState::InsufficientPrivilege, "COPY with PROGRAM is not allowed").hint("Use psql's \\copy with PROGRAM."))
+        (CopySource::Table { name, columns }, _) => {
+            from::stdin(session, statement, name, columns, copy.filter.as_deref(), options, deadline).await
         }
-        _ => Err(SqlError::new(SqlState::SyntaxError, "COPY FROM takes STDIN or a URL, COPY TO takes STDOUT")),
+        (CopySource::Statement(_), _) => Err(SqlError::new(SqlState::InternalError, "COPY FROM has a query")),
     }
 }
 
-fn internal() -> SqlError {
-    SqlError::new(SqlState::InternalError, "COPY was given another statement")
+/// What can be told without a look at the catalog.
+fn checked(copy: &Copy) -> Result<Options, SqlError> {
+    match &copy.target {
+        CopyTarget::Program => {
+            return Err(SqlError::unsupported("COPY with PROGRAM").hint("Use psql's \\copy with PROGRAM."));
+        }
+        CopyTarget::File(_) if copy.to => {
+            return Err(SqlError::unsupported("COPY TO a file").hint("Use COPY … TO STDOUT, or psql's \\copy."));
+        }
+        CopyTarget::File(_) if copy.filter.is_some() => return Err(SqlError::unsupported("COPY FROM a file with WHERE")),
+        _ => {}
+    }
+    Options::new(copy)
+}
+
+/// FORCE_QUOTE and its kin name columns that are copied, of those that there are.
+fn check_forced(options: &Options, relation: Option<(&str, &[String])>, copied: &[String]) -> Result<(), SqlError> {
+    let forced = [("FORCE_QUOTE", &options.force_quote), ("FORCE_NOT_NULL", &options.force_not_null), ("FORCE_NULL", &options.force_null)];
+    for (option, columns) in forced {
+        let Columns::Named(names) = columns else { continue };
+        for name in names.iter().filter(|name| !copied.contains(name)) {
+            return Err(match relation {
+                Some((_, all)) if all.contains(name) => {
+                    SqlError::new(SqlState::InvalidColumnReference, format!("{option} column \"{name}\" not referenced by COPY"))
+                }
+                Some((table, _)) => {
+                    SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" of relation \"{table}\" does not exist"))
+                }
+                None => SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" does not exist")),
+            });
+        }
+    }
+    Ok(())
 }

@@ -1,15 +1,38 @@
-//! COPY's options, PostgreSQL's and the file formats of the data plane.
+//! COPY's options, PostgreSQL's and the file formats of the data plane. Mirrors `ProcessCopyOptions`.
 
-use sqlparser::ast::{CopyLegacyCsvOption, CopyLegacyOption, CopyOption, CopyTarget, Ident};
-
-use crate::sql::grammar::fold;
+use crate::sql::grammar::{Copy, CopyOption, CopyTarget, CopyValue};
 use crate::sqlstate::{SqlError, SqlState};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Text,
     Csv,
+    Binary,
     Parquet,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    None,
+    Line,
+    /// COPY FROM only: a line that must hold the columns' names.
+    Match,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Columns {
+    All,
+    Named(Vec<String>),
+}
+
+impl Columns {
+    #[must_use]
+    pub fn contain(&self, name: &str) -> bool {
+        match self {
+            Columns::All => true,
+            Columns::Named(names) => names.iter().any(|named| named == name),
+        }
+    }
 }
 
 /// Checked and filled in with PostgreSQL's defaults.
@@ -18,132 +41,314 @@ pub struct Options {
     pub format: Format,
     pub delimiter: u8,
     pub null: String,
-    pub header: bool,
+    pub header: Header,
     pub quote: u8,
     pub escape: u8,
-    /// Columns to quote always; `*` for all.
-    pub force_quote: Vec<String>,
+    /// Columns to quote always.
+    pub force_quote: Columns,
     /// Columns in which the null string is data.
-    pub force_not_null: Vec<String>,
+    pub force_not_null: Columns,
     /// Columns in which the quoted null string is NULL too.
-    pub force_null: Vec<String>,
+    pub force_null: Columns,
+}
+
+/// What was written, each at most once.
+#[derive(Default)]
+struct Given {
+    format: Option<Format>,
+    freeze: Option<bool>,
+    delimiter: Option<String>,
+    null: Option<String>,
+    header: Option<Header>,
+    quote: Option<String>,
+    escape: Option<String>,
+    force_quote: Option<Columns>,
+    force_not_null: Option<Columns>,
+    force_null: Option<Columns>,
+    encoding: Option<()>,
 }
 
 impl Options {
     /// # Errors
-    /// 0A000 for what is not supported, 22023 and 42601 for what makes no sense.
-    pub fn new(options: &[CopyOption], legacy: &[CopyLegacyOption], target: &CopyTarget) -> Result<Self, SqlError> {
-        let format = format(options, legacy, target)?;
+    /// As PostgreSQL: 42601 for options that are unknown, repeated or badly written, 22023 and 0A000 for those that make no sense.
+    pub fn new(copy: &Copy) -> Result<Self, SqlError> {
+        let mut given = Given::default();
+        for option in &copy.options {
+            given.take(option, copy.to)?;
+        }
+        let format = given.format.unwrap_or_else(|| default_format(&copy.target));
+        given.check_binary(format)?;
         let is_csv = format == Format::Csv;
-        let mut result = Options {
+        let options = Options {
             format,
-            delimiter: if is_csv { b',' } else { b'\t' },
-            null: if is_csv { String::new() } else { "\\N".to_owned() },
-            header: false,
-            quote: b'"',
-            escape: b'"',
-            force_quote: Vec::new(),
-            force_not_null: Vec::new(),
-            force_null: Vec::new(),
+            delimiter: one_byte(given.delimiter.as_deref().unwrap_or(if is_csv { "," } else { "\t" }), "delimiter")?,
+            null: given.null.clone().unwrap_or_else(|| if is_csv { String::new() } else { "\\N".to_owned() }),
+            header: given.header.unwrap_or(Header::None),
+            quote: 0,
+            escape: 0,
+            force_quote: Columns::Named(Vec::new()),
+            force_not_null: Columns::Named(Vec::new()),
+            force_null: Columns::Named(Vec::new()),
         };
-        let mut escape = None;
-        for option in options {
-            match option {
-                CopyOption::Format(_) | CopyOption::Freeze(false) => {}
-                CopyOption::Freeze(true) => return Err(SqlError::unsupported("COPY FREEZE")),
-                CopyOption::Delimiter(delimiter) => result.delimiter = single_byte(*delimiter, "delimiter")?,
-                CopyOption::Null(null) => result.null.clone_from(null),
-                CopyOption::Header(header) => result.header = *header,
-                CopyOption::Quote(quote) => result.quote = csv_only(is_csv, "quote", single_byte(*quote, "quote")?)?,
-                CopyOption::Escape(byte) => escape = Some(csv_only(is_csv, "escape", single_byte(*byte, "escape")?)?),
-                CopyOption::ForceQuote(columns) => result.force_quote = csv_only(is_csv, "force quote", folded(columns))?,
-                CopyOption::ForceNotNull(columns) => result.force_not_null = csv_only(is_csv, "force not null", folded(columns))?,
-                CopyOption::ForceNull(columns) => result.force_null = csv_only(is_csv, "force null", folded(columns))?,
-                CopyOption::Encoding(encoding) if encoding.to_ascii_lowercase().replace(['-', '_'], "") == "utf8" => {}
-                CopyOption::Encoding(encoding) => {
-                    return Err(SqlError::unsupported(format!("COPY with encoding {encoding}")).hint("Use UTF8."));
-                }
-            }
-        }
-        for option in legacy {
-            match option {
-                CopyLegacyOption::Csv(options) => {
-                    for option in options {
-                        match option {
-                            CopyLegacyCsvOption::Header => result.header = true,
-                            CopyLegacyCsvOption::Quote(quote) => result.quote = single_byte(*quote, "quote")?,
-                            CopyLegacyCsvOption::Escape(byte) => escape = Some(single_byte(*byte, "escape")?),
-                            CopyLegacyCsvOption::ForceQuote(columns) => result.force_quote = folded(columns),
-                            CopyLegacyCsvOption::ForceNotNull(columns) => result.force_not_null = folded(columns),
-                        }
-                    }
-                }
-                CopyLegacyOption::Delimiter(delimiter) => result.delimiter = single_byte(*delimiter, "delimiter")?,
-                CopyLegacyOption::Null(null) => result.null.clone_from(null),
-                CopyLegacyOption::Header => result.header = true,
-                CopyLegacyOption::Parquet => {}
-                other => return Err(SqlError::unsupported(format!("the COPY option {other}"))),
-            }
-        }
-        result.escape = escape.unwrap_or(result.quote);
-        result.check()?;
-        Ok(result)
+        options.check_text()?;
+        options.with_csv(given, copy.to)
     }
 
-    fn check(&self) -> Result<(), SqlError> {
-        let invalid = |message: &str| Err(SqlError::new(SqlState::InvalidParameterValue, message));
+    fn check_text(&self) -> Result<(), SqlError> {
         if matches!(self.delimiter, b'\n' | b'\r') {
-            return invalid("COPY delimiter cannot be newline or carriage return");
+            return Err(invalid("COPY delimiter cannot be newline or carriage return"));
         }
         if self.null.contains(['\n', '\r']) {
-            return invalid("COPY null representation cannot use newline or carriage return");
+            return Err(invalid("COPY null representation cannot use newline or carriage return"));
         }
         if self.format == Format::Text && b"\\.abcdefghijklmnopqrstuvwxyz0123456789".contains(&self.delimiter) {
-            return invalid("COPY delimiter cannot be a backslash, a period, a lower-case letter or a digit");
+            return Err(invalid(format!("COPY delimiter cannot be \"{}\"", char::from(self.delimiter))));
         }
-        if self.format == Format::Csv && self.delimiter == self.quote {
-            return invalid("COPY delimiter and quote must be different");
-        }
-        if self.null.as_bytes().contains(&self.delimiter) {
-            return invalid("COPY delimiter must not appear in the NULL specification");
+        if self.format == Format::Binary && self.header != Header::None {
+            return Err(refused("cannot specify HEADER in BINARY mode"));
         }
         Ok(())
     }
-}
 
-fn format(options: &[CopyOption], legacy: &[CopyLegacyOption], target: &CopyTarget) -> Result<Format, SqlError> {
-    let named = options.iter().find_map(|option| match option {
-        CopyOption::Format(name) => Some(fold(name)),
-        _ => None,
-    });
-    match named.as_deref() {
-        Some("text") => Ok(Format::Text),
-        Some("csv") => Ok(Format::Csv),
-        Some("parquet") => Ok(Format::Parquet),
-        Some("binary") => Err(SqlError::unsupported("COPY in binary format").hint("Use text or csv.")),
-        Some(other) => Err(SqlError::new(SqlState::InvalidParameterValue, format!("COPY format \"{other}\" not recognized"))),
-        None if legacy.iter().any(|option| matches!(option, CopyLegacyOption::Csv(_))) => Ok(Format::Csv),
-        None if legacy.iter().any(|option| matches!(option, CopyLegacyOption::Binary)) => {
-            Err(SqlError::unsupported("COPY in binary format").hint("Use text or csv."))
+    fn with_csv(mut self, given: Given, to: bool) -> Result<Self, SqlError> {
+        let is_csv = self.format == Format::Csv;
+        let csv_only = |is_given: bool, option: &str| match is_given && !is_csv {
+            true => Err(refused(format!("COPY {option} available only in CSV mode"))),
+            false => Ok(()),
+        };
+        csv_only(given.quote.is_some(), "quote")?;
+        self.quote = one_byte(given.quote.as_deref().unwrap_or("\""), "quote")?;
+        if is_csv && self.delimiter == self.quote {
+            return Err(invalid("COPY delimiter and quote must be different"));
         }
-        None if matches!(target, CopyTarget::File { filename } if filename.ends_with(".parquet") || filename.ends_with('/')) => {
-            Ok(Format::Parquet)
+        csv_only(given.escape.is_some(), "escape")?;
+        self.escape = given.escape.map_or(Ok(self.quote), |escape| one_byte(&escape, "escape"))?;
+        for (columns, option, direction, wanted) in [
+            (&given.force_quote, "force quote", "TO", to),
+            (&given.force_not_null, "force not null", "FROM", !to),
+            (&given.force_null, "force null", "FROM", !to),
+        ] {
+            csv_only(columns.is_some(), option)?;
+            if columns.is_some() && !wanted {
+                return Err(refused(format!("COPY {option} only available using COPY {direction}")));
+            }
         }
-        None => Ok(Format::Text),
+        let none = || Columns::Named(Vec::new());
+        self.force_quote = given.force_quote.unwrap_or_else(none);
+        self.force_not_null = given.force_not_null.unwrap_or_else(none);
+        self.force_null = given.force_null.unwrap_or_else(none);
+        if self.null.as_bytes().contains(&self.delimiter) {
+            return Err(refused("COPY delimiter must not appear in the NULL specification"));
+        }
+        if is_csv && self.null.as_bytes().contains(&self.quote) {
+            return Err(refused("CSV quote character must not appear in the NULL specification"));
+        }
+        if given.freeze == Some(true) && !to {
+            // What PostgreSQL says of every table but one that the same transaction has made.
+            let message = "cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction";
+            return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message));
+        }
+        Ok(self)
     }
 }
 
-fn csv_only<T>(is_csv: bool, option: &str, value: T) -> Result<T, SqlError> {
-    if is_csv { Ok(value) } else { Err(SqlError::new(SqlState::FeatureNotSupported, format!("COPY {option} available only in CSV mode"))) }
+impl Given {
+    fn take(&mut self, option: &CopyOption, to: bool) -> Result<(), SqlError> {
+        match option.name.as_str() {
+            "format" => once(&mut self.format, format(&text(option)?)?),
+            "freeze" => once(&mut self.freeze, boolean(option)?),
+            "delimiter" => once(&mut self.delimiter, text(option)?),
+            "null" => once(&mut self.null, text(option)?),
+            "header" => once(&mut self.header, header(option, to)?),
+            "quote" => once(&mut self.quote, text(option)?),
+            "escape" => once(&mut self.escape, text(option)?),
+            "force_quote" => match option.value {
+                CopyValue::Star => once(&mut self.force_quote, Columns::All),
+                _ => once(&mut self.force_quote, columns(option)?),
+            },
+            "force_not_null" => once(&mut self.force_not_null, columns(option)?),
+            "force_null" => once(&mut self.force_null, columns(option)?),
+            "encoding" => once(&mut self.encoding, encoding(&text(option)?)?),
+            other => Err(SqlError::new(SqlState::SyntaxError, format!("option \"{other}\" not recognized"))),
+        }
+    }
+
+    fn check_binary(&self, format: Format) -> Result<(), SqlError> {
+        let given = [("DELIMITER", self.delimiter.is_some()), ("NULL", self.null.is_some())];
+        match given.iter().find(|(_, is_given)| format == Format::Binary && *is_given) {
+            Some((option, _)) => Err(SqlError::new(SqlState::SyntaxError, format!("cannot specify {option} in BINARY mode"))),
+            None => Ok(()),
+        }
+    }
 }
 
-fn single_byte(character: char, option: &str) -> Result<u8, SqlError> {
-    u8::try_from(character)
-        .ok()
-        .filter(u8::is_ascii)
-        .ok_or_else(|| SqlError::new(SqlState::FeatureNotSupported, format!("COPY {option} must be a single one-byte character")))
+fn once<T>(place: &mut Option<T>, value: T) -> Result<(), SqlError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(SqlError::new(SqlState::SyntaxError, "conflicting or redundant options")),
+    }
 }
 
-fn folded(columns: &[Ident]) -> Vec<String> {
-    columns.iter().map(fold).collect()
+fn default_format(target: &CopyTarget) -> Format {
+    match target {
+        CopyTarget::File(name) if name.ends_with(".parquet") || name.ends_with('/') => Format::Parquet,
+        _ => Format::Text,
+    }
+}
+
+fn format(name: &str) -> Result<Format, SqlError> {
+    match name {
+        "text" => Ok(Format::Text),
+        "csv" => Ok(Format::Csv),
+        "binary" => Ok(Format::Binary),
+        "parquet" => Ok(Format::Parquet),
+        other => Err(invalid(format!("COPY format \"{other}\" not recognized"))),
+    }
+}
+
+/// `defGetString`.
+fn text(option: &CopyOption) -> Result<String, SqlError> {
+    match &option.value {
+        CopyValue::None => Err(SqlError::new(SqlState::SyntaxError, format!("{} requires a parameter", option.name))),
+        CopyValue::Text(text) => Ok(text.clone()),
+        CopyValue::Star => Ok("*".to_owned()),
+        CopyValue::Names(names) => Ok(names.join(".")),
+    }
+}
+
+/// `defGetBoolean`.
+fn boolean(option: &CopyOption) -> Result<bool, SqlError> {
+    let message = || SqlError::new(SqlState::SyntaxError, format!("{} requires a Boolean value", option.name));
+    match &option.value {
+        CopyValue::None => Ok(true),
+        value => truth(value).ok_or_else(message),
+    }
+}
+
+fn truth(value: &CopyValue) -> Option<bool> {
+    let CopyValue::Text(text) = value else { return None };
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "on" | "1" => Some(true),
+        "false" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// `defGetCopyHeaderChoice`.
+fn header(option: &CopyOption, to: bool) -> Result<Header, SqlError> {
+    match &option.value {
+        CopyValue::None => Ok(Header::Line),
+        CopyValue::Text(text) if text.eq_ignore_ascii_case("match") => match to {
+            true => Err(refused("cannot use \"match\" with HEADER in COPY TO")),
+            false => Ok(Header::Match),
+        },
+        value => match truth(value) {
+            Some(true) => Ok(Header::Line),
+            Some(false) => Ok(Header::None),
+            None => Err(SqlError::new(SqlState::SyntaxError, "header requires a Boolean value or \"match\"")),
+        },
+    }
+}
+
+fn columns(option: &CopyOption) -> Result<Columns, SqlError> {
+    match &option.value {
+        CopyValue::Names(names) => Ok(Columns::Named(names.clone())),
+        _ => Err(invalid(format!("argument to option \"{}\" must be a list of column names", option.name))),
+    }
+}
+
+/// PostgreSQL's encodings, without the hyphens and underscores that it overlooks.
+const ENCODINGS: [&str; 58] = [
+    "abc",
+    "alt",
+    "big5",
+    "euccn",
+    "eucjis2004",
+    "eucjp",
+    "euckr",
+    "euctw",
+    "gb18030",
+    "gbk",
+    "iso88591",
+    "iso885910",
+    "iso885913",
+    "iso885914",
+    "iso885915",
+    "iso885916",
+    "iso88592",
+    "iso88593",
+    "iso88594",
+    "iso88595",
+    "iso88596",
+    "iso88597",
+    "iso88598",
+    "iso88599",
+    "johab",
+    "koi8",
+    "koi8r",
+    "koi8u",
+    "latin1",
+    "latin10",
+    "latin2",
+    "latin3",
+    "latin4",
+    "latin5",
+    "latin6",
+    "latin7",
+    "latin8",
+    "latin9",
+    "mskanji",
+    "muleinternal",
+    "shiftjis",
+    "shiftjis2004",
+    "sjis",
+    "sqlascii",
+    "tcvn",
+    "uhc",
+    "vscii",
+    "win",
+    "win1250",
+    "win1251",
+    "win1252",
+    "win1253",
+    "win1254",
+    "win1255",
+    "win1256",
+    "win1257",
+    "win1258",
+    "win866",
+];
+
+fn encoding(name: &str) -> Result<(), SqlError> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();
+    match plain.as_str() {
+        "utf8" | "unicode" => Ok(()),
+        known if ENCODINGS.contains(&known) => Err(SqlError::unsupported(format!("COPY with encoding {name}")).hint("Use UTF8.")),
+        _ => Err(invalid("argument to option \"encoding\" must be a valid encoding name")),
+    }
+}
+
+fn one_byte(text: &str, option: &str) -> Result<u8, SqlError> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err(refused(format!("COPY {option} must be a single one-byte character"))),
+    }
+}
+
+fn invalid(message: impl Into<String>) -> SqlError {
+    SqlError::new(SqlState::InvalidParameterValue, message)
+}
+
+fn refused(message: impl Into<String>) -> SqlError {
+    SqlError::new(SqlState::FeatureNotSupported, message)
+}
+
+/// Of a COPY's text, for tests of its parts.
+#[cfg(test)]
+pub(super) fn options_of(text: &str) -> Result<Options, SqlError> {
+    let parsed = crate::sql::parse::parse(text)?;
+    match parsed[0].command.as_deref() {
+        Some(crate::sql::grammar::Command::Copy(copy)) => Options::new(copy),
+        other => panic!("{other:?}"),
+    }
 }

@@ -1,25 +1,27 @@
-//! COPY … TO STDOUT, text and csv: the row encoder's text, escaped.
+//! COPY … TO STDOUT: the row encoder's values, escaped in text and csv.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    CopySource, Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor,
-    TableWithJoins,
+    Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins,
 };
 
-use super::options::Format::{Parquet, Text};
-use super::options::Options;
+use super::binary::{SIGNATURE, TRAILER};
+use super::check_forced;
+use super::options::Format::{Binary, Parquet, Text};
+use super::options::{Header, Options};
 use crate::frontend::{ClientRows, CopyLines, ParsedStatement, Response};
 use crate::sql::execute::{self, Deadline};
-use crate::sql::grammar::Command;
-use crate::sql::prepare::PreparedStatement;
+use crate::sql::grammar::{Command, CopySource, name_parts};
+use crate::sql::journal;
+use crate::sql::prepare::{PreparedStatement, has_select_into};
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::outgoing::Format;
@@ -36,35 +38,80 @@ pub async fn stdout(
     options: Options,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    if options.format == Parquet {
-        return Err(SqlError::unsupported("COPY TO STDOUT in parquet format"));
-    }
-    let query = match source {
-        CopySource::Query(query) => query.clone(),
-        CopySource::Table { table_name, columns } => Box::new(select_of(table_name, columns)),
+    let query = match query_of(session, source, &options).await {
+        Ok(query) => query,
+        Err(error) => {
+            journal::refused(session, &statement.command, &statement.text, &error).await?;
+            return Err(error);
+        }
     };
-    let parsed = ParsedStatement {
-        command: Some(Arc::new(Command::Sql(Box::new(Statement::Query(query))))),
-        text: Arc::clone(&statement.text),
-        parameter: None,
-    };
+    let parsed =
+        ParsedStatement { command: Some(Arc::new(Command::Sql(Box::new(query)))), text: Arc::clone(&statement.text), parameter: None };
     let prepared = crate::sql::prepare::prepare(session, parsed, &[]).await?;
     let response = Box::pin(execute::execute(session, &prepared, Vec::new(), deadline.token().clone())).await?;
     let Response::Rows { schema, rows, .. } = response else {
         return Err(SqlError::new(SqlState::InternalError, "COPY TO ran what answers no rows"));
     };
+    if schema.fields().is_empty() {
+        return Err(SqlError::new(SqlState::FeatureNotSupported, "COPY query must have a RETURNING clause"));
+    }
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    if !matches!(source, CopySource::Table { .. }) {
+        check_forced(&options, None, &names)?;
+    }
     let facts = session.facts(&session.catalog().snapshot());
     let manner = Manner { style: session.settings.current.text_style(), names: Some(Arc::clone(&facts.lookup)) };
     let count = Arc::new(AtomicU64::new(0));
-    let encoder = CopyEncoder { schema, manner, forced: forced_quotes(&options, &names), options, rows: Arc::clone(&count) };
-    Ok(Response::CopyOut { columns: names.len(), binary: false, data: encoder.stream(rows, &names), rows: count })
+    let forced = names.iter().map(|name| options.force_quote.contain(name)).collect();
+    let binary = options.format == Binary;
+    let encoder = CopyEncoder { schema, manner, forced, options, rows: Arc::clone(&count) };
+    Ok(Response::CopyOut { columns: names.len(), binary, data: encoder.stream(rows, &names), rows: count })
 }
 
-/// One flag a column: always quoted.
-fn forced_quotes(options: &Options, names: &[String]) -> Vec<bool> {
-    let all = options.force_quote.iter().any(|name| name == "*");
-    names.iter().map(|name| all || options.force_quote.contains(name)).collect()
+/// What gives the rows.
+async fn query_of(session: &GatewaySession, source: &CopySource, options: &Options) -> Result<Statement, SqlError> {
+    if options.format == Parquet {
+        return Err(SqlError::unsupported("COPY TO STDOUT in parquet format"));
+    }
+    let (name, columns) = match source {
+        CopySource::Statement(statement) => return queried(statement),
+        CopySource::Table { name, columns } => (name, columns),
+    };
+    let snapshot = session.catalog().refresh().await?;
+    let resolved = session.scope(&snapshot).resolve(&snapshot, &name_parts(name)?)?;
+    // System relations are read as any other; what they lack the planner tells.
+    if let Some(relation) = snapshot.relation_by_name(&resolved) {
+        if relation.is_view() {
+            return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot copy from view \"{}\"", resolved.name))
+                .hint("Try the COPY (SELECT ...) TO variant."));
+        }
+        let all: Vec<String> = relation.columns.iter().map(|column| column.name.clone()).collect();
+        for (index, column) in columns.iter().enumerate() {
+            if !all.contains(column) {
+                let message = format!("column \"{column}\" of relation \"{}\" does not exist", resolved.name);
+                return Err(SqlError::new(SqlState::UndefinedColumn, message));
+            }
+            if columns.iter().take(index).any(|before| before == column) {
+                return Err(SqlError::new(SqlState::DuplicateColumn, format!("column \"{column}\" specified more than once")));
+            }
+        }
+        let copied = if columns.is_empty() { &all } else { columns };
+        check_forced(options, Some((&resolved.name, &all)), copied)?;
+    }
+    Ok(Statement::Query(Box::new(select_of(name, columns))))
+}
+
+fn queried(statement: &Statement) -> Result<Statement, SqlError> {
+    let refused = |message: &str| Err(SqlError::new(SqlState::FeatureNotSupported, message));
+    let returns = match statement {
+        Statement::Query(query) if has_select_into(query) => return refused("COPY (SELECT INTO) is not supported"),
+        Statement::Query(_) => true,
+        Statement::Insert(insert) => insert.returning.is_some(),
+        Statement::Update(update) => update.returning.is_some(),
+        Statement::Delete(delete) => delete.returning.is_some(),
+        _ => return Err(SqlError::new(SqlState::SyntaxError, "COPY takes SELECT, VALUES, INSERT, UPDATE or DELETE")),
+    };
+    if returns { Ok(statement.clone()) } else { refused("COPY query must have a RETURNING clause") }
 }
 
 struct CopyEncoder {
@@ -77,54 +124,69 @@ struct CopyEncoder {
 
 impl CopyEncoder {
     fn stream(self, rows: ClientRows, names: &[String]) -> BoxStream<'static, Result<CopyLines, SqlError>> {
-        let header = self.options.header.then(|| Ok(self.header(names)));
+        let (first, last) = match self.options.format {
+            Binary => (Some(binary_header()), Some(CopyLines::one(TRAILER.to_vec()))),
+            _ => ((self.options.header == Header::Line).then(|| self.header(names)), None),
+        };
         let lines = rows.map(move |batch| self.encode(&batch?));
-        futures::stream::iter(header).chain(lines).boxed()
+        futures::stream::iter(first.map(Ok)).chain(lines).chain(futures::stream::iter(last.map(Ok))).boxed()
     }
 
     fn header(&self, names: &[String]) -> CopyLines {
-        let mut line = BytesMut::new();
+        let mut line = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            self.put_field(&mut line, index, Some(name.as_bytes()));
+            if index > 0 {
+                line.put_u8(self.options.delimiter);
+            }
+            match self.options.format {
+                Text => self.put_text(&mut line, name.as_bytes()),
+                _ => self.put_csv(&mut line, name.as_bytes(), false),
+            }
         }
         line.put_u8(b'\n');
-        CopyLines { ends: vec![line.len()], bytes: line.freeze() }
+        CopyLines::one(line)
     }
 
-    /// The lines of a batch: its DataRow messages, with the fields escaped and put behind one another.
+    /// The lines of a batch: its DataRow messages, with the fields escaped and put behind one another. In the binary format a row
+    /// is what follows a DataRow's length.
     fn encode(&self, batch: &RecordBatch) -> Result<CopyLines, SqlError> {
-        let formats = vec![Format::Text; batch.num_columns()];
-        let mut rows = BatchRows::new(&self.schema, batch, &formats, &self.manner)?;
+        let format = if self.options.format == Binary { Format::Binary } else { Format::Text };
+        let mut rows = BatchRows::new(&self.schema, batch, &vec![format; batch.num_columns()], &self.manner)?;
         let mut messages = Vec::new();
-        let mut lines = BytesMut::new();
-        let mut ends = Vec::with_capacity(batch.num_rows());
+        let mut lines = CopyLines::default();
         while rows.remaining() > 0 {
             messages.clear();
             let written = rows.write(&mut messages, usize::MAX, MESSAGE_BYTES)?;
             self.rows.fetch_add(written as u64, Ordering::Relaxed);
-            self.put_lines(&messages, &mut lines, &mut ends);
+            self.put_lines(&messages, &mut lines);
         }
-        Ok(CopyLines { bytes: lines.freeze(), ends })
+        Ok(lines)
     }
 
-    fn put_lines(&self, messages: &[u8], lines: &mut BytesMut, ends: &mut Vec<usize>) {
+    fn put_lines(&self, messages: &[u8], lines: &mut CopyLines) {
         let mut rest = messages;
         // Type byte, length, field count; then a length and the bytes of each field, -1 for NULL.
         while let Some((head, fields)) = rest.split_at_checked(7) {
             let count = u16::from_be_bytes([head[5], head[6]]);
+            let row = rest.get(5..).unwrap_or_default();
             rest = fields;
             for index in 0..usize::from(count) {
                 let Some((length, after)) = rest.split_first_chunk::<4>() else { return };
                 let value = usize::try_from(i32::from_be_bytes(*length)).ok().and_then(|length| after.split_at_checked(length));
-                self.put_field(lines, index, value.map(|(value, _)| value));
+                if self.options.format != Binary {
+                    self.put_field(&mut lines.bytes, index, value.map(|(value, _)| value));
+                }
                 rest = value.map_or(after, |(_, next)| next);
             }
-            lines.put_u8(b'\n');
-            ends.push(lines.len());
+            match self.options.format {
+                Binary => lines.bytes.extend_from_slice(row.get(..row.len() - rest.len()).unwrap_or_default()),
+                _ => lines.bytes.put_u8(b'\n'),
+            }
+            lines.ends.push(lines.bytes.len());
         }
     }
 
-    fn put_field(&self, line: &mut BytesMut, index: usize, value: Option<&[u8]>) {
+    fn put_field(&self, line: &mut Vec<u8>, index: usize, value: Option<&[u8]>) {
         if index > 0 {
             line.put_u8(self.options.delimiter);
         }
@@ -135,7 +197,7 @@ impl CopyEncoder {
         }
     }
 
-    fn put_text(&self, line: &mut BytesMut, value: &[u8]) {
+    fn put_text(&self, line: &mut Vec<u8>, value: &[u8]) {
         for byte in value {
             match byte {
                 b'\\' => line.put_slice(b"\\\\"),
@@ -151,10 +213,12 @@ impl CopyEncoder {
         }
     }
 
-    fn put_csv(&self, line: &mut BytesMut, value: &[u8], forced: bool) {
+    fn put_csv(&self, line: &mut Vec<u8>, value: &[u8], forced: bool) {
         let Options { delimiter, quote, escape, null, .. } = &self.options;
         let special = |byte: &u8| *byte == *delimiter || *byte == *quote || matches!(byte, b'\n' | b'\r');
-        if !forced && value != null.as_bytes() && value != b"\\." && !value.iter().any(special) {
+        // In a line of its own it would be the end-of-data marker.
+        let is_marker = value == b"\\." && self.forced.len() == 1;
+        if !forced && value != null.as_bytes() && !is_marker && !value.iter().any(special) {
             line.put_slice(value);
             return;
         }
@@ -169,12 +233,17 @@ impl CopyEncoder {
     }
 }
 
+fn binary_header() -> CopyLines {
+    // No flags, no extension.
+    CopyLines::one([&SIGNATURE[..], &[0; 8]].concat())
+}
+
 /// `SELECT columns FROM table` as a tree.
-fn select_of(table: &ObjectName, columns: &[Ident]) -> Query {
+fn select_of(table: &ObjectName, columns: &[String]) -> Query {
     let projection = if columns.is_empty() {
         vec![SelectItem::Wildcard(sqlparser::ast::WildcardAdditionalOptions::default())]
     } else {
-        columns.iter().map(|column| SelectItem::UnnamedExpr(Expr::Identifier(column.clone()))).collect()
+        columns.iter().map(|column| SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', column)))).collect()
     };
     let factor = TableFactor::Table {
         name: table.clone(),

@@ -203,7 +203,7 @@ impl SqlSession for Scripted {
             "copyout" => Ok(Response::CopyOut {
                 columns: 1,
                 binary: false,
-                data: futures::stream::iter([Ok(CopyLines { bytes: Bytes::from_static(b"1\n2\n"), ends: vec![2, 4] })]).boxed(),
+                data: futures::stream::iter([Ok(CopyLines { bytes: b"1\n2\n".to_vec(), ends: vec![2, 4] })]).boxed(),
                 rows: Arc::new(AtomicU64::new(2)),
             }),
             _ => command("OK"),

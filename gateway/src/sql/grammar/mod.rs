@@ -1,5 +1,6 @@
 //! Statements: PostgreSQL's as the parser crate has them, and those that it lacks or spells as another system does.
 
+mod copy;
 mod cursor;
 mod external_location;
 mod grant;
@@ -12,6 +13,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
@@ -35,6 +37,7 @@ pub enum Command {
     RevokeMembership(RevokeMembership),
     CreateExternalLocation(CreateExternalLocation),
     DropExternalLocation(DropExternalLocation),
+    Copy(Box<Copy>),
     DeclareCursor(DeclareCursor),
     Fetch(Fetch),
     CloseCursor(CloseCursor),
@@ -75,6 +78,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["DROP", "ROLE" | "USER" | "GROUP", ..] => role::parse_drop(parser),
         ["GRANT", ..] => grant::parse_grant(parser),
         ["REVOKE", ..] => grant::parse_revoke(parser),
+        ["COPY", ..] => copy::parse_copy(parser),
         ["DECLARE", ..] => cursor::parse_declare(parser),
         ["FETCH" | "MOVE", ..] => cursor::parse_fetch(parser),
         ["CLOSE", ..] => cursor::parse_close(parser),
