@@ -28,6 +28,8 @@ pub struct ParsedStatement {
     pub text: Arc<str>,
     /// The first `$n` in it: only messages that bind values may have one.
     pub parameter: Option<Placeholder>,
+    /// Of the message before `text`, for the positions of errors.
+    pub characters_before: u32,
 }
 
 /// A `$n` of a statement.
@@ -230,6 +232,11 @@ pub trait SqlSession: Send {
     /// A statement of SQL's PREPARE, which Bind and Describe may name.
     fn find_statement(&self, _name: &str) -> Option<(Arc<str>, Arc<dyn PreparedSql>)> {
         None
+    }
+
+    /// Whether the statement's rows go out in binary format without being asked to: a FETCH from a BINARY cursor.
+    fn answers_binary(&self, _statement: &Arc<dyn PreparedSql>) -> bool {
+        false
     }
 
     /// Columns of a cursor of DECLARE, which Describe may name as a portal.

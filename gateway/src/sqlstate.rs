@@ -255,7 +255,11 @@ impl From<EngineError> for SqlError {
             EngineError::Unsupported { hint, .. } => hinted(SqlState::FeatureNotSupported, message, hint),
             EngineError::Sql { mistake, hint, .. } => hinted(mistake.into(), message, hint),
             EngineError::Data { error, .. } => SqlError::new(error.into(), message),
-            EngineError::Constraint { violation, table, .. } => constraint(violation, message, table),
+            EngineError::Constraint { violation, table, detail, .. } => {
+                let mut error = constraint(violation, message, table);
+                error.fields.detail = detail;
+                error
+            }
             EngineError::Conflict { table } => {
                 SqlError::new(SqlState::SerializationFailure, message).table(table).hint("The transaction might succeed if retried.")
             }

@@ -8,10 +8,13 @@ mod before_login;
 mod cancel;
 #[cfg(test)]
 mod changes;
+mod copy;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod delta;
+#[cfg(test)]
+mod errors;
 #[cfg(test)]
 mod fuzz;
 mod introspection;

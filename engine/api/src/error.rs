@@ -16,7 +16,7 @@ pub enum EngineError {
     Data { error: DataError, message: String },
     /// A row breaks a constraint of the table.
     #[error("{message}")]
-    Constraint { violation: Violation, message: String, table: String },
+    Constraint { violation: Violation, message: String, table: String, detail: Option<String> },
     /// A concurrent commit conflicts; nothing of this statement is visible.
     #[error("could not serialize access due to concurrent update")]
     Conflict { table: String },

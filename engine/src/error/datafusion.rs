@@ -109,7 +109,11 @@ fn schema(error: &SchemaError) -> EngineError {
                 Some(relation) => format!("{}.{}", relation.table(), field.name),
                 None => format!("\"{}\"", field.name),
             };
-            sql(SqlMistake::UndefinedColumn, format!("column {name} does not exist"))
+            EngineError::Sql {
+                mistake: SqlMistake::UndefinedColumn,
+                message: format!("column {name} does not exist"),
+                hint: super::suggest::hint(field, valid_fields),
+            }
         }
         SchemaError::AmbiguousReference { field } => {
             sql(SqlMistake::AmbiguousColumn, format!("column reference \"{}\" is ambiguous", field.name))
@@ -133,6 +137,10 @@ fn exhausted(text: &str) -> EngineError {
 
 fn not_implemented(text: &str) -> EngineError {
     let text = first_line(text);
+    // Elsewhere the planner has found it before.
+    if text.contains("Physical plan does not support logical expression AggregateFunction") {
+        return sql(SqlMistake::Grouping, "aggregate functions are not allowed in JOIN conditions");
+    }
     let feature =
         ["Unsupported ", "Support for ", "Not yet implemented: "].iter().find_map(|head| text.strip_prefix(head)).unwrap_or(&text);
     unsupported(feature.trim_end_matches('.').trim_end_matches(" is not supported").trim_end_matches(" not supported yet").to_owned())
@@ -143,7 +151,13 @@ fn plan(text: &str) -> EngineError {
     let line = first_line(text);
     let has = |needle: &str| line.contains(needle);
     if let Some(name) = between(&line, "Invalid function '", "'") {
-        return sql(SqlMistake::UndefinedFunction, format!("function {name} does not exist"));
+        return no_function(format!("function {name} does not exist"));
+    }
+    if let Some(types) = between(text, "argument types 'coalesce(", ")'.").or_else(|| between(text, "argument types 'coalesce(", ")'")) {
+        let types = type_list(types);
+        if let [first, .., last] = types.as_slice() {
+            return sql(SqlMistake::DatatypeMismatch, format!("COALESCE types {first} and {last} cannot be matched"));
+        }
     }
     if has("No function matches the given name and argument types")
         || has("Failed to coerce arguments")
@@ -151,11 +165,7 @@ fn plan(text: &str) -> EngineError {
     {
         let signature = between(text, "argument types '", "'").map(pg_signature);
         let message = signature.map_or_else(|| line.clone(), |signature| format!("function {signature} does not exist"));
-        return EngineError::Sql {
-            mistake: SqlMistake::UndefinedFunction,
-            message,
-            hint: Some("No function matches the given name and argument types. You might need to add explicit type casts.".to_owned()),
-        };
+        return no_function(message);
     }
     if has("must appear in the GROUP BY clause")
         || has("must be in the GROUP BY")
@@ -164,8 +174,34 @@ fn plan(text: &str) -> EngineError {
     {
         return grouping(text);
     }
+    if has("Aggregate functions are not allowed in the WHERE clause") {
+        return sql(SqlMistake::Grouping, "aggregate functions are not allowed in WHERE");
+    }
     if has("Aggregate functions are not allowed") || has("aggregate functions are not allowed") {
         return sql(SqlMistake::Grouping, "aggregate functions are not allowed here");
+    }
+    if has("Aggregate function calls cannot contain window function calls") {
+        return sql(SqlMistake::Grouping, "aggregate function calls cannot contain window function calls");
+    }
+    if let Some(name) = between(&line, "The window ", " is not defined") {
+        return sql(SqlMistake::UndefinedObject, format!("window \"{name}\" does not exist"));
+    }
+    if let Some((available, given)) =
+        line.strip_prefix("Source table contains ").and_then(|rest| rest.split_once(" columns but only ")).filter(|_| has("column alias"))
+    {
+        let given = given.split(' ').next().unwrap_or_default();
+        let message = format!("{available} columns available but {given} columns specified");
+        return sql(SqlMistake::InvalidColumnReference, message);
+    }
+    if has("SELECT DISTINCT ON expressions must match initial ORDER BY expressions") {
+        let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+        return sql(SqlMistake::InvalidColumnReference, message);
+    }
+    if let Some(given) = line.split_once("Unary operator 'NOT' requires a boolean expression, got ").map(|(_, given)| given) {
+        return sql(SqlMistake::DatatypeMismatch, format!("argument of NOT must be type boolean, not type {}", pg_type_name(given)));
+    }
+    if let Some(position) = between(&line, "Cannot find column with position ", " in SELECT clause") {
+        return sql(SqlMistake::InvalidColumnReference, format!("GROUP BY position {position} is not in select list"));
     }
     if has("Aggregate function calls cannot be nested") {
         return sql(SqlMistake::Grouping, "aggregate function calls cannot be nested");
@@ -184,7 +220,7 @@ fn plan(text: &str) -> EngineError {
         return sql(SqlMistake::DatatypeMismatch, message);
     }
     if has("logical boolean operation ") {
-        return sql(SqlMistake::DatatypeMismatch, format!("arguments of AND and OR must be type boolean: {}", operator_message(&line)));
+        return boolean_operands(&line);
     }
     if has("window functions are not allowed") || has("Window functions are not allowed") {
         return sql(SqlMistake::Windowing, "window functions are not allowed here");
@@ -208,7 +244,8 @@ fn plan(text: &str) -> EngineError {
         || has("queries in the set operation must have the same")
         || has("have different number of columns")
     {
-        return sql(SqlMistake::Syntax, "each UNION, INTERSECT or EXCEPT query must have the same number of columns");
+        let word = ["UNION", "INTERSECT", "EXCEPT"].into_iter().find(|word| has(word)).unwrap_or("UNION");
+        return sql(SqlMistake::Syntax, format!("each {word} query must have the same number of columns"));
     }
     if has("WITH query name") && has("specified more than once") {
         return sql(SqlMistake::DuplicateAlias, line);
@@ -217,12 +254,15 @@ fn plan(text: &str) -> EngineError {
         return sql(SqlMistake::UndefinedTable, format!("relation \"{name}\" does not exist"));
     }
     if let Some(name) = between(&line, "table function '", "' not found") {
-        return sql(SqlMistake::UndefinedFunction, format!("function {name} does not exist"));
+        return no_function(format!("function {name} does not exist"));
     }
     if has("Cannot find column with position") || (has("ORDER BY") && has("position")) {
         return sql(SqlMistake::InvalidColumnReference, "ORDER BY position is not in select list");
     }
-    if has("Scalar subquery should only return one column") || has("subquery must return only one column") || has("Too many columns") {
+    if has("Too many columns") {
+        return sql(SqlMistake::Syntax, "subquery has too many columns");
+    }
+    if has("Scalar subquery should only return one column") || has("subquery must return only one column") {
         return sql(SqlMistake::Syntax, "subquery must return only one column");
     }
     if has("OFFSET must be >=0") || has("OFFSET must not be negative") {
@@ -279,6 +319,39 @@ fn execution(text: &str) -> EngineError {
     data(DataError::Other, line)
 }
 
+fn no_function(message: String) -> EngineError {
+    EngineError::Sql {
+        mistake: SqlMistake::UndefinedFunction,
+        message,
+        hint: Some("No function matches the given name and argument types. You might need to add explicit type casts.".to_owned()),
+    }
+}
+
+/// AND and OR of what is not boolean: the first such operand is told.
+fn boolean_operands(line: &str) -> EngineError {
+    let message = operator_message(line);
+    let operands = message.strip_prefix("operator does not exist: ").and_then(|operands| {
+        ["AND", "OR"].into_iter().find_map(|word| operands.split_once(&format!(" {word} ")).map(|(left, right)| (left, word, right)))
+    });
+    match operands {
+        Some((left, word, right)) => {
+            let wrong = if left == "boolean" { right } else { left };
+            sql(SqlMistake::DatatypeMismatch, format!("argument of {word} must be type boolean, not type {wrong}"))
+        }
+        None => sql(SqlMistake::DatatypeMismatch, message),
+    }
+}
+
+/// PostgreSQL's names of Arrow's types, which may have parentheses with commas in them.
+fn type_list(types: &str) -> Vec<&str> {
+    let mut depth = 0_i32;
+    let parts = types.split(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    });
+    parts.map(|part| pg_type_name(part.trim())).collect()
+}
+
 /// `Cannot coerce arithmetic expression Utf8 + Int64 to valid types` and kin.
 fn operator_message(line: &str) -> String {
     for head in [
@@ -302,7 +375,7 @@ fn operator_message(line: &str) -> String {
 /// `f(Int64, Utf8)` with PostgreSQL's type names.
 fn pg_signature(signature: &str) -> String {
     let Some((name, arguments)) = signature.split_once('(') else { return signature.to_owned() };
-    let arguments: Vec<&str> = arguments.trim_end_matches(')').split(", ").map(pg_type_name).collect();
+    let arguments = type_list(arguments.strip_suffix(')').unwrap_or(arguments));
     format!("{name}({})", arguments.join(", "))
 }
 

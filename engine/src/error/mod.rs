@@ -5,6 +5,7 @@ mod arrow;
 mod datafusion;
 mod delta;
 mod storage;
+mod suggest;
 
 pub use self::arrow::from_arrow;
 pub use self::datafusion::{from_datafusion, too_complex};

@@ -44,6 +44,7 @@ pub async fn add_columns(shared: &Shared, location: &str, name: &str, columns: &
                 violation: Violation::NotNull { column: column.name.clone() },
                 message: format!("column \"{}\" of relation \"{name}\" contains null values", column.name),
                 table: name.to_owned(),
+                detail: None,
             });
         }
         fields.push(field);

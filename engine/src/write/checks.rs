@@ -12,9 +12,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use lakegate_engine_api::{DataError, EngineError, Violation, pg_type};
 
 use super::defaults::log_expression;
-use crate::delta::{CONSTRAINT_PREFIX, TableColumns, TableVersion};
+use crate::delta::{CONSTRAINT_PREFIX, TableColumn, TableColumns, TableVersion};
 use crate::error;
+use crate::functions::text::style::Style;
+use crate::functions::text::value_out;
 use crate::plan::{Planner, Sources, cast_to};
+
+/// Of each value that an error's detail tells.
+const SHOWN_BYTES_MAX: usize = 64;
 
 /// Compiled for one version of a table.
 pub struct RowChecks {
@@ -70,34 +75,73 @@ impl RowChecks {
                 None => Arc::clone(array),
             });
         }
-        for (column, array) in self.columns.columns.iter().zip(&arrays) {
-            if column.not_null && array.logical_null_count() > 0 {
-                let name = column.field.name().clone();
-                return Err(EngineError::Constraint {
-                    message: format!("null value in column \"{name}\" of relation \"{}\" violates not-null constraint", self.table),
-                    violation: Violation::NotNull { column: name },
-                    table: self.table.clone(),
-                });
-            }
-        }
         let rows = batch.num_rows();
         let batch = super::files::with_schema(&self.columns.schema, arrays, rows)?;
-        for (name, condition) in &self.conditions {
-            let values = condition
-                .evaluate(&batch)
-                .and_then(|values| values.into_array(rows))
-                .map_err(|error| error::from_datafusion(&error, &[]))?;
-            // Delta's rule: what is not true violates. Our own constraints are written so that NULL passes.
-            let all_true = values.as_boolean_opt().is_some_and(|values: &BooleanArray| values.true_count() == rows);
-            if !all_true {
-                return Err(EngineError::Constraint {
-                    message: format!("new row for relation \"{}\" violates check constraint \"{name}\"", self.table),
-                    violation: Violation::Check { constraint: name.clone() },
-                    table: self.table.clone(),
-                });
-            }
+        // As PostgreSQL: the first row that fails, and in it NOT NULL before the rest.
+        let null = self.columns.columns.iter().zip(batch.columns()).filter(|(column, _)| column.not_null);
+        let null = null.filter_map(|(column, array)| Some((first_null(array)?, column))).min_by_key(|(row, _)| *row);
+        let before = null.as_ref().map_or(rows, |(row, _)| *row);
+        if let Some((row, name)) = self.first_unmet(&batch.slice(0, before))? {
+            let message = format!("new row for relation \"{}\" violates check constraint \"{name}\"", self.table);
+            return Err(self.violated(Violation::Check { constraint: name.to_owned() }, message, &batch, row));
+        }
+        if let Some((row, column)) = null {
+            let name = column.field.name().clone();
+            let message = format!("null value in column \"{name}\" of relation \"{}\" violates not-null constraint", self.table);
+            return Err(self.violated(Violation::NotNull { column: name }, message, &batch, row));
         }
         Ok(batch)
+    }
+
+    /// The first row that does not meet a condition, and the condition's name.
+    fn first_unmet(&self, batch: &RecordBatch) -> Result<Option<(usize, &str)>, EngineError> {
+        let mut first: Option<(usize, &str)> = None;
+        for (name, condition) in &self.conditions {
+            let values = condition
+                .evaluate(batch)
+                .and_then(|values| values.into_array(batch.num_rows()))
+                .map_err(|error| error::from_datafusion(&error, &[]))?;
+            // Delta's rule: what is not true violates. Our own constraints are written so that NULL passes.
+            let values: Option<&BooleanArray> = values.as_boolean_opt();
+            let unmet = (0..batch.num_rows()).find(|row| !values.is_some_and(|values| values.is_valid(*row) && values.value(*row)));
+            if let Some(row) = unmet
+                && first.is_none_or(|(least, _)| row < least)
+            {
+                first = Some((row, name));
+            }
+        }
+        Ok(first)
+    }
+
+    fn violated(&self, violation: Violation, message: String, batch: &RecordBatch, row: usize) -> EngineError {
+        let values: Vec<String> =
+            self.columns.columns.iter().zip(batch.columns()).map(|(column, array)| shown(column, array, row)).collect();
+        let detail = Some(format!("Failing row contains ({}).", values.join(", ")));
+        EngineError::Constraint { violation, message, table: self.table.clone(), detail }
+    }
+}
+
+fn first_null(array: &ArrayRef) -> Option<usize> {
+    let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0)?;
+    (0..array.len()).find(|row| nulls.is_null(*row))
+}
+
+/// A value as an error's detail tells it. Source: `ExecBuildSlotValueDescription`.
+fn shown(column: &TableColumn, array: &ArrayRef, row: usize) -> String {
+    if array.logical_nulls().is_some_and(|nulls| nulls.is_null(row)) {
+        return "null".to_owned();
+    }
+    if let Some(values) = array.as_boolean_opt() {
+        return if values.value(row) { "t" } else { "f" }.to_owned();
+    }
+    let mut text = String::new();
+    // What has no form is not worth another error.
+    if value_out::push(&mut text, array, row, pg_type(&column.field), &Style::default()).is_err() {
+        return "?".to_owned();
+    }
+    match text.char_indices().find(|(at, letter)| at + letter.len_utf8() > SHOWN_BYTES_MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 

@@ -61,7 +61,9 @@ pub async fn declare(
     let rows = LoggedRows::boxed(stream, metrics, journal, Deadline::unlimited(token.clone()));
     let scan = session.cursors.scan(rows, token, declare.scroll);
     let level = session.in_transaction().then(|| session.transaction.level());
-    session.cursors.open(&declare.name, Cursor::new(Arc::clone(&statement.text), schema, declare.hold, scan, level));
+    let mut cursor = Cursor::new(Arc::clone(&statement.text), schema, declare.hold, scan, level);
+    cursor.binary = declare.binary;
+    session.cursors.open(&declare.name, cursor);
     Ok(Response::Command { tag: "DECLARE CURSOR".to_owned() })
 }
 

@@ -36,7 +36,7 @@ pub async fn prepare(
     let snapshot = session.catalog().snapshot();
     let lookup = Arc::clone(&session.facts(&snapshot).lookup);
     let types = types.iter().map(|data_type| parameter_type(data_type, lookup.as_ref())).collect::<Result<Vec<_>, _>>()?;
-    let parsed = ParsedStatement { command: Some(Arc::new(command)), text: Arc::clone(text), parameter: None };
+    let parsed = ParsedStatement { command: Some(Arc::new(command)), text: Arc::clone(text), parameter: None, characters_before: 0 };
     let statement: Arc<dyn PreparedSql> = Box::pin(crate::sql::prepare::analyse(session, parsed, &types)).await?;
     session.named.keep(&name, NamedStatement { text: Arc::clone(text), statement, made: Utc::now(), from_sql: true })?;
     Ok(Response::Command { tag: "PREPARE".to_owned() })

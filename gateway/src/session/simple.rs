@@ -43,14 +43,16 @@ impl Session {
         }
         let cancel = self.running(Some(&statement.text));
         let prepared = self.prepare(statement, &[], &cancel).await?;
+        // As PostgreSQL, which looks for this in simple messages only.
+        let format = if self.sql.answers_binary(&prepared) { Format::Binary } else { Format::Text };
         let work = self.sql.execute(&prepared, Vec::new(), cancel.clone());
         let response = watched(&mut self.connection, &self.live, &cancel, work).await??;
         self.take_events();
         match response {
             Response::Rows { schema, rows, tag } => {
                 check_columns(schema.fields().len())?;
-                outgoing::row_description(&mut self.connection.out, &schema, &[]);
-                let formats = vec![Format::Text; schema.fields().len()];
+                let formats = vec![format; schema.fields().len()];
+                outgoing::row_description(&mut self.connection.out, &schema, &formats);
                 let mut running = Running { schema, formats, rows, tag, cancel, manner: self.manner(), batch: None };
                 if let Sent::All(rows) = running.send(&mut self.connection, &self.live, None).await? {
                     self.take_events();

@@ -26,6 +26,7 @@ pub struct Cursor {
     pub schema: SchemaRef,
     pub hold: bool,
     pub scroll: Option<bool>,
+    pub binary: bool,
     pub made: DateTime<Utc>,
     /// Savepoints open when it was made; `None` for those that the transaction no longer concerns.
     level: Option<usize>,
@@ -36,7 +37,7 @@ pub struct Cursor {
 impl Cursor {
     #[must_use]
     pub fn new(text: Arc<str>, schema: SchemaRef, hold: bool, scan: Scan, level: Option<usize>) -> Self {
-        Cursor { text, schema, hold, scroll: scan.scroll, made: Utc::now(), level, scan: Arc::new(Mutex::new(scan)) }
+        Cursor { text, schema, hold, binary: false, scroll: scan.scroll, made: Utc::now(), level, scan: Arc::new(Mutex::new(scan)) }
     }
 }
 

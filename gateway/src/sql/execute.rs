@@ -13,6 +13,7 @@ use super::grammar::Command;
 use super::journal::Journal;
 use super::logged_rows::LoggedRows;
 use super::prepare::{Plan, PreparedStatement};
+use super::row_errors::RowErrors;
 use super::session::GatewaySession;
 use super::statement_type::statement_type;
 use crate::frontend::{Response, TransactionStatus};
@@ -180,7 +181,7 @@ async fn run_plan(
         }
         Err(error) => {
             journal.failed(&error).await;
-            Err(error)
+            Err(plan.bound.tables_written.iter().fold(error, |error, table| RowErrors::of(session, table).complete(error)))
         }
     }
 }

@@ -210,12 +210,19 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
                 let position = character_position(text, at);
                 return Err(SqlError::new(SqlState::SyntaxError, format!("syntax error at or near \"{name}\"")).position(position));
             }
+            if let Command::Sql(statement) = &command
+                && let Some(offence) = super::foreign_syntax::first(statement)
+            {
+                let at = super::foreign_syntax::token(&offence, part).map_or(end, |token| offsets.byte(text, token.span.start));
+                return Err(syntax_error_at(text, at, end));
+            }
             // PREPARE's own statement declares its parameters.
             let parameter = (!is_prepare(&command)).then(|| first_parameter(text, part, offsets)).flatten();
             Ok(ParsedStatement {
                 command: Some(Arc::new(command)),
                 text: text.get(start..shown_end).unwrap_or_default().trim_end().into(),
                 parameter,
+                characters_before: character_position(text, start) - 1,
             })
         }
         Err(grammar::GrammarError::Refused(error)) => Err(*error),
@@ -261,6 +268,20 @@ fn syntax_error(text: &str, parser: &Parser, offsets: &LineOffsets, end: usize, 
         (start.line, start.column)
     });
     let at = if line == 0 { end } else { offsets.byte(text, Location { line, column }) };
+    syntax_error_at(text, after_lone_word(text, at, end), end)
+}
+
+/// The parser complains of GROUP and ORDER, PostgreSQL of what stands in BY's place.
+fn after_lone_word(text: &str, at: usize, end: usize) -> usize {
+    let rest = text.get(at..end).unwrap_or_default();
+    let word = rest.split(|c: char| c.is_whitespace()).next().unwrap_or_default();
+    let next = rest.get(word.len()..).unwrap_or_default().trim_start();
+    let is_lone = ["GROUP", "ORDER"].iter().any(|known| word.eq_ignore_ascii_case(known));
+    let has_by = next.get(..2).is_some_and(|next| next.eq_ignore_ascii_case("BY"));
+    if is_lone && !has_by { end - next.len() } else { at }
+}
+
+fn syntax_error_at(text: &str, at: usize, end: usize) -> SqlError {
     let error = match text.get(at..end).and_then(first_token) {
         Some(token) => SqlError::new(SqlState::SyntaxError, format!("syntax error at or near \"{token}\"")),
         None => SqlError::new(SqlState::SyntaxError, "syntax error at end of input"),
@@ -283,19 +304,32 @@ fn first_token(rest: &str) -> Option<String> {
 fn tokenizer_error(text: &str, error: &TokenizerError) -> SqlError {
     let offsets = LineOffsets::new(text);
     let at = offsets.byte(text, error.location);
-    let kind = if error.message.contains("string") {
+    let kind = if error.message.contains("dollar") || error.message.contains('$') {
+        "dollar-quoted string"
+    } else if error.message.contains("string") {
         "quoted string"
     } else if error.message.contains("comment") {
         "/* comment"
     } else if error.message.contains("close delimiter") || error.message.contains("close quote") {
         "quoted identifier"
-    } else if error.message.contains('$') || error.message.contains("dollar") {
-        "dollar-quoted string"
     } else {
         return SqlError::new(SqlState::SyntaxError, format!("syntax error: {}", error.message)).position(character_position(text, at));
     };
+    let at = opening(text, kind, at);
     let near = text.get(at..).unwrap_or_default();
     SqlError::new(SqlState::SyntaxError, format!("unterminated {kind} at or near \"{near}\"")).position(character_position(text, at))
+}
+
+/// Where what is never closed was opened: the tokenizer tells the end of some.
+fn opening(text: &str, kind: &str, told: usize) -> usize {
+    let mark = match kind {
+        "/* comment" => "/*",
+        "dollar-quoted string" => "$",
+        _ => return told,
+    };
+    let is_open = |at: &usize| Tokenizer::new(&PostgreSqlDialect {}, text.get(..*at).unwrap_or_default()).tokenize().is_ok();
+    // Few are looked at: each takes a pass over what stands before it.
+    text.match_indices(mark).take(16).map(|(at, _)| at).filter(is_open).last().unwrap_or(told)
 }
 
 /// Position as error fields count it: characters from 1.

@@ -27,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct PreparedStatement {
     pub command: Arc<Command>,
     pub text: Arc<str>,
+    /// Of the message before it.
+    pub characters_before: u32,
     pub declared: Vec<Oid>,
     parameters: Vec<FieldRef>,
     result: Option<SchemaRef>,
@@ -100,6 +102,7 @@ pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, t
     };
     let mut prepared = PreparedStatement {
         text: statement.text,
+        characters_before: statement.characters_before,
         declared: types.to_vec(),
         parameters: Vec::new(),
         result: None,

@@ -19,6 +19,8 @@ use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
 use super::changes::Changes;
 use super::cursors::Cursors;
 use super::effects::{Effect, Effects};
+use super::grammar::Command;
+use super::locate::located;
 use super::named_statements::{NamedStatement, NamedStatements};
 use super::notifications::Notifications;
 use super::pending_notifications::{Change, PendingNotifications};
@@ -361,7 +363,12 @@ impl SqlSession for GatewaySession {
 
     async fn prepare(&mut self, statement: ParsedStatement, declared: &[Oid]) -> Result<Arc<dyn PreparedSql>, SqlError> {
         self.settle_effects();
-        Ok(prepare::prepare(self, statement, declared).await?)
+        let (command, text, before) = (statement.command.clone(), Arc::clone(&statement.text), statement.characters_before);
+        let prepared = prepare::prepare(self, statement, declared).await;
+        Ok(prepared.map_err(|error| match &command {
+            Some(command) => located(error, command, &text, before),
+            None => error,
+        })?)
     }
 
     async fn execute(
@@ -373,10 +380,10 @@ impl SqlSession for GatewaySession {
         self.settle_effects();
         let prepared = prepare::downcast(statement)?;
         let result = execute::execute(self, prepared, parameters, cancel).await;
-        if result.is_err() {
+        result.map_err(|error| {
             self.note_error();
-        }
-        result
+            located(error, &prepared.command, &prepared.text, prepared.characters_before)
+        })
     }
 
     fn expect_more(&mut self, more: bool) {
@@ -453,6 +460,11 @@ impl SqlSession for GatewaySession {
 
     fn find_statement(&self, name: &str) -> Option<(Arc<str>, Arc<dyn PreparedSql>)> {
         self.named.find(name).ok().map(|named| (Arc::clone(&named.text), Arc::clone(&named.statement)))
+    }
+
+    fn answers_binary(&self, statement: &Arc<dyn PreparedSql>) -> bool {
+        let Ok(prepared) = prepare::downcast(statement) else { return false };
+        matches!(&*prepared.command, Command::Fetch(fetch) if self.cursors.find(&fetch.cursor).is_ok_and(|cursor| cursor.binary))
     }
 
     fn cursor_schema(&self, name: &str) -> Option<SchemaRef> {

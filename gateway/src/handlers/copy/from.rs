@@ -21,6 +21,7 @@ use crate::sql::execute::Deadline;
 use crate::sql::grammar::name_parts;
 use crate::sql::journal::{self, Journal};
 use crate::sql::prepare::PreparedStatement;
+use crate::sql::row_errors::RowErrors;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -55,6 +56,7 @@ pub async fn stdin(
         }
     };
     let Target { name, relation, bound, schema, facts, filter } = target;
+    let told = RowErrors::of(session, &name);
     let reader = Reader::new(name.name, options, schema, &session.input_manner(&facts))?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
     let (sender, receiver) = mpsc::channel::<RecordBatch>(QUEUE_BATCHES);
@@ -77,6 +79,7 @@ pub async fn stdin(
         waiting: session.is_staging().then(|| session.transaction.waiting().clone()),
         abandon: abandon.drop_guard(),
         deadline: deadline.clone(),
+        told,
     };
     Ok(Response::CopyIn { columns, binary, sink: Box::new(sink) })
 }

@@ -20,6 +20,7 @@ use crate::frontend::CopySink;
 use crate::sql::changes::Waiting;
 use crate::sql::execute::Deadline;
 use crate::sql::journal::Journal;
+use crate::sql::row_errors::RowErrors;
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::text_input::{ColumnBuilder, Consumed, InputManner};
 
@@ -272,6 +273,8 @@ pub struct StdinSink {
     /// Where the entry waits for the end of the transaction.
     pub waiting: Option<Waiting>,
     pub deadline: Deadline,
+    /// Completes what the engine says of the table's rows.
+    pub told: RowErrors,
 }
 
 impl StdinSink {
@@ -309,7 +312,7 @@ impl StdinSink {
             return Err(SqlError::new(SqlState::InternalError, "COPY was answered twice"));
         };
         let answer = outcome.await.map_err(|_| SqlError::new(SqlState::InternalError, "the engine gave no answer to COPY"))?;
-        self.deadline.explain(answer.map_err(SqlError::from))
+        self.deadline.explain(answer.map_err(|error| self.told.complete(error.into())))
     }
 
     async fn finish_rows(&mut self) -> Result<Outcome, SqlError> {

@@ -45,8 +45,12 @@ pub async fn stdout(
             return Err(error);
         }
     };
-    let parsed =
-        ParsedStatement { command: Some(Arc::new(Command::Sql(Box::new(query)))), text: Arc::clone(&statement.text), parameter: None };
+    let parsed = ParsedStatement {
+        command: Some(Arc::new(Command::Sql(Box::new(query)))),
+        text: Arc::clone(&statement.text),
+        parameter: None,
+        characters_before: 0,
+    };
     let prepared = crate::sql::prepare::prepare(session, parsed, &[]).await?;
     let response = Box::pin(execute::execute(session, &prepared, Vec::new(), deadline.token().clone())).await?;
     let Response::Rows { schema, rows, .. } = response else {

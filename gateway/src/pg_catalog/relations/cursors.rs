@@ -14,7 +14,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("name", |(name, _)| *name)
         .put("statement", |(_, cursor)| &*cursor.text)
         .put("is_holdable", |(_, cursor)| cursor.hold)
-        .all("is_binary", false)
+        .put("is_binary", |(_, cursor)| cursor.binary)
         .put("is_scrollable", |(_, cursor)| cursor.scroll == Some(true))
         .put("creation_time", |(_, cursor)| cursor.made)
         .finish()

@@ -14,6 +14,8 @@ pub struct DeclareCursor {
     pub scroll: Option<bool>,
     /// WITH HOLD: it outlives its transaction.
     pub hold: bool,
+    /// FETCH in a simple message answers in binary format.
+    pub binary: bool,
     /// Always a query.
     pub query: Box<Statement>,
 }
@@ -51,10 +53,10 @@ pub enum Count {
 pub(super) fn parse_declare(parser: &mut Parser) -> Result<Command, GrammarError> {
     expect_word(parser, "DECLARE")?;
     let name = parse_name(parser)?;
-    let mut scroll = None;
+    let (mut scroll, mut binary) = (None, false);
     loop {
         if accept_word(parser, "BINARY") {
-            return Err(SqlError::unsupported("a BINARY cursor").hint("Ask for binary columns in the protocol's Bind message.").into());
+            binary = true;
         } else if accept_words(parser, &["NO", "SCROLL"]) {
             scroll = Some(false);
         } else if accept_word(parser, "SCROLL") {
@@ -74,7 +76,7 @@ pub(super) fn parse_declare(parser: &mut Parser) -> Result<Command, GrammarError
     if matches!(query.body.as_ref(), SetExpr::Select(select) if select.into.is_some()) {
         return Err(SqlError::new(SqlState::SyntaxError, "SELECT ... INTO is not allowed here").into());
     }
-    Ok(Command::DeclareCursor(DeclareCursor { name, scroll, hold, query: Box::new(Statement::Query(query)) }))
+    Ok(Command::DeclareCursor(DeclareCursor { name, scroll, hold, binary, query: Box::new(Statement::Query(query)) }))
 }
 
 pub(super) fn parse_fetch(parser: &mut Parser) -> Result<Command, GrammarError> {
