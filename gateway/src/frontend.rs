@@ -89,6 +89,14 @@ pub enum Response {
     },
 }
 
+/// How far to move a portal of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortalMove {
+    pub portal: String,
+    /// `None`: to its end.
+    pub rows_max: Option<u64>,
+}
+
 /// Lines, or rows of the binary format, on their way out: each is the payload of one CopyData, as PostgreSQL sends them.
 #[derive(Debug, Default)]
 pub struct CopyLines {
@@ -232,6 +240,20 @@ pub trait SqlSession: Send {
     /// A statement of SQL's PREPARE, which Bind and Describe may name.
     fn find_statement(&self, _name: &str) -> Option<(Arc<str>, Arc<dyn PreparedSql>)> {
         None
+    }
+
+    /// Set where the statement is a MOVE forward of no cursor of DECLARE: PostgreSQL's portals, those of Bind among them, have one
+    /// namespace.
+    fn portal_move(&self, _statement: &Arc<dyn PreparedSql>) -> Option<PortalMove> {
+        None
+    }
+
+    /// Logs a MOVE that the protocol side is about to do.
+    ///
+    /// # Errors
+    /// 58030: it must not be done; 25P02.
+    async fn log_portal_move(&mut self, _statement: &Arc<dyn PreparedSql>) -> Result<(), SqlError> {
+        Ok(())
     }
 
     /// Whether the statement's rows go out in binary format without being asked to: a FETCH from a BINARY cursor.

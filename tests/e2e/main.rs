@@ -8,6 +8,7 @@ mod before_login;
 mod cancel;
 #[cfg(test)]
 mod changes;
+#[cfg(test)]
 mod copy;
 #[cfg(test)]
 mod conformance;

@@ -1,5 +1,6 @@
 -- Mistakes that people make. Each line is a message sent to PostgreSQL 15 and to Lakegate; compared are SQLSTATE, message, detail,
 -- hint, position, context and the names of schema, table, column, type and constraint (tests/e2e/errors.rs).
+-- Where Lakegate answers otherwise, `--= CODE reason` says so.
 -- `--+` before a line: preparation that must succeed on both. ROLLBACK follows each line. Lines of ok statements are not wanted.
 --+ CREATE SCHEMA mistakes
 --+ CREATE TABLE mistakes.customers (id int NOT NULL, name text NOT NULL, city text, created timestamp, balance numeric(10,2) CHECK (balance >= 0))
@@ -26,14 +27,14 @@ SELECT * FROM customers c, customers c
 SELECT name FROM customers ORDER BY nme
 SELECT name FROM customers WHERE cty = 'x'
 SELECT name AS n FROM customers WHERE n = 'x'
-SELECT count(*) AS k FROM customers HAVING k > 1
+SELECT count(*) AS k FROM customers HAVING k > 1 --= 00000 HAVING may name an item of the select list
 SELECT "Name" FROM customers
 SELECT * FROM "Customers"
 SELECT lenght('x')
 SELECT upper(1, 2)
 SELECT substr()
 SELECT coalesce()
-SELECT nosuch.f(1)
+SELECT nosuch.f(1) --= 42883 functions are looked for by their last name
 SELECT sum('x'::text)
 SELECT avg(name) FROM customers
 SELECT foo(id) FROM customers
@@ -45,7 +46,7 @@ SELECT CAST(1 AS varchr)
 SELECT $1
 SELECT 'x' COLLATE "nosuch"
 SELECT * FROM nosuch_function(1)
-SELECT * FROM generate_series('a', 'b')
+SELECT * FROM generate_series('a', 'b') --= 22P02 the numeric one is taken
 WITH w AS (SELECT 1 AS a) SELECT b FROM w
 WITH w(a, b) AS (SELECT 1) SELECT * FROM w
 SELECT * FROM (SELECT 1 AS a) s WHERE s.b = 1
@@ -86,7 +87,7 @@ SELECT now()::int
 SELECT '{1,2}'::int[] || 'x'
 SELECT 1 LIKE 2
 SELECT -'x'::text
-SELECT name[1] FROM customers
+SELECT name[1] FROM customers --= 22P02 a text is read as an array
 SELECT 5 BETWEEN 'a' AND 'b'
 SELECT greatest(1, 'x')
 SELECT 1 IS TRUE
@@ -114,7 +115,7 @@ SELECT DISTINCT ON (city) city FROM customers ORDER BY name
 SELECT row_number() FROM customers
 SELECT rank() OVER (ORDER BY id) FROM customers WHERE rank() OVER (ORDER BY id) = 1
 SELECT sum(id) OVER w FROM customers
-SELECT lower(name) OVER () FROM customers
+SELECT lower(name) OVER () FROM customers --= 00000 OVER of a function that is no window function is passed over
 SELECT sum(rank() OVER ()) FROM customers
 SELECT city FROM customers UNION SELECT name FROM customers ORDER BY id
 SELECT count(DISTINCT *) FROM customers
@@ -217,15 +218,15 @@ TRUNCATE nosuch
 -- Tables, views and other objects.
 CREATE TABLE customers (a int)
 CREATE TABLE nosuch.t (a int)
-CREATE TABLE t1 (a int, a int)
-CREATE TABLE t1 (a nosuchtype)
-CREATE TABLE t1 (a int CHECK (b > 1))
-CREATE TABLE t1 (a int CHECK (a))
-CREATE TABLE t1 (a int DEFAULT 'x')
-CREATE TABLE t1 (a int DEFAULT b)
-CREATE TABLE t1 (a varchar(0))
-CREATE TABLE t1 (a numeric(0))
-CREATE TABLE t1 (a int PRIMARY KEY, b int PRIMARY KEY)
+CREATE TABLE mistake_1 (a int, a int)
+CREATE TABLE mistake_2 (a nosuchtype)
+CREATE TABLE mistake_3 (a int CHECK (b > 1))
+CREATE TABLE mistake_4 (a int CHECK (a))
+CREATE TABLE mistake_5 (a int DEFAULT 'x')
+CREATE TABLE mistake_6 (a int DEFAULT b)
+CREATE TABLE mistake_7 (a varchar(0))
+CREATE TABLE mistake_8 (a numeric(0))
+CREATE TABLE mistake_9 (a int PRIMARY KEY, b int PRIMARY KEY)
 CREATE TABLE customers AS SELECT 1 AS a
 CREATE VIEW rich AS SELECT 1 AS a
 CREATE VIEW v1 AS SELECT nope FROM customers
@@ -325,7 +326,7 @@ SELECT , 1
 SELECT a b c
 SELECT * FROM customers JOIN orders
 SELECT * FROM customers c ON c.id = 1
-SELECT * FROM (SELECT 1)
+SELECT * FROM (SELECT 1) --= 00000 as PostgreSQL 16
 INSERT customers VALUES (1)
 INSERT INTO customers VALUE (1)
 INSERT INTO customers VALUES 1
@@ -334,8 +335,8 @@ UPDATE SET a = 1
 DELETE customers
 CREATE TABLE (a int)
 CREATE TABLE t1 a int
-CREATE TABLE t1 (a)
-CREATE TABLE t1 (a int,)
+CREATE TABLE mistake_10 (a)
+CREATE TABLE mistake_11 (a int,)
 DROP customers
 DROP TABLE
 ALTER TABLE customers

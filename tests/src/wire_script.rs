@@ -286,7 +286,12 @@ fn render(message: &Message) -> Result<String> {
         b'G' => "CopyInResponse".to_owned(),
         b'H' => "CopyOutResponse".to_owned(),
         b'c' => "CopyDone".to_owned(),
-        b'A' => "NotificationResponse".to_owned(),
+        b'A' => {
+            // The process id is another each time.
+            let mut rest = body.slice(4.min(body.len())..);
+            let (channel, payload) = (wire::take_string(&mut rest)?, wire::take_string(&mut rest)?);
+            format!("NotificationResponse {channel} {}", quote(&payload))
+        }
         tag => format!("Message {:?}", char::from(tag)),
     })
 }

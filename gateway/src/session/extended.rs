@@ -9,7 +9,7 @@ use super::rows::{Running, Sent};
 use super::simple::check_columns;
 use super::statements::{Portal, PortalState, Statement};
 use super::stop::{Stop, watched};
-use crate::frontend::{PreparedSql, Response, TransactionStatus};
+use crate::frontend::{PortalMove, PreparedSql, Response, TransactionStatus};
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::incoming::{Bind, Parse, Target};
 use crate::wire::outgoing::{self, Format};
@@ -180,6 +180,43 @@ impl Session {
                 Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message).into())
             }
         }
+    }
+
+    /// MOVE of a portal: its rows are passed without being sent.
+    pub(super) async fn move_portal(&mut self, target: &PortalMove) -> Result<(), Stop> {
+        let portal = self.statements.portal(&target.portal)?;
+        let (text, sql, formats) = (portal.statement.text.clone(), portal.statement.sql.clone(), portal.formats.clone());
+        let running = match (std::mem::replace(&mut portal.state, PortalState::Done), sql) {
+            (PortalState::Running(running), _) => {
+                self.live.running(Some(&text), &running.cancel);
+                Some(running)
+            }
+            (PortalState::Exhausted { tag }, _) => {
+                portal.state = PortalState::Exhausted { tag };
+                None
+            }
+            (PortalState::Bound(values), Some(sql)) if sql.result_schema().is_some() => self.begin(&sql, &text, values, formats).await?,
+            _ => {
+                let message = format!("portal \"{}\" cannot be run", target.portal);
+                return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message).into());
+            }
+        };
+        let moved = match running {
+            None => 0,
+            Some(mut running) => {
+                let (moved, state) = match running.skip(&mut self.connection, &self.live, target.rows_max).await? {
+                    Sent::Suspended => (target.rows_max.unwrap_or_default(), PortalState::Running(running)),
+                    Sent::All(rows) => (rows, PortalState::Exhausted { tag: running.tag }),
+                };
+                if let Ok(portal) = self.statements.portal(&target.portal) {
+                    portal.state = state;
+                }
+                moved
+            }
+        };
+        self.live.not_running();
+        outgoing::command_complete(&mut self.connection.out, &format!("MOVE {moved}"));
+        Ok(())
     }
 
     async fn begin(

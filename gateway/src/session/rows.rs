@@ -60,6 +60,24 @@ impl Running {
         }
     }
 
+    /// Leaves out rows up to `rows_max`, or all of them.
+    pub async fn skip(&mut self, connection: &mut Connection, live: &LiveSession, rows_max: Option<u64>) -> Result<Sent, Stop> {
+        let mut skipped = 0u64;
+        loop {
+            if let Some(batch) = self.batch.as_mut() {
+                let left = rows_max.map_or(usize::MAX, |max| usize::try_from(max - skipped).unwrap_or(usize::MAX));
+                skipped += u64::try_from(batch.skip(left)).unwrap_or(u64::MAX);
+            }
+            if rows_max == Some(skipped) {
+                return Ok(Sent::Suspended);
+            }
+            match self.next(connection, live).await? {
+                Some(batch) => self.batch = Some(BatchRows::new(&self.schema, &batch, &self.formats, &self.manner)?),
+                None => return Ok(Sent::All(skipped)),
+            }
+        }
+    }
+
     async fn next(&mut self, connection: &mut Connection, live: &LiveSession) -> Result<Option<RecordBatch>, Stop> {
         next_item(&mut self.rows, connection, live, &self.cancel).await
     }

@@ -43,6 +43,10 @@ impl Session {
         }
         let cancel = self.running(Some(&statement.text));
         let prepared = self.prepare(statement, &[], &cancel).await?;
+        if let Some(target) = self.sql.portal_move(&prepared).filter(|target| self.statements.has_portal(&target.portal)) {
+            self.sql.log_portal_move(&prepared).await?;
+            return self.move_portal(&target).await;
+        }
         // As PostgreSQL, which looks for this in simple messages only.
         let format = if self.sql.answers_binary(&prepared) { Format::Binary } else { Format::Text };
         let work = self.sql.execute(&prepared, Vec::new(), cancel.clone());

@@ -140,6 +140,11 @@ impl Statements {
         self.portals.get_mut(name).ok_or_else(|| SqlError::new(SqlState::InvalidCursorName, format!("portal \"{name}\" does not exist")))
     }
 
+    #[must_use]
+    pub fn has_portal(&self, name: &str) -> bool {
+        self.portals.contains_key(name)
+    }
+
     pub fn close_portal(&mut self, name: &str) {
         self.portals.remove(name);
     }

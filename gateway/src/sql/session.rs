@@ -19,7 +19,7 @@ use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
 use super::changes::Changes;
 use super::cursors::Cursors;
 use super::effects::{Effect, Effects};
-use super::grammar::Command;
+use super::grammar::{Command, Count, Direction};
 use super::locate::located;
 use super::named_statements::{NamedStatement, NamedStatements};
 use super::notifications::Notifications;
@@ -30,7 +30,7 @@ use super::together::CommittedTogether;
 use super::transaction::{Event, Transaction};
 use super::{execute, parse, prepare};
 use crate::frontend::{
-    ParsedStatement, PreparedSql, Response, SessionEvent, SessionStart, SqlSession, SqlSessions, TextStyle, TransactionStatus,
+    ParsedStatement, PortalMove, PreparedSql, Response, SessionEvent, SessionStart, SqlSession, SqlSessions, TextStyle, TransactionStatus,
 };
 use crate::pg_catalog::lookup::SessionLookup;
 use crate::sqlstate::{Severity, SqlError, SqlState};
@@ -404,11 +404,11 @@ impl SqlSession for GatewaySession {
         if failed || committed.is_err() {
             self.effects.take();
         }
+        self.settle_effects();
+        self.end_implicit(failed || committed.is_err());
         for (text, error) in std::mem::take(&mut self.refusals) {
             super::journal::refused_text(self, &text, &error).await?;
         }
-        self.settle_effects();
-        self.end_implicit(failed || committed.is_err());
         committed
     }
 
@@ -460,6 +460,26 @@ impl SqlSession for GatewaySession {
 
     fn find_statement(&self, name: &str) -> Option<(Arc<str>, Arc<dyn PreparedSql>)> {
         self.named.find(name).ok().map(|named| (Arc::clone(&named.text), Arc::clone(&named.statement)))
+    }
+
+    fn portal_move(&self, statement: &Arc<dyn PreparedSql>) -> Option<PortalMove> {
+        let Command::Fetch(fetch) = &*prepare::downcast(statement).ok()?.command else { return None };
+        let rows_max = match fetch.direction {
+            Direction::Forward(Count::All) => None,
+            Direction::Forward(Count::Rows(rows)) => Some(u64::try_from(rows).ok().filter(|rows| *rows > 0)?),
+            _ => return None,
+        };
+        let is_portal = fetch.moves && self.cursors.find(&fetch.cursor).is_err();
+        is_portal.then(|| PortalMove { portal: fetch.cursor.clone(), rows_max })
+    }
+
+    async fn log_portal_move(&mut self, statement: &Arc<dyn PreparedSql>) -> Result<(), SqlError> {
+        if self.transaction.status() == TransactionStatus::Failed {
+            return Err(super::transaction::aborted());
+        }
+        let prepared = prepare::downcast(statement)?;
+        let journal = super::journal::Journal::begin_utility(self, &prepared.command, &prepared.text).await?;
+        journal.done(&lakegate_engine_api::Outcome::default()).await
     }
 
     fn answers_binary(&self, statement: &Arc<dyn PreparedSql>) -> bool {

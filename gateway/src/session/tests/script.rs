@@ -110,7 +110,8 @@ impl SqlSession for Scripted {
         if text.contains("syntax") {
             return Err(SqlError::new(SqlState::SyntaxError, "syntax error"));
         }
-        let statement = |part: &str| ParsedStatement { command: command(part), text: part.trim().into(), parameter: None, characters_before: 0 };
+        let statement =
+            |part: &str| ParsedStatement { command: command(part), text: part.trim().into(), parameter: None, characters_before: 0 };
         Ok(text.split(';').map(statement).collect())
     }
 

@@ -69,6 +69,13 @@ impl BatchRows {
         self.rows - self.next
     }
 
+    /// Leaves out rows; returns how many there were to leave out.
+    pub fn skip(&mut self, rows_max: usize) -> usize {
+        let skipped = self.remaining().min(rows_max);
+        self.next += skipped;
+        skipped
+    }
+
     /// Appends DataRow messages until the batch ends, `rows_max` are written, or `out` has `bytes_max` bytes. Returns their number.
     ///
     /// # Errors
