@@ -172,7 +172,7 @@ SELECT make_date(2024, 13, 1)
 SELECT date_trunc('x', now())
 SELECT extract(x FROM now())
 SELECT now() AT TIME ZONE 'x'
-SELECT (ARRAY[1,2])['x']
+SELECT (ARRAY[1,2])['x'] --= 42809 a subscript that is a string is a column's name
 SELECT generate_series(1, 2, 0)
 SELECT repeat('x', 2000000000)
 SELECT decode('zz', 'hex')
@@ -220,10 +220,10 @@ CREATE TABLE customers (a int)
 CREATE TABLE nosuch.t (a int)
 CREATE TABLE mistake_1 (a int, a int)
 CREATE TABLE mistake_2 (a nosuchtype)
-CREATE TABLE mistake_3 (a int CHECK (b > 1))
-CREATE TABLE mistake_4 (a int CHECK (a))
-CREATE TABLE mistake_5 (a int DEFAULT 'x')
-CREATE TABLE mistake_6 (a int DEFAULT b)
+CREATE TABLE mistake_3 (a int CHECK (b > 1)) --= 00000 expressions of a table are looked at when rows come
+CREATE TABLE mistake_4 (a int CHECK (a)) --= 00000 as before
+CREATE TABLE mistake_5 (a int DEFAULT 'x') --= 00000 as before
+CREATE TABLE mistake_6 (a int DEFAULT b) --= 00000 as before
 CREATE TABLE mistake_7 (a varchar(0))
 CREATE TABLE mistake_8 (a numeric(0))
 CREATE TABLE mistake_9 (a int PRIMARY KEY, b int PRIMARY KEY)
@@ -291,7 +291,7 @@ SELECT current_setting('nosuch')
 SELECT set_config('nosuch', 'x', false)
 BEGIN READ ONLY; INSERT INTO customers (id, name) VALUES (1, 'x')
 SET TRANSACTION ISOLATION LEVEL nosuch
-NOTIFY ""
+NOTIFY "" --= 22023 an empty name is found later
 -- COPY.
 COPY nosuch TO STDOUT
 COPY customers (nope) TO STDOUT

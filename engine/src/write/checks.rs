@@ -75,20 +75,20 @@ impl RowChecks {
                 None => Arc::clone(array),
             });
         }
-        let rows = batch.num_rows();
-        let batch = super::files::with_schema(&self.columns.schema, arrays, rows)?;
         // As PostgreSQL: the first row that fails, and in it NOT NULL before the rest.
-        let null = self.columns.columns.iter().zip(batch.columns()).filter(|(column, _)| column.not_null);
+        let null = self.columns.columns.iter().zip(&arrays).filter(|(column, _)| column.not_null);
         let null = null.filter_map(|(column, array)| Some((first_null(array)?, column))).min_by_key(|(row, _)| *row);
-        let before = null.as_ref().map_or(rows, |(row, _)| *row);
-        if let Some((row, name)) = self.first_unmet(&batch.slice(0, before))? {
+        let rows = null.as_ref().map_or(batch.num_rows(), |(row, _)| *row);
+        let whole = arrays.iter().map(|array| array.slice(0, rows)).collect();
+        let batch = super::files::with_schema(&self.columns.schema, whole, rows)?;
+        if let Some((row, name)) = self.first_unmet(&batch)? {
             let message = format!("new row for relation \"{}\" violates check constraint \"{name}\"", self.table);
-            return Err(self.violated(Violation::Check { constraint: name.to_owned() }, message, &batch, row));
+            return Err(self.violated(Violation::Check { constraint: name.to_owned() }, message, &arrays, row));
         }
         if let Some((row, column)) = null {
             let name = column.field.name().clone();
             let message = format!("null value in column \"{name}\" of relation \"{}\" violates not-null constraint", self.table);
-            return Err(self.violated(Violation::NotNull { column: name }, message, &batch, row));
+            return Err(self.violated(Violation::NotNull { column: name }, message, &arrays, row));
         }
         Ok(batch)
     }
@@ -113,9 +113,8 @@ impl RowChecks {
         Ok(first)
     }
 
-    fn violated(&self, violation: Violation, message: String, batch: &RecordBatch, row: usize) -> EngineError {
-        let values: Vec<String> =
-            self.columns.columns.iter().zip(batch.columns()).map(|(column, array)| shown(column, array, row)).collect();
+    fn violated(&self, violation: Violation, message: String, arrays: &[ArrayRef], row: usize) -> EngineError {
+        let values: Vec<String> = self.columns.columns.iter().zip(arrays).map(|(column, array)| shown(column, array, row)).collect();
         let detail = Some(format!("Failing row contains ({}).", values.join(", ")));
         EngineError::Constraint { violation, message, table: self.table.clone(), detail }
     }
