@@ -10,15 +10,15 @@ use crate::support;
 
 /// Fields of ErrorResponse that are compared, and how many in a hundred must be equal: no fewer than there were.
 const FIELDS: [(u8, &str, usize); 11] = [
-    (b'C', "SQLSTATE", 94),
-    (b'M', "message", 84),
-    (b'P', "position", 74),
-    (b'H', "hint", 70),
-    (b'D', "detail", 28),
+    (b'C', "SQLSTATE", 96),
+    (b'M', "message", 88),
+    (b'P', "position", 80),
+    (b'H', "hint", 72),
+    (b'D', "detail", 45),
     (b'W', "context", 0),
-    (b's', "schema", 90),
-    (b't', "table", 90),
-    (b'c', "column", 60),
+    (b's', "schema", 100),
+    (b't', "table", 100),
+    (b'c', "column", 100),
     (b'd', "type", 0),
     (b'n', "constraint", 100),
 ];

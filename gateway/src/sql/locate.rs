@@ -3,10 +3,9 @@
 
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, Tokenizer};
 
 use super::grammar::{Command, fold};
-use super::parse::LineOffsets;
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Fills in the position of an error that has none. `characters_before` the statement's text the message has others.
@@ -64,9 +63,9 @@ struct Tokens(Vec<(Token, usize)>);
 impl Tokens {
     fn of(text: &str) -> Option<Self> {
         let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().ok()?;
-        let offsets = LineOffsets::new(text);
+        let mut walk = Walk { text, byte: 0, line: 1, column: 1 };
         let significant = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
-        Some(Tokens(significant.map(|token| (token.token, offsets.byte(text, token.span.start))).collect()))
+        Some(Tokens(significant.map(|token| (token.token, walk.to(token.span.start))).collect()))
     }
 
     fn token(&self, at: usize) -> Option<&Token> {
@@ -149,6 +148,30 @@ impl Tokens {
     /// The first call behind a place.
     fn call_after(&self, from: usize) -> Option<usize> {
         (from..self.0.len()).find(|at| matches!(self.token(*at), Some(Token::Word(_))) && self.is(at + 1, &Token::LParen))
+    }
+}
+
+/// Bytes of places that come in order, in one pass over the text.
+struct Walk<'a> {
+    text: &'a str,
+    byte: usize,
+    line: u64,
+    column: u64,
+}
+
+impl Walk<'_> {
+    fn to(&mut self, place: Location) -> usize {
+        for letter in self.text.get(self.byte..).unwrap_or_default().chars() {
+            if (self.line, self.column) >= (place.line, place.column) {
+                break;
+            }
+            self.byte += letter.len_utf8();
+            match letter {
+                '\n' => (self.line, self.column) = (self.line + 1, 1),
+                _ => self.column += 1,
+            }
+        }
+        self.byte
     }
 }
 

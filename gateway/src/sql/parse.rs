@@ -192,9 +192,8 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let dialect = PostgreSqlDialect {};
     let tokens = super::trim_blanks::spell_out(super::table_query::spell_out(without_comments(part)));
-    let mut parser = Parser::new(&dialect)
-        .with_recursion_limit(NESTING_DEPTH_MAX)
-        .with_tokens_with_locations(grammar::spell_merge_actions(tokens));
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(NESTING_DEPTH_MAX).with_tokens_with_locations(grammar::spell_merge_actions(tokens));
     let command = grammar::parse_command(&mut parser).and_then(|command| match &parser.peek_token_ref().token {
         Token::EOF => Ok(command),
         _ => Err(ParserError::ParserError("end of statement expected".to_owned()).into()),
@@ -222,7 +221,7 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
                 command: Some(Arc::new(command)),
                 text: text.get(start..shown_end).unwrap_or_default().trim_end().into(),
                 parameter,
-                characters_before: character_position(text, start) - 1,
+                characters_before: part.iter().find(is_shown).map_or(0, |token| offsets.characters(token.span.start)),
             })
         }
         Err(grammar::GrammarError::Refused(error)) => Err(*error),
@@ -339,20 +338,38 @@ fn character_position(text: &str, byte: usize) -> u32 {
 }
 
 /// Byte offset of each line's start; the tokenizer counts lines from 1 and columns in characters from 1.
-pub struct LineOffsets(Vec<usize>);
+///
+/// (bytes, characters) before each line.
+pub struct LineOffsets(Vec<(usize, usize)>);
 
 impl LineOffsets {
     #[must_use]
     pub fn new(text: &str) -> Self {
-        LineOffsets(std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1)).collect())
+        let mut starts = vec![(0, 0)];
+        let (mut bytes, mut characters) = (0, 0);
+        for line in text.split_inclusive('\n') {
+            bytes += line.len();
+            characters += line.chars().count();
+            starts.push((bytes, characters));
+        }
+        LineOffsets(starts)
     }
 
     #[must_use]
     pub fn byte(&self, text: &str, location: Location) -> usize {
         let Some(line) = usize::try_from(location.line).ok().and_then(|line| line.checked_sub(1)) else { return text.len() };
-        let Some(start) = self.0.get(line).copied() else { return text.len() };
+        let Some((start, _)) = self.0.get(line).copied() else { return text.len() };
         let column = usize::try_from(location.column.saturating_sub(1)).unwrap_or(usize::MAX);
         text.get(start..).and_then(|rest| rest.char_indices().nth(column)).map_or(text.len(), |(at, _)| start + at)
+    }
+
+    /// Characters before a place.
+    #[must_use]
+    pub fn characters(&self, location: Location) -> u32 {
+        let line = usize::try_from(location.line.saturating_sub(1)).unwrap_or(usize::MAX);
+        let (_, before) = self.0.get(line).copied().unwrap_or_default();
+        let column = usize::try_from(location.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        u32::try_from(before.saturating_add(column)).unwrap_or(u32::MAX)
     }
 }
 

@@ -109,14 +109,18 @@ impl Reader {
             self.buffer.clear();
             return Ok(Step::Stop);
         }
+        let inner_end = if self.line_end == Some(LineEnd::Newline) { b'\n' } else { b'\r' };
         let found = match self.options.format {
             Format::Csv => csv::read(&self.buffer, last, &self.options, &self.rules, &mut self.line_end, &mut self.fields),
             _ => text::read(&self.buffer, last, &self.options, &mut self.line_end, &mut self.fields),
         };
         let found = found.map_err(|error| {
-            // What stands there is told as far as it goes.
-            let shown = String::from_utf8_lossy(&self.buffer);
-            error.context(format!("COPY {}, line {}: \"{}\"", self.table, self.line + 1, limited(&shown)))
+            let place = format!("COPY {}, line {}", self.table, self.line + 1);
+            // A record that is whole but for its quotes is told; where lines do not end alike there is none.
+            match self.options.format == Format::Csv && last {
+                true => error.context(format!("{place}: \"{}\"", limited(&String::from_utf8_lossy(&self.buffer)))),
+                false => error.context(place),
+            }
         })?;
         let (used, line, is_last) = match found {
             Found::Record { used, line, is_last } => (used, line, is_last),
@@ -129,7 +133,11 @@ impl Reader {
         let record = self.buffer.split_to(if is_last { line } else { used });
         self.ended = is_last;
         let line = record.get(..line).unwrap_or_default();
-        let inside = line.iter().filter(|byte| **byte == b'\n').count();
+        let inside = match self.options.format {
+            // As PostgreSQL, which does not know a line's end before it has seen one.
+            Format::Csv => line.iter().filter(|byte| **byte == inner_end).count(),
+            _ => 0,
+        };
         self.line += 1 + u64::try_from(inside).unwrap_or(0);
         match std::mem::replace(&mut self.header, Header::None) {
             Header::None => self.append_record(line)?,
