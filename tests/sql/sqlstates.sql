@@ -172,7 +172,7 @@ SELECT nth_value(1, 0) OVER ()
 SELECT ntile(0) OVER ()
 SELECT percentile_cont(2) WITHIN GROUP (ORDER BY x) FROM (VALUES (1)) t(x)
 SELECT json_array_elements('{}')
-SELECT jsonb_each('[]') --= 0A000 functions of several columns stand in FROM only
+SELECT jsonb_each('[]')
 INSERT INTO no_such_table VALUES (1) RETURNING *
 INSERT INTO no_such_table VALUES (1) ON CONFLICT DO NOTHING
 UPDATE no_such_table SET a = 1 FROM pg_class
