@@ -122,7 +122,6 @@ mod tests {
             "SELECT * FROM a NATURAL JOIN b",
             "SELECT * FROM a JOIN b USING (x)",
             "SELECT * FROM a JOIN (b JOIN c ON true) ON true",
-            "SELECT * FROM a JOIN b JOIN c ON true ON true",
             "SELECT DISTINCT * FROM a",
         ] {
             assert!(parse(text).is_ok(), "{text}");
