@@ -520,12 +520,13 @@ fn push_json(out: &mut String, array: &dyn Array, at: usize, pg: PgType, style: 
         }
         DataType::List(field) => {
             let list = array.as_list::<i32>().value(at);
+            let element = element_type(pg, field);
             out.push('[');
-            for element in 0..list.len() {
-                if element > 0 {
+            for index in 0..list.len() {
+                if index > 0 {
                     out.push(',');
                 }
-                push_json(out, &list, element, pg_type(field), style)?;
+                push_json(out, &list, index, element, style)?;
             }
             out.push(']');
         }
@@ -592,7 +593,7 @@ fn build_object(row: &Row<'_>, style: &Style) -> Result<String> {
 
 fn aggregate(row: &Row<'_>, style: &Style) -> Result<String> {
     let Some(list) = row.list(0) else { return Ok("[]".to_owned()) };
-    let element = element_type(row, 0, &list);
+    let element = listed_type(row, 0, &list);
     let separator = if matches!(list.data_type(), DataType::List(_) | DataType::Struct(_)) { ", \n " } else { ", " };
     let mut out = "[".to_owned();
     for at in 0..list.len() {
@@ -605,16 +606,23 @@ fn aggregate(row: &Row<'_>, style: &Style) -> Result<String> {
     Ok(out)
 }
 
-fn element_type(row: &Row<'_>, column: usize, list: &ArrayRef) -> PgType {
+/// Of the elements of a column's lists.
+fn listed_type(row: &Row<'_>, column: usize, list: &ArrayRef) -> PgType {
     match row.value(column).map(|(array, _)| array.data_type().clone()) {
-        Some(DataType::List(field)) => pg_type(&field),
+        Some(DataType::List(field)) => element_type(row.pg_type(column), &field),
         _ => pg_type(&Field::new("", list.data_type().clone(), true)),
     }
 }
 
+/// What the plan says of an array's elements; batches of DataFusion's own aggregates have lost it.
+fn element_type(array: PgType, field: &Field) -> PgType {
+    let known = pg_type(field);
+    PgType::element_of(array.oid).filter(|oid| *oid != known.oid).map_or(known, PgType::plain)
+}
+
 fn aggregate_object(row: &Row<'_>, style: &Style) -> Result<String> {
     let (Some(names), Some(values)) = (row.list(0), row.list(1)) else { return Ok("{}".to_owned()) };
-    let (name_type, value_type) = (element_type(row, 0, &names), element_type(row, 1, &values));
+    let (name_type, value_type) = (listed_type(row, 0, &names), listed_type(row, 1, &values));
     let mut out = "{ ".to_owned();
     for at in 0..names.len() {
         if at > 0 {
