@@ -9,9 +9,9 @@ mod cancel;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
-mod copy;
-#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod copy;
 #[cfg(test)]
 mod delta;
 #[cfg(test)]

@@ -219,7 +219,11 @@ impl Part {
     /// The newest version, where the change stands on top of it.
     async fn newest(&self) -> Result<Arc<TableVersion>, EngineError> {
         let newest = self.table.newest().await?;
-        if still_stands(&self.table, &self.change, &newest).await? { Ok(newest) } else { Err(EngineError::Conflict { table: self.name.clone() }) }
+        if still_stands(&self.table, &self.change, &newest).await? {
+            Ok(newest)
+        } else {
+            Err(EngineError::Conflict { table: self.name.clone() })
+        }
     }
 }
 
