@@ -110,6 +110,18 @@ impl CopyLines {
     pub fn one(bytes: Vec<u8>) -> Self {
         CopyLines { ends: vec![bytes.len()], bytes }
     }
+
+    /// Lengthens the first line at its beginning.
+    pub fn put_before(&mut self, mut bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        for end in &mut self.ends {
+            *end += bytes.len();
+        }
+        bytes.append(&mut self.bytes);
+        self.bytes = bytes;
+    }
 }
 
 /// Takes the payloads of CopyData messages; dropping it without `finish` leaves no row.

@@ -188,9 +188,19 @@ pub struct ErrorFields {
     pub column: Option<String>,
     pub data_type: Option<String>,
     pub constraint: Option<String>,
+    /// PostgreSQL's C function, where drivers go by it.
+    pub routine: Option<&'static str>,
 }
 
 impl SqlError {
+    /// A plan that no longer fits what the client was told. Drivers know it by the routine and prepare the statement again.
+    #[must_use]
+    pub fn changed_result() -> Self {
+        let mut error = SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type");
+        error.fields.routine = Some("RevalidateCachedQuery");
+        error
+    }
+
     #[must_use]
     pub fn new(state: SqlState, message: impl Into<String>) -> Self {
         SqlError { severity: Severity::Error, state, message: message.into(), fields: Box::default() }

@@ -235,7 +235,7 @@ impl Session {
             Response::Rows { schema, rows, tag } => {
                 // A result that differs from what was described cannot be told in this protocol.
                 if sql.result_schema().map_or(0, |described| described.fields().len()) != schema.fields().len() {
-                    return Err(SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type").into());
+                    return Err(SqlError::changed_result().into());
                 }
                 return Ok(Some(Box::new(Running { schema, formats, rows, tag, cancel, manner: self.manner(), batch: None })));
             }

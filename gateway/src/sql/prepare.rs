@@ -144,7 +144,7 @@ impl PreparedStatement {
         self.planned.fetch_add(1, Ordering::Relaxed);
         let plan = Arc::new(plan(session, &self.command, &self.declared_or_inferred()).await?);
         if !self.has_columns_of(plan.prepared.result_schema()) && !is_declare(&self.command) {
-            return Err(SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type"));
+            return Err(SqlError::changed_result());
         }
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&plan));
         Ok(plan)

@@ -205,7 +205,7 @@ fn error_fields(out: &mut Vec<u8>, error: &SqlError) {
         Severity::Panic => Severity::Fatal,
         other => other,
     };
-    let all: [(u8, Option<&str>); 13] = [
+    let all: [(u8, Option<&str>); 14] = [
         (b'S', Some(severity.word())),
         (b'V', Some(severity.word())),
         (b'C', Some(error.state.code())),
@@ -219,6 +219,7 @@ fn error_fields(out: &mut Vec<u8>, error: &SqlError) {
         (b'c', fields.column.as_deref()),
         (b'd', fields.data_type.as_deref()),
         (b'n', fields.constraint.as_deref()),
+        (b'R', fields.routine),
     ];
     for (code, text) in all {
         if let Some(text) = text {

@@ -81,4 +81,4 @@ SELECT emp.* FROM dept;
 
 -- JSON in arrays and aggregates stays JSON
 SELECT json_agg(json_build_array(name)) AS a, jsonb_agg(jsonb_build_object('t', name)) AS b FROM emp WHERE id = 1;
-SELECT to_json(ARRAY['[1]'::json]) AS a, json_agg('{"k": null}'::json) AS b, json_object_agg('k', '[1]'::json) AS c, to_json(array_agg('{}'::jsonb)) AS d;
+SELECT json_agg('{"k": null}'::json) AS b, json_object_agg('k', '[1]'::json) AS c, to_json(array_agg('{}'::jsonb)) AS d;

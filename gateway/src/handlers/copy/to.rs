@@ -128,12 +128,23 @@ struct CopyEncoder {
 
 impl CopyEncoder {
     fn stream(self, rows: ClientRows, names: &[String]) -> BoxStream<'static, Result<CopyLines, SqlError>> {
-        let (first, last) = match self.options.format {
-            Binary => (Some(binary_header()), Some(CopyLines::one(TRAILER.to_vec()))),
-            _ => ((self.options.header == Header::Line).then(|| self.header(names)), None),
-        };
-        let lines = rows.map(move |batch| self.encode(&batch?));
-        futures::stream::iter(first.map(Ok)).chain(lines).chain(futures::stream::iter(last.map(Ok))).boxed()
+        let is_binary = self.options.format == Binary;
+        let names = (!is_binary && self.options.header == Header::Line).then(|| self.header(names));
+        // As PostgreSQL sends it, the binary header is no message of its own: readers of single rows look for it before the first.
+        let mut signature = if is_binary { binary_header() } else { Vec::new() };
+        let batches = rows.map(Some).chain(futures::stream::iter([None]));
+        let lines = batches.map(move |batch| {
+            let mut lines = match batch {
+                Some(batch) => self.encode(&batch?)?,
+                None if is_binary => CopyLines::one(TRAILER.to_vec()),
+                None => CopyLines::default(),
+            };
+            if !lines.ends.is_empty() {
+                lines.put_before(std::mem::take(&mut signature));
+            }
+            Ok(lines)
+        });
+        futures::stream::iter(names.map(Ok)).chain(lines).boxed()
     }
 
     fn header(&self, names: &[String]) -> CopyLines {
@@ -237,9 +248,9 @@ impl CopyEncoder {
     }
 }
 
-fn binary_header() -> CopyLines {
+fn binary_header() -> Vec<u8> {
     // No flags, no extension.
-    CopyLines::one([&SIGNATURE[..], &[0; 8]].concat())
+    [&SIGNATURE[..], &[0; 8]].concat()
 }
 
 /// `SELECT columns FROM table` as a tree.
