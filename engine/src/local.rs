@@ -127,7 +127,7 @@ impl Engine for LocalEngine {
 async fn parts_of(transactions: &[Arc<dyn EngineTransaction>]) -> Result<Vec<Part>, EngineError> {
     let mut parts: Vec<Part> = Vec::with_capacity(transactions.len());
     for transaction in transactions {
-        match LocalTransaction::of(transaction.as_ref())?.into_part().await {
+        match LocalTransaction::of(transaction.as_ref())?.take_part().await {
             Ok(part) => parts.extend(part),
             Err(error) => {
                 for part in parts {

@@ -209,7 +209,7 @@ impl LocalTransaction {
     ///
     /// # Errors
     /// `Storage`.
-    pub async fn into_part(&self) -> Result<Option<Part>, EngineError> {
+    pub async fn take_part(&self) -> Result<Option<Part>, EngineError> {
         match self.end() {
             Some((changed, steps)) => changed.into_part(steps).await,
             None => Ok(None),

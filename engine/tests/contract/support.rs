@@ -121,7 +121,7 @@ impl World {
     pub async fn rows(&self, statement: BoundStatement, parameters: Vec<ArrayRef>) -> Result<Vec<RecordBatch>, EngineError> {
         let prepared = self.engine.prepare(statement).await?;
         match prepared.execute(parameters, context()).await? {
-            Execution::Rows { stream, .. } => stream.try_collect().await,
+            Execution::Rows { stream, .. } | Execution::Returned { stream, .. } => stream.try_collect().await,
             Execution::Done(_) => panic!("rows were expected"),
         }
     }
@@ -136,7 +136,7 @@ impl World {
         let prepared = self.engine.prepare(statement).await?;
         match prepared.execute(Vec::new(), context()).await? {
             Execution::Done(outcome) => Ok(outcome),
-            Execution::Rows { .. } => panic!("no rows were expected"),
+            Execution::Rows { .. } | Execution::Returned { .. } => panic!("no rows were expected"),
         }
     }
 

@@ -137,7 +137,7 @@ fn drop_rows(value: &str, rows: &mut Vec<Vec<String>>, others: &[Vec<String>]) -
 }
 
 /// In rows that only one side has.
-fn unify(postgres: &str, lakegate: &str, expected: &[Vec<String>], came: &mut Vec<Vec<String>>) -> bool {
+fn unify(postgres: &str, lakegate: &str, expected: &[Vec<String>], came: &mut [Vec<String>]) -> bool {
     if !came.iter().any(|row| row.iter().any(|cell| cell == lakegate)) {
         return false;
     }

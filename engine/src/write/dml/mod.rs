@@ -40,6 +40,7 @@ pub mod action {
 }
 
 /// A statement taken apart as far as how it is run depends on it.
+#[expect(clippy::large_enum_variant, reason = "there is one a statement")]
 pub enum Dml {
     Insert(Insert),
     Upsert(Upsert),
