@@ -157,6 +157,7 @@ fn announce(address: std::net::SocketAddr, generated_password: Option<&str>) -> 
 }
 
 /// A token that fires at the first SIGTERM or SIGINT; a second one ends the process at once.
+#[expect(clippy::result_large_err, reason = "once a process")]
 fn stop_on_signal(stop: CancellationToken, readiness: Readiness) -> Result<CancellationToken, ServeError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;

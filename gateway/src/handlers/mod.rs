@@ -35,12 +35,11 @@ use crate::sqlstate::{SqlError, SqlState};
 /// # Errors
 /// The command's own; 0A000 for what is not supported; 58030 where the log cannot be written.
 pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, deadline: &Deadline) -> Result<Response, SqlError> {
-    if let Command::Sql(sql) = &*statement.command {
-        match sql.as_ref() {
-            // They log themselves: the statement that they run, or the rows that come after this returns.
-            Statement::Execute { .. } => return prepare::execute(session, statement, sql, deadline).await,
-            _ => {}
-        }
+    // These log themselves: the statement that they run, or the rows that come after this returns.
+    if let Command::Sql(sql) = &*statement.command
+        && matches!(**sql, Statement::Execute { .. })
+    {
+        return prepare::execute(session, statement, sql, deadline).await;
     }
     if let Command::Copy(copy) = &*statement.command {
         return copy::run(session, statement, copy, deadline).await;

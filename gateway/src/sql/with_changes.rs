@@ -82,7 +82,7 @@ impl VisitorMut for Mover {
                 // Its own names hide those outside.
                 let outer = Query { with: Some(self.with.clone()), ..self.template.clone() };
                 let inner = std::mem::replace(query, outer);
-                query.body = Box::new(SetExpr::Query(Box::new(inner)));
+                *query.body = SetExpr::Query(Box::new(inner));
             }
         }
         ControlFlow::Continue(())

@@ -71,7 +71,7 @@ fn check_forced(options: &Options, relation: Option<(&str, &[String])>, copied: 
     let forced = [("FORCE_QUOTE", &options.force_quote), ("FORCE_NOT_NULL", &options.force_not_null), ("FORCE_NULL", &options.force_null)];
     for (option, columns) in forced {
         let Columns::Named(names) = columns else { continue };
-        for name in names.iter().filter(|name| !copied.contains(name)) {
+        if let Some(name) = names.iter().find(|name| !copied.contains(name)) {
             return Err(match relation {
                 Some((_, all)) if all.contains(name) => {
                     SqlError::new(SqlState::InvalidColumnReference, format!("{option} column \"{name}\" not referenced by COPY"))
