@@ -164,7 +164,7 @@ mod tests {
              WHERE t.a = p.a AND q.a = 1"
         );
         assert_eq!(moved("with q as (select 1) delete from q where true"), "DELETE FROM q WHERE true");
-        assert_eq!(moved("with q as (select 1) insert into t table q"), "INSERT INTO t WITH q AS (SELECT 1) SELECT * FROM q");
+        assert_eq!(moved("with q as (select 1) insert into t select * from q"), "INSERT INTO t WITH q AS (SELECT 1) SELECT * FROM q");
         assert_eq!(moved("with q as (select 1) insert into t values (default)"), "INSERT INTO t VALUES (default)");
     }
 

@@ -190,12 +190,12 @@ mod tests {
     #[test]
     fn declarations() {
         let declared = |text: &str| match Command::clone(parse(text).unwrap()[0].command.as_ref().unwrap()) {
-            Command::DeclareCursor(declare) => (declare.name, declare.scroll, declare.hold),
+            Command::DeclareCursor(declare) => (declare.name, declare.scroll, declare.hold, declare.binary),
             other => panic!("{other:?}"),
         };
-        assert_eq!(declared("declare C cursor for select 1"), ("c".to_owned(), None, false));
-        assert_eq!(declared("declare c insensitive no scroll cursor with hold for values (1)"), ("c".to_owned(), Some(false), true));
-        assert_eq!(declared("declare c scroll cursor without hold for select 1"), ("c".to_owned(), Some(true), false));
-        assert_eq!(parse("declare c binary cursor for select 1").unwrap_err().state, SqlState::FeatureNotSupported);
+        assert_eq!(declared("declare C cursor for select 1"), ("c".to_owned(), None, false, false));
+        assert_eq!(declared("declare c insensitive no scroll cursor with hold for values (1)"), ("c".to_owned(), Some(false), true, false));
+        assert_eq!(declared("declare c scroll cursor without hold for select 1"), ("c".to_owned(), Some(true), false, false));
+        assert_eq!(declared("declare c binary cursor for select 1"), ("c".to_owned(), None, false, true));
     }
 }
