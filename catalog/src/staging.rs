@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::authorize::{NormalUrl, normalise_url, overlap};
 use crate::ddl::{Edit, Write, dependents_of_role};
 use crate::error::{CatalogError, ObjectKind};
-use crate::model::{Membership, ObjectRef, Oid, Relation, RelationKind};
+use crate::model::{Membership, Oid, Relation, RelationKind};
 use crate::snapshot::Snapshot;
 
 /// Versions of pictures with staged changes: no stored version is ever as high, and none is given twice, so that what was planned over
@@ -119,7 +119,7 @@ impl Staged {
         let mut picture = stored.clone();
         for write in &self.writes {
             check(&picture, write)?;
-            picture.replay(write);
+            picture.apply(write);
         }
         check_views(&picture, &self.writes)?;
         picture.version = PICTURES.fetch_add(1, Ordering::Relaxed);
@@ -239,49 +239,4 @@ fn check_views(picture: &Snapshot, writes: &[Write]) -> Result<(), CatalogError>
         }
     }
     Ok(())
-}
-
-impl Snapshot {
-    /// Does to a picture what a write does to the stored rows.
-    fn replay(&mut self, write: &Write) {
-        match write {
-            Write::Role(role) => {
-                self.put_role(Arc::clone(role));
-                self.close_memberships();
-            }
-            Write::DropRole(oid) => {
-                self.remove_role(*oid);
-                self.close_memberships();
-            }
-            Write::Password(..) => {}
-            Write::Membership(membership) => {
-                self.memberships.retain(|old| (old.role, old.member) != (membership.role, membership.member));
-                self.memberships.push(*membership);
-                self.close_memberships();
-            }
-            Write::DropMembership { role, member } => {
-                self.memberships.retain(|old| (old.role, old.member) != (*role, *member));
-                self.close_memberships();
-            }
-            Write::Database(database) => self.put_database(Arc::clone(database)),
-            Write::DropDatabase(oid) => self.remove_database(*oid),
-            Write::Schema(schema) => self.put_schema(Arc::clone(schema)),
-            Write::DropSchema(oid) => self.remove_schema(*oid),
-            Write::Relation(relation) => self.put_relation(Arc::clone(relation)),
-            Write::DropRelation(oid) => self.remove_relation(*oid),
-            Write::Location(location) => {
-                self.locations.insert(location.oid, Arc::clone(location));
-            }
-            Write::DropLocation(oid) => {
-                self.locations.remove(oid);
-                self.acls.remove(&ObjectRef::ExternalLocation(*oid));
-            }
-            Write::Acl(object, Some(acl)) => {
-                self.acls.insert(*object, Arc::clone(acl));
-            }
-            Write::Acl(object, None) => {
-                self.acls.remove(object);
-            }
-        }
-    }
 }

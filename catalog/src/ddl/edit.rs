@@ -71,86 +71,72 @@ impl Edit {
         self.snapshot.external_location(oid).cloned().ok_or_else(|| undefined_oid(ObjectKind::ExternalLocation, oid))
     }
 
+    /// Notes a write, and does it to the snapshot.
+    pub(crate) fn write(&mut self, write: Write) {
+        self.snapshot.apply(&write);
+        self.writes.push(write);
+    }
+
     pub(crate) fn put_role(&mut self, role: Role) -> Arc<Role> {
         let role = Arc::new(role);
-        self.snapshot.put_role(role.clone());
-        self.snapshot.close_memberships();
-        self.writes.push(Write::Role(role.clone()));
+        self.write(Write::Role(role.clone()));
         role
     }
 
     pub(crate) fn drop_role(&mut self, oid: Oid) {
-        self.snapshot.remove_role(oid);
-        self.snapshot.close_memberships();
-        self.writes.push(Write::DropRole(oid));
+        self.write(Write::DropRole(oid));
     }
 
     pub(crate) fn put_membership(&mut self, membership: Membership) {
-        self.snapshot.memberships.retain(|old| (old.role, old.member) != (membership.role, membership.member));
-        self.snapshot.memberships.push(membership);
-        self.snapshot.close_memberships();
-        self.writes.push(Write::Membership(membership));
+        self.write(Write::Membership(membership));
     }
 
     pub(crate) fn drop_membership(&mut self, role: Oid, member: Oid) {
-        self.snapshot.memberships.retain(|old| (old.role, old.member) != (role, member));
-        self.snapshot.close_memberships();
-        self.writes.push(Write::DropMembership { role, member });
+        self.write(Write::DropMembership { role, member });
     }
 
     pub(crate) fn put_database(&mut self, database: Database) -> Arc<Database> {
         let database = Arc::new(database);
-        self.snapshot.put_database(database.clone());
-        self.writes.push(Write::Database(database.clone()));
+        self.write(Write::Database(database.clone()));
         database
     }
 
     pub(crate) fn drop_database(&mut self, oid: Oid) {
-        self.snapshot.remove_database(oid);
-        self.writes.push(Write::DropDatabase(oid));
+        self.write(Write::DropDatabase(oid));
     }
 
     pub(crate) fn put_schema(&mut self, schema: Schema) -> Arc<Schema> {
         let schema = Arc::new(schema);
-        self.snapshot.put_schema(schema.clone());
-        self.writes.push(Write::Schema(schema.clone()));
+        self.write(Write::Schema(schema.clone()));
         schema
     }
 
     pub(crate) fn drop_schema(&mut self, oid: Oid) {
-        self.snapshot.remove_schema(oid);
-        self.writes.push(Write::DropSchema(oid));
+        self.write(Write::DropSchema(oid));
     }
 
     pub(crate) fn put_relation(&mut self, relation: Relation) -> Arc<Relation> {
         let relation = Arc::new(relation);
-        self.snapshot.put_relation(relation.clone());
-        self.writes.push(Write::Relation(relation.clone()));
+        self.write(Write::Relation(relation.clone()));
         relation
     }
 
     pub(crate) fn drop_relation(&mut self, oid: Oid) {
-        self.snapshot.remove_relation(oid);
-        self.writes.push(Write::DropRelation(oid));
+        self.write(Write::DropRelation(oid));
     }
 
     pub(crate) fn put_location(&mut self, location: ExternalLocation) -> Arc<ExternalLocation> {
         let location = Arc::new(location);
-        self.snapshot.locations.insert(location.oid, location.clone());
-        self.writes.push(Write::Location(location.clone()));
+        self.write(Write::Location(location.clone()));
         location
     }
 
     pub(crate) fn drop_location(&mut self, oid: Oid) {
-        self.snapshot.locations.remove(&oid);
-        self.snapshot.acls.remove(&ObjectRef::ExternalLocation(oid));
-        self.writes.push(Write::DropLocation(oid));
+        self.write(Write::DropLocation(oid));
     }
 
     pub(crate) fn put_acl(&mut self, object: ObjectRef, acl: Acl) {
-        let acl = Arc::new(acl);
-        self.snapshot.acls.insert(object, acl.clone());
-        self.writes.push(Write::Acl(object, Some(acl)));
+        self.write(Write::Acl(object, Some(Arc::new(acl))));
     }
 
     /// The new owner takes the old one's place in the access control list.
@@ -159,6 +145,51 @@ impl Edit {
             let mut acl = Acl::clone(stored);
             acl.change_owner(old, new);
             self.put_acl(object, acl);
+        }
+    }
+}
+
+impl Snapshot {
+    /// Does to the picture what a write does to the stored rows.
+    pub(crate) fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Role(role) => {
+                self.put_role(Arc::clone(role));
+                self.close_memberships();
+            }
+            Write::DropRole(oid) => {
+                self.remove_role(*oid);
+                self.close_memberships();
+            }
+            Write::Password(..) => {}
+            Write::Membership(membership) => {
+                self.memberships.retain(|old| (old.role, old.member) != (membership.role, membership.member));
+                self.memberships.push(*membership);
+                self.close_memberships();
+            }
+            Write::DropMembership { role, member } => {
+                self.memberships.retain(|old| (old.role, old.member) != (*role, *member));
+                self.close_memberships();
+            }
+            Write::Database(database) => self.put_database(Arc::clone(database)),
+            Write::DropDatabase(oid) => self.remove_database(*oid),
+            Write::Schema(schema) => self.put_schema(Arc::clone(schema)),
+            Write::DropSchema(oid) => self.remove_schema(*oid),
+            Write::Relation(relation) => self.put_relation(Arc::clone(relation)),
+            Write::DropRelation(oid) => self.remove_relation(*oid),
+            Write::Location(location) => {
+                self.locations.insert(location.oid, Arc::clone(location));
+            }
+            Write::DropLocation(oid) => {
+                self.locations.remove(oid);
+                self.acls.remove(&ObjectRef::ExternalLocation(*oid));
+            }
+            Write::Acl(object, Some(acl)) => {
+                self.acls.insert(*object, Arc::clone(acl));
+            }
+            Write::Acl(object, None) => {
+                self.acls.remove(object);
+            }
         }
     }
 }

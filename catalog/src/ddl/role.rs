@@ -88,7 +88,7 @@ impl Catalog {
             options.apply(&mut role)?;
             let role = edit.put_role(role);
             if let Some(verifiers) = verifiers {
-                edit.writes.push(Write::Password(oid, password::sealed(verifiers, oid)?));
+                edit.write(Write::Password(oid, password::sealed(verifiers, oid)?));
             }
             for parent in in_roles {
                 add_member(edit, &principal, parent, oid, false)?;
@@ -135,7 +135,7 @@ impl Catalog {
             }
             options.apply(&mut changed)?;
             if let Some(verifiers) = verifiers {
-                edit.writes.push(Write::Password(role, password::sealed(verifiers, role)?));
+                edit.write(Write::Password(role, password::sealed(verifiers, role)?));
             }
             Ok(edit.put_role(changed))
         })
