@@ -45,11 +45,11 @@ use crate::plan::KeepSourceOrder;
 
 pub use output::{present, present_columns};
 
-/// Sets up what all sessions share: types, aggregates, windows and the settings they rest on. No scalar function is in the state:
+/// Sets up what all sessions share: types, aggregates and windows. No scalar function is in the state:
 /// names are looked up in the session's [`Registry`].
 #[must_use]
 pub fn base(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
-    let mut state = SessionStateBuilder::new()
+    SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
@@ -63,13 +63,7 @@ pub fn base(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
         .with_aggregate_functions(functions::aggregates())
         .with_window_functions(functions::windows())
         .with_table_functions(functions::table_functions())
-        .build();
-    let options = state.config_mut().options_mut();
-    options.sql_parser.parse_float_as_decimal = true;
-    options.sql_parser.map_string_types_to_utf8view = false;
-    options.sql_parser.default_null_ordering = "nulls_max".to_owned();
-    options.execution.time_zone = Some("UTC".to_owned());
-    state
+        .build()
 }
 
 /// Sets a [`base`] state up for one session: operators, functions and rules.
