@@ -4,6 +4,8 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::grammar::keyword;
+
 /// What has been read at one depth of brackets.
 #[derive(Default)]
 struct Level {
@@ -107,13 +109,6 @@ fn is_whole(rest: &[TokenWithSpan]) -> bool {
                 | Keyword::ON
                 | Keyword::RETURNING
         ),
-    }
-}
-
-fn keyword(token: &Token) -> Keyword {
-    match token {
-        Token::Word(word) if word.quote_style.is_none() => word.keyword,
-        _ => Keyword::NoKeyword,
     }
 }
 

@@ -6,7 +6,7 @@ use sqlparser::ast::{
     Ident, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableAlias, TableFactor, VisitMut, VisitorMut, With, visit_relations,
 };
 
-use super::grammar::fold;
+use super::grammar::{fold, table_factor};
 use crate::sqlstate::SqlError;
 
 /// A query that is a change with a WITH before it becomes the change.
@@ -129,18 +129,7 @@ fn nothing() -> TableFactor {
 }
 
 fn named(name: &Ident) -> TableFactor {
-    TableFactor::Table {
-        name: vec![name.clone()].into(),
-        alias: None,
-        args: None,
-        with_hints: Vec::new(),
-        version: None,
-        with_ordinality: false,
-        partitions: Vec::new(),
-        json_path: None,
-        sample: None,
-        index_hints: Vec::new(),
-    }
+    table_factor(vec![name.clone()].into())
 }
 
 #[cfg(test)]

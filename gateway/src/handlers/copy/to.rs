@@ -9,9 +9,7 @@ use bytes::BufMut;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
-use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins,
-};
+use sqlparser::ast::{Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableWithJoins};
 
 use super::binary::{SIGNATURE, TRAILER};
 use super::check_forced;
@@ -19,7 +17,7 @@ use super::options::Format::{Binary, Parquet, Text};
 use super::options::{Header, Options};
 use crate::frontend::{ClientRows, CopyLines, ParsedStatement, Response};
 use crate::sql::execute::{self, Deadline};
-use crate::sql::grammar::{Command, CopySource, name_parts};
+use crate::sql::grammar::{Command, CopySource, name_parts, table_factor};
 use crate::sql::journal;
 use crate::sql::prepare::{PreparedStatement, has_select_into};
 use crate::sql::session::GatewaySession;
@@ -260,18 +258,7 @@ fn select_of(table: &ObjectName, columns: &[String]) -> Query {
     } else {
         columns.iter().map(|column| SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', column)))).collect()
     };
-    let factor = TableFactor::Table {
-        name: table.clone(),
-        alias: None,
-        args: None,
-        with_hints: Vec::new(),
-        version: None,
-        with_ordinality: false,
-        partitions: Vec::new(),
-        json_path: None,
-        sample: None,
-        index_hints: Vec::new(),
-    };
+    let factor = table_factor(table.clone());
     let select = Select {
         select_token: AttachedToken::empty(),
         optimizer_hints: Vec::new(),

@@ -5,7 +5,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::{Command, GrammarError, accept_word, expect_word, fold, parse_name};
+use super::{Command, GrammarError, accept_word, expect_word, fold, parse_columns, parse_name};
 use crate::sqlstate::{SqlError, SqlState};
 
 #[derive(Debug, Clone)]
@@ -101,15 +101,6 @@ fn parse_target(parser: &mut Parser) -> Result<CopyTarget, ParserError> {
     let is_program = accept_word(parser, "PROGRAM");
     let name = parser.parse_literal_string()?;
     Ok(if is_program { CopyTarget::Program } else { CopyTarget::File(name) })
-}
-
-fn parse_columns(parser: &mut Parser) -> Result<Vec<String>, ParserError> {
-    if !parser.consume_token(&Token::LParen) {
-        return Ok(Vec::new());
-    }
-    let columns = parser.parse_comma_separated(parse_name)?;
-    parser.expect_token(&Token::RParen)?;
-    Ok(columns)
 }
 
 /// `name [value]` between parentheses.

@@ -4,7 +4,7 @@ use sqlparser::ast::ObjectName;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::{Command, GrammarError, accept_word, accept_words, expect_word, parse_name};
+use super::{Command, GrammarError, accept_word, accept_words, expect_word, parse_columns, parse_name};
 use crate::sqlstate::SqlError;
 
 /// A privilege as written; columns are refused while binding.
@@ -120,15 +120,6 @@ fn parse_privileges(parser: &mut Parser) -> Result<Vec<PrivilegeWord>, ParserErr
         }
         Ok(PrivilegeWord { word, columns: parse_columns(parser)? })
     })
-}
-
-fn parse_columns(parser: &mut Parser) -> Result<Vec<String>, ParserError> {
-    if !parser.consume_token(&Token::LParen) {
-        return Ok(Vec::new());
-    }
-    let columns = parser.parse_comma_separated(parse_name)?;
-    parser.expect_token(&Token::RParen)?;
-    Ok(columns)
 }
 
 /// `GRANT a, b TO c`: what was read as privileges are role names.

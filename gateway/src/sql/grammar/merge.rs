@@ -6,6 +6,8 @@ use sqlparser::ast::{AssignmentTarget, MergeAction, ObjectName};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
+use super::keyword;
+
 /// `tokens` are one statement's, white space among them.
 #[must_use]
 pub fn spell_merge_actions(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -76,13 +78,6 @@ fn written(mark: &str, inserts: bool) -> Vec<Token> {
         vec![insert, Token::LParen, name, Token::RParen, values, Token::LParen, null, Token::RParen]
     } else {
         vec![Token::make_keyword("UPDATE"), Token::make_keyword("SET"), name, Token::Eq, null]
-    }
-}
-
-fn keyword(token: &Token) -> Keyword {
-    match token {
-        Token::Word(word) if word.quote_style.is_none() => word.keyword,
-        _ => Keyword::NoKeyword,
     }
 }
 

@@ -136,8 +136,44 @@ fn parse_name(parser: &mut Parser) -> Result<String, ParserError> {
     Ok(fold(&parser.parse_identifier()?))
 }
 
+/// Names between parentheses; none without them.
+fn parse_columns(parser: &mut Parser) -> Result<Vec<String>, ParserError> {
+    if !parser.consume_token(&Token::LParen) {
+        return Ok(Vec::new());
+    }
+    let columns = parser.parse_comma_separated(parse_name)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(columns)
+}
+
 fn parse_if_exists(parser: &mut Parser) -> bool {
     parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS])
+}
+
+/// A table in FROM by its name alone.
+#[must_use]
+pub fn table_factor(name: ast::ObjectName) -> ast::TableFactor {
+    ast::TableFactor::Table {
+        name,
+        alias: None,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}
+
+/// The keyword that a token is, if it is one and not quoted.
+#[must_use]
+pub fn keyword(token: &Token) -> Keyword {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => word.keyword,
+        _ => Keyword::NoKeyword,
+    }
 }
 
 /// PostgreSQL's identifier rule: unquoted names fold to lower case.
