@@ -91,7 +91,7 @@ def directory_format_in_parallel():
 
 @check()
 def globals_only():
-    has(run("pg_dumpall", "--globals-only", "--no-role-passwords"), f"CREATE ROLE {tap.user()}")
+    has(run("pg_dumpall", "-l", tap.database(), "--globals-only", "--no-role-passwords"), f"CREATE ROLE {tap.user()}")
 
 
 tap.run(f"pg_dump {subprocess.run(['pg_dump', '--version'], capture_output=True, text=True).stdout.split()[2]}")

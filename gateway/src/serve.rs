@@ -120,6 +120,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         system: SystemRelations::new(catalog.clone(), live.clone()),
         notifications: Arc::default(),
         together: Arc::default(),
+        snapshots: Default::default(),
         server_start: Utc::now(),
     });
     if config.demo {

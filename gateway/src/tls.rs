@@ -48,6 +48,40 @@ pub struct Identity {
     pub end_point: Option<Vec<u8>>,
 }
 
+/// How a connection is encrypted, in OpenSSL's words, as `pg_stat_ssl` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encryption {
+    pub version: &'static str,
+    pub cipher: &'static str,
+    pub bits: i32,
+}
+
+impl Encryption {
+    /// `None` before the handshake.
+    #[must_use]
+    pub fn of(connection: &rustls::CommonState) -> Option<Self> {
+        use rustls::CipherSuite as Suite;
+        let version = match connection.protocol_version()? {
+            rustls::ProtocolVersion::TLSv1_2 => "TLSv1.2",
+            rustls::ProtocolVersion::TLSv1_3 => "TLSv1.3",
+            _ => return None,
+        };
+        let (cipher, bits) = match connection.negotiated_cipher_suite()?.suite() {
+            Suite::TLS13_AES_256_GCM_SHA384 => ("TLS_AES_256_GCM_SHA384", 256),
+            Suite::TLS13_AES_128_GCM_SHA256 => ("TLS_AES_128_GCM_SHA256", 128),
+            Suite::TLS13_CHACHA20_POLY1305_SHA256 => ("TLS_CHACHA20_POLY1305_SHA256", 256),
+            Suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => ("ECDHE-ECDSA-AES256-GCM-SHA384", 256),
+            Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => ("ECDHE-ECDSA-AES128-GCM-SHA256", 128),
+            Suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => ("ECDHE-ECDSA-CHACHA20-POLY1305", 256),
+            Suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => ("ECDHE-RSA-AES256-GCM-SHA384", 256),
+            Suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => ("ECDHE-RSA-AES128-GCM-SHA256", 128),
+            Suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => ("ECDHE-RSA-CHACHA20-POLY1305", 256),
+            _ => return None,
+        };
+        Some(Encryption { version, cipher, bits })
+    }
+}
+
 /// The current identity; a changed pair takes its place, a bad one does not.
 #[derive(Debug, Clone)]
 pub struct Tls {

@@ -426,3 +426,25 @@ async fn the_history_says_what_became_visible() {
         .unwrap();
     }
 }
+
+#[tokio::test]
+async fn an_exported_snapshot_is_what_others_read() {
+    let Pair { one, other, schema, .. } = pair().await;
+    one.batch_execute("CREATE TABLE u (id bigint); BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE t IN ACCESS SHARE MODE")
+        .await
+        .unwrap();
+    let name = one.value("SELECT pg_export_snapshot()").await.unwrap();
+    let writer = Client::admin(support::server()).await.unwrap();
+    writer.batch_execute(&format!("INSERT INTO {schema}.t VALUES (4, 'late')")).await.unwrap();
+    assert_eq!(other.value("SELECT count(*) FROM t").await.unwrap(), "4");
+    other.batch_execute(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{name}'")).await.unwrap();
+    assert_eq!(other.value("SELECT count(*) FROM t").await.unwrap(), "3");
+    // What the importer reads first, the exporter reads the same way.
+    assert_eq!(other.value("SELECT count(*) FROM u").await.unwrap(), "0");
+    writer.batch_execute(&format!("INSERT INTO {schema}.u VALUES (1)")).await.unwrap();
+    assert_eq!(one.value("SELECT count(*) FROM u").await.unwrap(), "0");
+    one.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(other.value("SELECT count(*) FROM u").await.unwrap(), "0");
+    other.batch_execute("COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    assert_eq!(other.sqlstate(&format!("SET TRANSACTION SNAPSHOT '{name}'")).await, "22023");
+}

@@ -119,7 +119,7 @@ class Result:
     def _failed(self, name, reason):
         if name in self.gaps:
             self.known.append(name)
-            say(self.name, f"gap {name}: {self.gaps[name]}")
+            say(self.name, f"gap {name}: {self.gaps[name]} ({reason})")
         else:
             self._unexpected(name, reason)
 

@@ -99,6 +99,13 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn notify(&self, _channel: &str, _payload: &str) -> Result<(), EngineError> {
         Err(EngineError::Unsupported { feature: "pg_notify".to_owned(), hint: None })
     }
+    /// `pg_export_snapshot`: the name under which other transactions can import what this one reads, once the statement has ended well.
+    ///
+    /// # Errors
+    /// Too many calls in one statement.
+    fn export_snapshot(&self) -> Result<String, EngineError> {
+        Err(EngineError::Unsupported { feature: "pg_export_snapshot".to_owned(), hint: None })
+    }
     /// `pg_listening_channels`.
     fn listening_channels(&self) -> Vec<String> {
         Vec::new()

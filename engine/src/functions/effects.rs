@@ -1,4 +1,4 @@
-//! Functions that are called for what they do to the session: `set_config`, `pg_notify` and what tells of it (documentation,
+//! Functions that are called for what they do to the session: `set_config`, `pg_notify`, `pg_export_snapshot` and what tells of it (documentation,
 //! sections 9.27.1 and 9.26).
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::types::Ty;
 pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
     let volatile = |name: &'static str| PgFunction::volatile(name).of_session(session.identity());
     let (setter, notifier, listener, queue) = (Arc::clone(session), Arc::clone(session), Arc::clone(session), Arc::clone(session));
+    let exporter = Arc::clone(session);
     vec![
         volatile("set_config")
             .on_nullable(
@@ -38,6 +39,9 @@ pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
                     notifier.lookup().notify(text(0), text(1)).map(|()| Some(String::new())).map_err(external)
                 })),
             )
+            .build(),
+        volatile("pg_export_snapshot")
+            .on(&[], Ty::TEXT, Body::Text(Box::new(move |_| exporter.lookup().export_snapshot().map(Some).map_err(external))))
             .build(),
         volatile("#pg_listening_channels")
             .on(

@@ -162,7 +162,10 @@ async fn create_as(
             parameter_types: Vec::new(),
         })
         .await?;
-    session.transaction.pin(&snapshot, prepared.table_versions());
+    if !session.transaction.pin(&snapshot, prepared.table_versions()) {
+        let message = "could not serialize access: a transaction with the same snapshot has read another version of a table";
+        return Err(SqlError::new(SqlState::SerializationFailure, message));
+    }
     let outcome = match prepared.execute(Vec::new(), context(journal, deadline)).await {
         Ok(Execution::Done(outcome)) => outcome,
         Ok(Execution::Rows { .. } | Execution::Returned { .. }) => {

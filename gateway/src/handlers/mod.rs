@@ -10,6 +10,7 @@ pub mod database;
 pub mod drop;
 pub mod external_location;
 pub mod grant;
+pub mod lock_table;
 pub mod notify;
 pub mod prepare;
 pub mod role;
@@ -85,6 +86,10 @@ async fn dispatch(
         Command::CreateExternalLocation(create) => external_location::create(session, create).await,
         Command::DropExternalLocation(drop) => external_location::drop(session, drop).await,
         Command::CloseCursor(close) => cursor::close(session, close),
+        Command::Begin(begin) => transaction::begin(session, begin),
+        Command::SetTransaction(set) => transaction::set(session, set),
+        Command::LockTable(lock) => lock_table::run(session, lock).await,
+        Command::TwoPhase(command) => transaction::two_phase(session, command).await,
         Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) => {
             Err(SqlError::new(SqlState::InternalError, "a command came by the wrong way"))
         }
@@ -104,7 +109,6 @@ async fn dispatch_sql(
         Statement::Reset(reset) => set::reset(session, reset),
         Statement::Discard { object_type } => set::discard(session, object_type),
         Statement::ShowVariable { variable } => show::run(session, variable),
-        Statement::StartTransaction { modes, begin, .. } => transaction::begin(session, modes, *begin),
         Statement::Commit { chain, .. } => transaction::commit(session, *chain, deadline).await,
         Statement::Rollback { chain, savepoint } => transaction::rollback(session, *chain, savepoint.as_ref()).await,
         Statement::LISTEN { channel } => notify::listen(session, channel),

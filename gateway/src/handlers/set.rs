@@ -3,11 +3,10 @@
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::Oid;
 use sqlparser::ast::{
-    ContextModifier, DiscardObject, Expr, Reset, ResetStatement, Set, SetSessionAuthorizationParamKind, TransactionMode, UnaryOperator,
-    Value,
+    ContextModifier, DiscardObject, Expr, Reset, ResetStatement, Set, SetSessionAuthorizationParamKind, UnaryOperator, Value,
 };
 
-use super::transaction::apply_modes;
+use super::transaction::check_in_time;
 use crate::frontend::Response;
 use crate::sql::grammar::{fold, name_parts};
 use crate::sql::pending_notifications::Change;
@@ -23,7 +22,6 @@ pub fn set(session: &mut GatewaySession, set: &Set) -> Result<Response, SqlError
         Set::SetTimeZone { local, value } => assign(session, *local, "timezone", std::slice::from_ref(value))?,
         Set::SetNames { charset_name, .. } => assign_text(session, false, "client_encoding", &charset_name.value)?,
         Set::SetNamesDefault {} => assign_text(session, false, "client_encoding", "UTF8")?,
-        Set::SetTransaction { modes, session: for_session, snapshot } => transaction(session, modes, *for_session, snapshot.is_some())?,
         Set::SetRole { context_modifier, role_name } => {
             set_role(session, is_local(*context_modifier), role_name.as_ref().map(fold).as_deref())?;
         }
@@ -31,7 +29,7 @@ pub fn set(session: &mut GatewaySession, set: &Set) -> Result<Response, SqlError
             SetSessionAuthorizationParamKind::Default => {}
             SetSessionAuthorizationParamKind::User(name) => set_session_authorization(session, &fold(name))?,
         },
-        Set::ParenthesizedAssignments { .. } | Set::MultipleAssignments { .. } | Set::SetSessionParam(_) => {
+        Set::ParenthesizedAssignments { .. } | Set::MultipleAssignments { .. } | Set::SetSessionParam(_) | Set::SetTransaction { .. } => {
             return Err(SqlError::new(SqlState::SyntaxError, "SET takes one setting"));
         }
     }
@@ -106,6 +104,7 @@ pub fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value:
         warn_local(session);
         return Ok(());
     }
+    check_in_time(session, name, &value.to_ascii_lowercase())?;
     let changed = session.settings.change(local, |settings| settings.set(name, value))?;
     report(session, changed);
     Ok(())
@@ -170,21 +169,6 @@ fn text(value: &Expr, setting: &str) -> Result<String, SqlError> {
         Expr::Interval(interval) => text(&interval.value, setting),
         other => Err(SqlError::new(SqlState::SyntaxError, format!("invalid value for parameter \"{setting}\": {other}"))),
     }
-}
-
-fn transaction(session: &mut GatewaySession, modes: &[TransactionMode], for_session: bool, snapshot: bool) -> Result<(), SqlError> {
-    if snapshot {
-        return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT"));
-    }
-    if !for_session && !session.settings.in_block() {
-        session.notice(SqlError::notice(
-            Severity::Warning,
-            SqlState::NoActiveSqlTransaction,
-            "SET TRANSACTION can only be used in transaction blocks",
-        ));
-        return Ok(());
-    }
-    apply_modes(session, modes, !for_session)
 }
 
 /// `None`: NONE, back to the session's own role.

@@ -1,20 +1,59 @@
-//! BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE.
+//! BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, SET TRANSACTION, PREPARE TRANSACTION.
 
-use sqlparser::ast::{Ident, TransactionAccessMode, TransactionMode};
+use sqlparser::ast::{Ident, TransactionAccessMode};
 
 use crate::frontend::{Response, TransactionStatus};
 use crate::sql::execute::Deadline;
-use crate::sql::grammar::fold;
+use crate::sql::grammar::{Begin, Characteristic, SetTransaction, TwoPhase, fold};
 use crate::sql::session::GatewaySession;
 use crate::sql::transaction::{Event, Step};
-use crate::sqlstate::{SqlError, SqlState};
+use crate::sqlstate::{Severity, SqlError, SqlState};
 
-/// `begin`: spelled BEGIN rather than START TRANSACTION.
-pub fn begin(session: &mut GatewaySession, modes: &[TransactionMode], begin: bool) -> Result<Response, SqlError> {
+pub fn begin(session: &mut GatewaySession, begin: &Begin) -> Result<Response, SqlError> {
     let step = session.step(Event::Begin);
     warn(session, step);
-    apply_modes(session, modes, true)?;
-    done(if begin { "BEGIN" } else { "START TRANSACTION" })
+    characterise(session, &begin.characteristics, true)?;
+    done(if begin.short { "BEGIN" } else { "START TRANSACTION" })
+}
+
+pub fn set(session: &mut GatewaySession, set: &SetTransaction) -> Result<Response, SqlError> {
+    let for_session = matches!(set, SetTransaction::Characteristics { for_session: true, .. });
+    if !for_session && !session.settings.in_block() {
+        let message = "SET TRANSACTION can only be used in transaction blocks";
+        session.notice(SqlError::notice(Severity::Warning, SqlState::NoActiveSqlTransaction, message));
+        return done("SET");
+    }
+    match set {
+        SetTransaction::Characteristics { characteristics, for_session } => characterise(session, characteristics, !for_session)?,
+        SetTransaction::Snapshot(name) => import_snapshot(session, name)?,
+    }
+    done("SET")
+}
+
+/// Answered as by a PostgreSQL with `max_prepared_transactions = 0`, its default.
+///
+/// # Errors
+/// 55000; 42704 for a name, as nobody can have prepared it.
+pub async fn two_phase(session: &mut GatewaySession, command: &TwoPhase) -> Result<Response, SqlError> {
+    match command {
+        TwoPhase::Finish { name } if session.in_transaction() => {
+            let _ = name;
+            Err(SqlError::new(SqlState::ActiveSqlTransaction, "COMMIT PREPARED cannot run inside a transaction block"))
+        }
+        TwoPhase::Finish { name } => {
+            let message = format!("prepared transaction with identifier \"{name}\" does not exist");
+            Err(SqlError::new(SqlState::UndefinedObject, message))
+        }
+        TwoPhase::Prepare => {
+            let status = session.transaction.status();
+            rollback(session, false, None).await?;
+            if status != TransactionStatus::InTransaction {
+                return done("ROLLBACK");
+            }
+            Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, "prepared transactions are disabled")
+                .hint("There is no two-phase commit: COMMIT makes the changes of all tables visible together."))
+        }
+    }
 }
 
 /// # Errors
@@ -101,21 +140,62 @@ fn done(tag: &str) -> Result<Response, SqlError> {
     Ok(Response::Command { tag: tag.to_owned() })
 }
 
-/// `SET [SESSION CHARACTERISTICS AS] TRANSACTION …`; every isolation level reads repeatably.
-pub fn apply_modes(session: &mut GatewaySession, modes: &[TransactionMode], local: bool) -> Result<(), SqlError> {
+/// Every isolation level reads repeatably. `local`: of this transaction rather than of those to come.
+fn characterise(session: &mut GatewaySession, characteristics: &[Characteristic], local: bool) -> Result<(), SqlError> {
     let prefix = if local { "transaction" } else { "default_transaction" };
-    for mode in modes {
-        let (setting, value) = match mode {
-            TransactionMode::AccessMode(TransactionAccessMode::ReadOnly) => ("read_only", "on".to_owned()),
-            TransactionMode::AccessMode(TransactionAccessMode::ReadWrite) => ("read_only", "off".to_owned()),
-            TransactionMode::IsolationLevel(level) => ("isolation", level.to_string().to_lowercase()),
+    for characteristic in characteristics {
+        let (setting, value) = match characteristic {
+            Characteristic::Access(TransactionAccessMode::ReadOnly) => ("read_only", "on".to_owned()),
+            Characteristic::Access(TransactionAccessMode::ReadWrite) => ("read_only", "off".to_owned()),
+            Characteristic::Isolation(level) => ("isolation", level.to_string().to_lowercase()),
+            Characteristic::Deferrable(deferrable) => ("deferrable", if *deferrable { "on" } else { "off" }.to_owned()),
         };
         let name = format!("{prefix}_{setting}");
+        check_in_time(session, &name, &value)?;
         let changed = session.settings.change(local, |settings| settings.set(&name, &value))?;
         if let Some(setting) = changed {
             session.report(setting);
         }
     }
+    Ok(())
+}
+
+/// Whether the running transaction may still be made so. Source: `check_XactIsoLevel`, `check_XactReadOnly` and
+/// `check_transaction_deferrable` in variable.c.
+///
+/// # Errors
+/// 25001.
+pub fn check_in_time(session: &GatewaySession, setting: &str, value: &str) -> Result<(), SqlError> {
+    if !session.transaction.is_open() {
+        return Ok(());
+    }
+    let (queried, within) = (session.transaction.has_queried(), session.transaction.level() > 0);
+    let now = session.settings.current.get(setting);
+    let message = match setting {
+        "transaction_isolation" if now == Some(value) => None,
+        "transaction_isolation" if queried => Some("SET TRANSACTION ISOLATION LEVEL must be called before any query"),
+        "transaction_isolation" if within => Some("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction"),
+        "transaction_read_only" if now == Some("off") || value != "off" => None,
+        "transaction_read_only" if within => Some("cannot set transaction read-write mode inside a read-only transaction"),
+        "transaction_read_only" if queried => Some("transaction read-write mode must be set before any query"),
+        "transaction_deferrable" if within => Some("SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction"),
+        "transaction_deferrable" if queried => Some("SET TRANSACTION [NOT] DEFERRABLE must be called before any query"),
+        _ => None,
+    };
+    message.map_or(Ok(()), |message| Err(SqlError::new(SqlState::ActiveSqlTransaction, message)))
+}
+
+/// Source: `ImportSnapshot` in snapmgr.c.
+fn import_snapshot(session: &mut GatewaySession, name: &str) -> Result<(), SqlError> {
+    if session.transaction.has_queried() || session.transaction.level() > 0 || session.transaction.changes().is_some() {
+        return Err(SqlError::new(SqlState::ActiveSqlTransaction, "SET TRANSACTION SNAPSHOT must be called before any query"));
+    }
+    if !matches!(session.settings.current.get("transaction_isolation"), Some("serializable" | "repeatable read")) {
+        let message = "a snapshot-importing transaction must have isolation level SERIALIZABLE or REPEATABLE READ";
+        return Err(SqlError::new(SqlState::FeatureNotSupported, message));
+    }
+    let picture = session.shared.snapshots.import(name, &session.start.database)?;
+    session.transaction.import(picture);
     Ok(())
 }
 

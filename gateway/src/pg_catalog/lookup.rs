@@ -16,7 +16,7 @@ use crate::server::LiveSessions;
 use crate::sql::bind::SYSTEM_DATABASE;
 use crate::sql::effects::{Effect, Effects};
 use crate::sql::notifications::Post;
-use crate::sql::settings;
+use crate::sql::{exported_snapshots, settings};
 use crate::sqlstate::{SqlError, SqlState};
 
 const PG_TYPE: Oid = 1247;
@@ -309,6 +309,12 @@ impl CatalogLookup for SessionLookup {
 
     fn notify(&self, channel: &str, payload: &str) -> Result<(), EngineError> {
         Post::new(channel, payload).and_then(|post| self.effects.wish(Effect::Notify(post))).map_err(refused)
+    }
+
+    fn export_snapshot(&self) -> Result<String, EngineError> {
+        let name = exported_snapshots::new_name(self.effects.pid);
+        self.effects.wish(Effect::ExportSnapshot(name.clone())).map_err(refused)?;
+        Ok(name)
     }
 
     fn listening_channels(&self) -> Vec<String> {

@@ -20,7 +20,7 @@ use crate::session::Session;
 use crate::session::connection::Connection;
 use crate::session::startup::{Negotiation, PROTOCOL_NEWEST, StartupMessage, Step, fatal, is_version_two};
 use crate::sqlstate::{SqlError, SqlState};
-use crate::tls::{ALPN, Identity};
+use crate::tls::{ALPN, Encryption, Identity};
 use crate::wire::outgoing;
 
 /// First byte of a TLS handshake record.
@@ -43,6 +43,7 @@ struct Arrival {
     startup: StartupMessage,
     /// Inside TLS.
     identity: Option<Arc<Identity>>,
+    encryption: Option<Encryption>,
 }
 
 impl Door {
@@ -92,10 +93,12 @@ impl Door {
     /// Up to a start-up packet. `None`: the connection was for something else, or has been refused.
     async fn arrive(&self, mut connection: Connection, address: SocketAddr) -> Option<Arrival> {
         let mut identity = None;
+        let mut encryption = None;
         let mut negotiation = Negotiation::default();
         if connection.first_byte().await? == TLS_HANDSHAKE {
             let current = self.options.tls.as_ref()?.identity();
-            let (stream, negotiated) = start_tls(connection, &current).await?;
+            let (stream, negotiated, suite) = start_tls(connection, &current).await?;
+            encryption = suite;
             // Who does not name the protocol may be talking to another server that shares the certificate.
             if negotiated.as_deref() != Some(ALPN) {
                 tracing::info!("direct TLS without the protocol's name");
@@ -151,7 +154,7 @@ impl Door {
                     connection.out.push(b'S');
                     connection.flush().await.ok()?;
                     let current = tls.identity();
-                    (connection, _) = start_tls(connection, &current).await?;
+                    (connection, _, encryption) = start_tls(connection, &current).await?;
                     identity = Some(current);
                 }
                 Step::Cancel { pid, key } => {
@@ -161,7 +164,7 @@ impl Door {
                     }
                     return None;
                 }
-                Step::Start(startup) => return Some(Arrival { connection, startup, identity }),
+                Step::Start(startup) => return Some(Arrival { connection, startup, identity, encryption }),
             }
         }
     }
@@ -173,7 +176,7 @@ impl Door {
         address: SocketAddr,
         local: Option<SocketAddr>,
     ) -> Option<(Session, LoginAttempt, Authenticated)> {
-        let Arrival { mut connection, startup, identity } = arrival;
+        let Arrival { mut connection, startup, identity, encryption } = arrival;
         let setting =
             |name: &str| startup.settings.iter().rev().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         let mut attempt = LoginAttempt {
@@ -185,7 +188,7 @@ impl Door {
             auth_method: None,
             pid: 0,
         };
-        let result = self.open(&mut connection, &startup, identity.as_deref(), &mut attempt, local).await;
+        let result = self.open(&mut connection, &startup, identity.as_deref().map(|identity| (identity, encryption)), &mut attempt, local).await;
         let error = match result {
             Ok((sql, live, role)) => {
                 metrics::counter!("lakegate_logins_total", "outcome" => "admitted").increment(1);
@@ -207,7 +210,7 @@ impl Door {
         &self,
         connection: &mut Connection,
         startup: &StartupMessage,
-        identity: Option<&Identity>,
+        secured: Option<(&Identity, Option<Encryption>)>,
         attempt: &mut LoginAttempt,
         local: Option<SocketAddr>,
     ) -> Result<(Box<dyn crate::frontend::SqlSession>, super::live::LiveSession, Authenticated), Refusal> {
@@ -217,6 +220,7 @@ impl Door {
         if self.live.count() >= self.options.max_connections {
             return Err(Some(Box::new(too_many())));
         }
+        let (identity, encryption) = secured.unzip();
         let approach = Approach {
             user: &startup.user,
             address: attempt.client_address.map(|address| address.ip()),
@@ -236,7 +240,7 @@ impl Door {
             database: database.clone(),
             application_name: attempt.application_name.clone().unwrap_or_default(),
             client_address: attempt.client_address,
-            tls: attempt.tls,
+            tls: encryption.flatten(),
             cancel_key_bytes: startup.cancel_key_bytes(),
         };
         let live = self.live.enter(newcomer).map_err(refusal)?;
@@ -259,13 +263,14 @@ impl Door {
 }
 
 /// TLS over a connection, and the protocol name that the client agreed to. `None`: the handshake failed.
-async fn start_tls(connection: Connection, identity: &Identity) -> Option<(Connection, Option<Vec<u8>>)> {
+async fn start_tls(connection: Connection, identity: &Identity) -> Option<(Connection, Option<Vec<u8>>, Option<Encryption>)> {
     let (stream, first) = connection.into_parts();
     let acceptor = TlsAcceptor::from(Arc::clone(&identity.config));
     match acceptor.accept(Rewound::new(stream, first)).await {
         Ok(stream) => {
             let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-            Some((Connection::new(Box::new(stream), BytesMut::new()), protocol))
+            let encryption = Encryption::of(stream.get_ref().1);
+            Some((Connection::new(Box::new(stream), BytesMut::new()), protocol, encryption))
         }
         Err(error) => {
             tracing::info!(%error, "the TLS handshake failed");

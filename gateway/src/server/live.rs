@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::frontend::TransactionStatus;
 use crate::sqlstate::{SqlError, SqlState};
+use crate::tls::Encryption;
 
 /// All sessions of this process; clones share them.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +28,7 @@ pub struct SessionInfo {
     pub database: String,
     pub application_name: String,
     pub client_address: Option<SocketAddr>,
-    pub tls: bool,
+    pub tls: Option<Encryption>,
     pub backend_start: DateTime<Utc>,
     pub state: ActivityState,
     pub state_change: DateTime<Utc>,
@@ -75,7 +76,7 @@ pub struct Newcomer {
     pub database: String,
     pub application_name: String,
     pub client_address: Option<SocketAddr>,
-    pub tls: bool,
+    pub tls: Option<Encryption>,
     /// 4 for protocol 3.0, 32 for 3.2.
     pub cancel_key_bytes: usize,
 }
@@ -306,7 +307,7 @@ pub(crate) mod tests {
             database: "main".to_owned(),
             application_name: String::new(),
             client_address: None,
-            tls: false,
+            tls: None,
             cancel_key_bytes: 32,
         }
     }

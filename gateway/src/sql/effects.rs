@@ -1,4 +1,4 @@
-//! What functions of a running statement ask of their session: `set_config`, `pg_notify`. A function runs while the session is busy
+//! What functions of a running statement ask of their session: `set_config`, `pg_notify`, `pg_export_snapshot`. A function runs while the session is busy
 //! with the statement's rows, so the wish is checked and kept, and fulfilled when the statement has ended well.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ pub enum Effect {
         local: bool,
     },
     Notify(Post),
+    /// Under a name that is made already.
+    ExportSnapshot(String),
 }
 
 /// Shared by a session and the functions of its statements.

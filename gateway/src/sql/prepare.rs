@@ -13,7 +13,7 @@ use sqlparser::ast::{self, Statement};
 use uuid::Uuid;
 
 use super::bind::Bound;
-use super::grammar::Command;
+use super::grammar::{Command, TwoPhase};
 use super::session::GatewaySession;
 use super::target::{access, target_name};
 use crate::frontend::{ParsedStatement, PreparedSql, declared};
@@ -181,15 +181,17 @@ impl PreparedStatement {
     }
 }
 
-pub(super) async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
+pub(crate) async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
     for _ in 0..LOOKS_MAX {
         let snapshot = session.catalog().refresh().await?;
+        session.transaction.adopt();
         let plan = plan_over(session, command, types, &snapshot).await?;
         if !is_settled(session, &plan, &snapshot).await? {
             tokio::time::sleep(LOOK).await;
         } else if is_of_one_picture(session, &plan, &snapshot) {
-            session.transaction.pin(&snapshot, plan.prepared.table_versions());
-            return Ok(plan);
+            if session.transaction.pin(&snapshot, plan.prepared.table_versions()) {
+                return Ok(plan);
+            }
         }
     }
     Err(SqlError::new(SqlState::SerializationFailure, "could not serialize access: another gateway does not finish its commit"))
@@ -295,9 +297,13 @@ pub fn is_change(command: &Command) -> bool {
     )
 }
 
-/// COMMIT and ROLLBACK: what a failed transaction still takes.
+/// COMMIT, ROLLBACK and PREPARE TRANSACTION: what a failed transaction still takes.
 pub fn ends_block(command: &Command) -> bool {
-    matches!(command, Command::Sql(statement) if matches!(**statement, Statement::Commit { .. } | Statement::Rollback { .. }))
+    match command {
+        Command::Sql(statement) => matches!(**statement, Statement::Commit { .. } | Statement::Rollback { .. }),
+        Command::TwoPhase(TwoPhase::Prepare) => true,
+        _ => false,
+    }
 }
 
 /// Whether an engine plans and runs the statement.

@@ -19,6 +19,7 @@ use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
 use super::changes::Changes;
 use super::cursors::Cursors;
 use super::effects::{Effect, Effects};
+use super::exported_snapshots::ExportedSnapshots;
 use super::grammar::{Command, Count, Direction};
 use super::locate::located;
 use super::named_statements::{NamedStatement, NamedStatements};
@@ -46,6 +47,7 @@ pub struct Shared {
     pub system: SystemRelations,
     pub notifications: Arc<Notifications>,
     pub together: Arc<CommittedTogether>,
+    pub snapshots: ExportedSnapshots,
     pub server_start: DateTime<Utc>,
 }
 
@@ -201,7 +203,7 @@ impl GatewaySession {
             facts,
             system: &self.shared.system,
             versions: self.transaction.pinned(),
-            began: self.transaction.started(),
+            began: self.transaction.picture_time(),
             together: &self.shared.together,
             changes: self.transaction.changes(),
             named: &self.named,
@@ -321,12 +323,24 @@ impl GatewaySession {
         all.publish(pid, &self.start.database, posts);
     }
 
+    /// Outside a block the snapshot ends with the statement: nobody can import it.
+    fn export_snapshot(&mut self, name: String) {
+        if self.transaction.status() == TransactionStatus::InTransaction {
+            let (picture, exporter) = self.transaction.share();
+            self.shared.snapshots.export(name, &self.start.database, exporter, picture);
+        }
+    }
+
     /// Fulfils what the functions of the last statement asked for.
     fn settle_effects(&mut self) {
         for effect in self.effects.take() {
             let done = match effect {
                 Effect::Set { name, value, local } => crate::handlers::set::set_config(self, &name, value.as_deref(), local),
                 Effect::Notify(post) => self.pending.post(post, &self.shared.notifications),
+                Effect::ExportSnapshot(name) => {
+                    self.export_snapshot(name);
+                    Ok(())
+                }
             };
             if let Err(error) = done {
                 // Checked when it was asked for: only the world can have changed since.

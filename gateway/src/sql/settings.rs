@@ -100,6 +100,13 @@ pub(super) static OWN: &[Setting] = &[
         "Connections and Authentication / TCP Settings",
         "A lost client is always noticed at once; the value has no further effect.",
     ),
+    user(
+        "check_function_bodies",
+        "on",
+        Kind::Bool,
+        BEHAVIOR,
+        "There are no functions to check; accepted for restoring what pg_dump wrote.",
+    ),
     reported("client_encoding", "UTF8", Kind::ClientEncoding, FORMAT, "Character set of the client; UTF8 alone."),
     user("client_min_messages", "notice", Kind::Enum(MESSAGE_LEVELS), BEHAVIOR, "Least severe message that is sent to the client."),
     reported(
@@ -110,6 +117,13 @@ pub(super) static OWN: &[Setting] = &[
         "Output format of dates and times, and the order of day, month and year in input.",
     ),
     user("default_table_access_method", "heap", Kind::Enum(&["heap"]), BEHAVIOR, "What pg_class says of every table."),
+    user(
+        "default_tablespace",
+        "",
+        Kind::Enum(&["", "pg_default"]),
+        BEHAVIOR,
+        "There are no tablespaces; accepted for restoring what pg_dump wrote.",
+    ),
     user("default_transaction_deferrable", "off", Kind::Bool, BEHAVIOR, "Deferrable status of new transactions."),
     user(
         "default_transaction_isolation",

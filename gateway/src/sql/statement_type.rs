@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{ObjectType, Statement};
 
-use super::grammar::Command;
+use super::grammar::{Command, TwoPhase};
 
 /// As `system.query.history.statement_type` shows it.
 #[must_use]
@@ -23,10 +23,15 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Fetch(fetch) if fetch.moves => "MOVE",
         Command::Fetch(_) => "FETCH",
         Command::CloseCursor(_) => "CLOSE CURSOR",
+        Command::Begin(_) => "BEGIN",
+        Command::SetTransaction(_) => "SET",
+        Command::LockTable(_) => "LOCK TABLE",
+        Command::TwoPhase(TwoPhase::Prepare) => "PREPARE TRANSACTION",
+        Command::TwoPhase(TwoPhase::Finish { .. }) => "COMMIT PREPARED",
     }
 }
 
-const OF_SESSION: [&str; 17] = [
+const OF_SESSION: [&str; 20] = [
     "SET",
     "SHOW",
     "RESET",
@@ -44,6 +49,9 @@ const OF_SESSION: [&str; 17] = [
     "LISTEN",
     "NOTIFY",
     "UNLISTEN",
+    "LOCK TABLE",
+    "PREPARE TRANSACTION",
+    "COMMIT PREPARED",
 ];
 
 /// It touches the session alone: no relation, no catalog object.
@@ -65,7 +73,6 @@ fn of_sql(statement: &Statement) -> &'static str {
         Statement::ShowVariable { .. } => "SHOW",
         Statement::Reset(_) => "RESET",
         Statement::Discard { .. } => "DISCARD",
-        Statement::StartTransaction { .. } => "BEGIN",
         Statement::Commit { .. } => "COMMIT",
         Statement::Rollback { .. } => "ROLLBACK",
         Statement::LISTEN { .. } => "LISTEN",

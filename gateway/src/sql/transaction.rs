@@ -1,11 +1,13 @@
 //! The transaction state of a session, as a table: what BEGIN, COMMIT, ROLLBACK and errors do in each state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::{Oid, RelationName};
 
 use super::changes::{Changes, Mark, Waiting};
+use super::exported_snapshots::{Exporter, Picture};
 use crate::frontend::TransactionStatus;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
@@ -63,6 +65,10 @@ pub struct Transaction {
     /// Version of each table at its first use in the block: reads are repeatable.
     pinned: BTreeMap<Oid, u64>,
     started: Option<chrono::DateTime<chrono::Utc>>,
+    queried: bool,
+    /// Shared with the transactions that imported it, or the one that exported it.
+    picture: Option<Arc<Picture>>,
+    exporter: Option<Exporter>,
     /// From the outermost in; an inner one hides its namesakes.
     savepoints: Vec<Savepoint>,
     /// What is staged, in a block or in an implicit transaction.
@@ -83,6 +89,9 @@ impl Default for Transaction {
             status: Idle,
             pinned: BTreeMap::new(),
             started: None,
+            queried: false,
+            picture: None,
+            exporter: None,
             savepoints: Vec::new(),
             changes: None,
             waiting: Waiting::default(),
@@ -123,14 +132,57 @@ impl Transaction {
     }
 
     /// Keeps the versions that a statement of the block read.
-    pub fn pin(&mut self, snapshot: &Snapshot, versions: impl IntoIterator<Item = (RelationName, u64)>) {
-        if self.status == InTransaction {
-            for (name, version) in versions {
-                if let Some(relation) = snapshot.relation_by_name(&name) {
-                    self.pinned.entry(relation.oid).or_insert(version);
-                }
+    ///
+    /// `false`: another transaction with the same snapshot has settled one of them meanwhile, at another version.
+    #[must_use]
+    pub fn pin(&mut self, snapshot: &Snapshot, versions: impl IntoIterator<Item = (RelationName, u64)>) -> bool {
+        if self.status != InTransaction {
+            return true;
+        }
+        self.queried = true;
+        let mut agreed = true;
+        for (name, version) in versions {
+            if let Some(relation) = snapshot.relation_by_name(&name) {
+                let settled = self.picture.as_ref().map_or(version, |picture| picture.settle(relation.oid, version));
+                self.pinned.entry(relation.oid).or_insert(settled);
+                agreed &= settled == version;
             }
         }
+        agreed
+    }
+
+    /// Takes over what others have settled of a snapshot that they share with this transaction.
+    pub fn adopt(&mut self) {
+        if let Some(picture) = &self.picture {
+            picture.versions().into_iter().for_each(|(table, version)| {
+                self.pinned.entry(table).or_insert(version);
+            });
+        }
+    }
+
+    /// For others to read what this transaction reads.
+    pub fn share(&mut self) -> (Arc<Picture>, &Exporter) {
+        let Transaction { picture, pinned, started, exporter, .. } = self;
+        let picture = picture.get_or_insert_with(|| Arc::new(Picture::new(*started, pinned.clone())));
+        (Arc::clone(picture), exporter.get_or_insert_default())
+    }
+
+    /// To read what another transaction reads.
+    pub fn import(&mut self, picture: Arc<Picture>) {
+        self.picture = Some(picture);
+        self.queried = true;
+    }
+
+    /// It has read something, or could have: how it reads is settled.
+    #[must_use]
+    pub fn has_queried(&self) -> bool {
+        self.queried
+    }
+
+    /// What others have committed together since then is hidden.
+    #[must_use]
+    pub fn picture_time(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+        self.picture.as_ref().map_or(self.started, |picture| picture.began)
     }
 
     /// How many savepoints are open: what is made now belongs to that level.
@@ -205,6 +257,9 @@ impl Transaction {
             self.pinned.clear();
             self.savepoints.clear();
             self.started = None;
+            self.queried = false;
+            self.picture = None;
+            self.exporter = None;
         } else if self.status == Idle {
             self.started = Some(chrono::Utc::now());
         }

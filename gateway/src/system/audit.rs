@@ -112,7 +112,14 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::RevokeMembership(revoke) => {
             (Some("role"), Some(revoke.roles.join(", ")), serde_json::json!({ "members": revoke.members }))
         }
-        Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) | Command::CloseCursor(_) => (None, None, nothing),
+        Command::Copy(_)
+        | Command::DeclareCursor(_)
+        | Command::Fetch(_)
+        | Command::CloseCursor(_)
+        | Command::Begin(_)
+        | Command::SetTransaction(_)
+        | Command::LockTable(_)
+        | Command::TwoPhase(_) => (None, None, nothing),
         Command::Sql(statement) => match statement.as_ref() {
             Statement::CreateView(view) => (Some("view"), Some(view.name.to_string()), nothing),
             Statement::CreateSchema { schema_name, .. } => (Some("schema"), Some(schema_name.to_string()), nothing),

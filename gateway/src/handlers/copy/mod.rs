@@ -21,6 +21,7 @@ use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
 
 use options::{Columns, Options};
+pub use to::select_of;
 
 /// Runs the statement; COPY FROM STDIN and TO STDOUT go on after this returns.
 ///

@@ -251,8 +251,9 @@ fn binary_header() -> Vec<u8> {
     [&SIGNATURE[..], &[0; 8]].concat()
 }
 
-/// `SELECT columns FROM table` as a tree.
-fn select_of(table: &ObjectName, columns: &[String]) -> Query {
+/// `SELECT columns FROM table` as a tree; all columns where none is named.
+#[must_use]
+pub fn select_of(table: &ObjectName, columns: &[String]) -> Query {
     let projection = if columns.is_empty() {
         vec![SelectItem::Wildcard(sqlparser::ast::WildcardAdditionalOptions::default())]
     } else {

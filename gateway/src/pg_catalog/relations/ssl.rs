@@ -9,5 +9,11 @@ use crate::sqlstate::SqlError;
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let sessions = context.live.list();
-    Columns::over(relation, &sessions).put("pid", |session| session.pid).put("ssl", |session| session.tls).finish()
+    Columns::over(relation, &sessions)
+        .put("pid", |session| session.pid)
+        .put("ssl", |session| session.tls.is_some())
+        .put("version", |session| session.tls.map(|tls| tls.version))
+        .put("cipher", |session| session.tls.map(|tls| tls.cipher))
+        .put("bits", |session| session.tls.map(|tls| tls.bits))
+        .finish()
 }

@@ -7,6 +7,7 @@ mod grant;
 mod merge;
 mod role;
 mod table;
+mod transaction;
 
 use sqlparser::ast;
 use sqlparser::keywords::Keyword;
@@ -20,6 +21,7 @@ pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, Revo
 pub use merge::{is_do_nothing, spell_merge_actions};
 pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
 pub use table::CreateTable;
+pub use transaction::{Begin, Characteristic, LockMode, LockTable, SetTransaction, TwoPhase};
 
 use crate::sqlstate::SqlError;
 
@@ -41,6 +43,10 @@ pub enum Command {
     DeclareCursor(DeclareCursor),
     Fetch(Fetch),
     CloseCursor(CloseCursor),
+    Begin(Begin),
+    SetTransaction(SetTransaction),
+    LockTable(LockTable),
+    TwoPhase(TwoPhase),
 }
 
 /// Why a statement did not parse.
@@ -83,7 +89,12 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["FETCH" | "MOVE", ..] => cursor::parse_fetch(parser),
         ["CLOSE", ..] => cursor::parse_close(parser),
         ["ABORT", ..] => parse_abort(parser),
-        ["PREPARE", "TRANSACTION", ..] | ["COMMIT" | "ROLLBACK", "PREPARED", ..] => Err(SqlError::unsupported("two-phase commit").into()),
+        ["BEGIN", ..] | ["START", "TRANSACTION", ..] => transaction::parse_begin(parser),
+        ["SET", "TRANSACTION", ..] | ["SET", "SESSION" | "LOCAL", "TRANSACTION"] | ["SET", "SESSION", "CHARACTERISTICS"] => {
+            transaction::parse_set(parser)
+        }
+        ["LOCK", ..] => transaction::parse_lock(parser),
+        ["PREPARE", "TRANSACTION", ..] | ["COMMIT" | "ROLLBACK", "PREPARED", ..] => transaction::parse_two_phase(parser),
         _ => table::parse_sql(parser),
     }
 }
