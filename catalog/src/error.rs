@@ -15,6 +15,9 @@ pub enum ObjectKind {
     Column,
     Constraint,
     ExternalLocation,
+    MaterializedView,
+    Sequence,
+    Index,
 }
 
 impl ObjectKind {
@@ -31,6 +34,9 @@ impl ObjectKind {
             ObjectKind::Column => "column",
             ObjectKind::Constraint => "constraint",
             ObjectKind::ExternalLocation => "external location",
+            ObjectKind::MaterializedView => "materialized view",
+            ObjectKind::Sequence => "sequence",
+            ObjectKind::Index => "index",
         }
     }
 }
@@ -98,6 +104,12 @@ pub enum CatalogError {
     /// 22023.
     #[error("{message}")]
     InvalidParameter { message: String },
+    /// 2200H.
+    #[error("nextval: reached {limit} value of sequence \"{sequence}\" ({value})")]
+    SequenceLimit { sequence: String, limit: &'static str, value: i64 },
+    /// 22003.
+    #[error("{message}")]
+    OutOfRange { message: String },
     /// 55006.
     #[error("{message}")]
     ObjectInUse { message: String },

@@ -200,6 +200,9 @@ pub enum RelationKind {
     /// Delta table under an external location; dropping it leaves its files.
     ExternalTable,
     View,
+    /// A view whose rows are kept in a Delta table under the warehouse root.
+    MaterializedView,
+    Sequence,
 }
 
 /// Property of a view: OIDs of the relations that it names, with commas between.
@@ -227,6 +230,66 @@ pub struct Relation {
     pub comment: Option<String>,
     /// `ALTER TABLE … SET (…)` / TBLPROPERTIES.
     pub properties: BTreeMap<String, String>,
+    /// CREATE INDEX, in order of making.
+    pub indexes: Vec<Index>,
+    /// Of a sequence.
+    pub sequence: Option<Sequence>,
+}
+
+/// Property of a view: what the names in its text mean, as JSON of a list of [`ViewRead`].
+pub const VIEW_READS: &str = "lakegate.reads";
+
+/// A relation that a view's text names. The text stays as it was written; relations and columns that were renamed since are found by this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewRead {
+    /// Parts of the name in the text, folded.
+    pub name: Vec<String>,
+    pub oid: Oid,
+    /// The columns that the relation had when the text was written: name in the text, name now. Dropped ones are not in it.
+    pub columns: Vec<(String, String)>,
+}
+
+/// What a sequence counts. Its state is stored beside the catalog's objects: it changes without a change of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sequence {
+    pub data_type: PgType,
+    pub start: i64,
+    pub increment: i64,
+    pub min: i64,
+    pub max: i64,
+    pub cache: i64,
+    pub cycle: bool,
+    /// Table and column that it belongs to: it goes with them.
+    pub owned_by: Option<(Oid, String)>,
+    /// It is an identity column's, which alone may change it.
+    pub of_identity: bool,
+}
+
+/// A CREATE INDEX.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    pub oid: Oid,
+    pub name: String,
+    /// Informational.
+    pub unique: bool,
+    /// Access method as it was named.
+    pub method: String,
+    pub columns: Vec<IndexColumn>,
+    pub comment: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexColumn {
+    pub name: String,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// GENERATED … AS IDENTITY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identity {
+    Always,
+    ByDefault,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,9 +297,21 @@ pub struct Column {
     pub name: String,
     pub data_type: PgType,
     pub not_null: bool,
-    /// SQL text of the DEFAULT expression.
+    /// SQL text of the DEFAULT expression; of an identity column the call that gives its values.
     pub default: Option<String>,
     pub comment: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// GENERATED ALWAYS AS (…) STORED: the expression's SQL text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<String>,
+}
+
+impl Column {
+    #[must_use]
+    pub fn new(name: impl Into<String>, data_type: PgType) -> Column {
+        Column { name: name.into(), data_type, not_null: false, default: None, comment: None, identity: None, generated: None }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,6 +329,48 @@ pub enum ConstraintKind {
     PrimaryKey(Vec<String>),
     /// Informational: column names.
     Unique(Vec<String>),
+    /// Informational.
+    ForeignKey(ForeignKey),
+}
+
+/// `FOREIGN KEY (columns) REFERENCES table (referenced)`; the actions are letters as in `pg_constraint` (`a` NO ACTION, `r` RESTRICT,
+/// `c` CASCADE, `n` SET NULL, `d` SET DEFAULT), `matching` too (`s` SIMPLE, `f` FULL).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub columns: Vec<String>,
+    pub table: Oid,
+    pub referenced: Vec<String>,
+    pub on_update: char,
+    pub on_delete: char,
+    pub matching: char,
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+}
+
+impl ConstraintKind {
+    /// Columns that a key names; none for a CHECK.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        match self {
+            ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => columns,
+            ConstraintKind::ForeignKey(key) => &key.columns,
+            ConstraintKind::Check(_) => &[],
+        }
+    }
+
+    pub(crate) fn columns_mut(&mut self) -> Option<&mut Vec<String>> {
+        match self {
+            ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => Some(columns),
+            ConstraintKind::ForeignKey(key) => Some(&mut key.columns),
+            ConstraintKind::Check(_) => None,
+        }
+    }
+
+    /// A PRIMARY KEY or UNIQUE constraint, which clients look for as an index.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        matches!(self, ConstraintKind::PrimaryKey(_) | ConstraintKind::Unique(_))
+    }
 }
 
 impl Relation {
@@ -265,6 +382,30 @@ impl Relation {
     /// OIDs of the relations that a view names.
     pub fn depends_on(&self) -> impl Iterator<Item = Oid> {
         self.properties.get(VIEW_DEPENDS_ON).into_iter().flat_map(|list| list.split(',')).filter_map(|oid| oid.parse().ok())
+    }
+
+    /// What the names in a view's text mean; `None` for views made before this was recorded.
+    #[must_use]
+    pub fn view_reads(&self) -> Option<Vec<ViewRead>> {
+        serde_json::from_str(self.properties.get(VIEW_READS)?).ok()
+    }
+
+    pub(crate) fn set_view_reads(&mut self, reads: &[ViewRead]) {
+        if let Ok(text) = serde_json::to_string(reads) {
+            self.properties.insert(VIEW_READS.to_owned(), text);
+        }
+    }
+
+    /// Its rows lie in a Delta table.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        matches!(self.kind, RelationKind::ManagedTable | RelationKind::ExternalTable | RelationKind::MaterializedView)
+    }
+
+    /// The Delta table goes with it.
+    #[must_use]
+    pub fn owns_files(&self) -> bool {
+        matches!(self.kind, RelationKind::ManagedTable | RelationKind::MaterializedView)
     }
 
     /// Position from 0 and column.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::acl::Acl;
 use crate::authorize::NormalUrl;
 use crate::error::{CatalogError, ObjectKind};
-use crate::model::{Database, ExternalLocation, Grant, Membership, Name, ObjectRef, Oid, PUBLIC, Relation, RelationName, Role, Schema};
+use crate::model::{
+    Database, ExternalLocation, Grant, Membership, Name, ObjectRef, Oid, PUBLIC, Relation, RelationKind, RelationName, Role, Schema,
+};
 
 /// All roles, grants and objects as of one version of the catalog. Objects are shared between snapshots, so a new one costs
 /// pointers only.
@@ -30,6 +32,12 @@ pub struct Snapshot {
     pub(crate) constraint_relations: BTreeMap<Oid, Oid>,
     /// Schema, name of a constraint, relation.
     pub(crate) constraint_names: BTreeSet<(Oid, Name, Oid)>,
+    /// Index to relation.
+    pub(crate) index_relations: BTreeMap<Oid, Oid>,
+    /// Schema, name of an index: relation.
+    pub(crate) index_names: BTreeMap<(Oid, Name), Oid>,
+    /// Table, sequence that belongs to one of its columns.
+    pub(crate) owned_sequences: BTreeSet<(Oid, Oid)>,
     pub(crate) locations: BTreeMap<Oid, Arc<ExternalLocation>>,
     /// Only of objects on which something was granted or revoked.
     pub(crate) acls: BTreeMap<ObjectRef, Arc<Acl>>,
@@ -41,6 +49,11 @@ pub struct Snapshot {
     privileges_of: HashMap<Oid, Arc<BTreeSet<Oid>>>,
     /// Role to the roles it is a member of, inheriting or not (itself included).
     member_of: HashMap<Oid, Arc<BTreeSet<Oid>>>,
+}
+
+/// The table to whose column a sequence belongs.
+fn owner_table(relation: &Relation) -> Option<Oid> {
+    relation.sequence.as_ref()?.owned_by.as_ref().map(|(table, _)| *table)
 }
 
 impl Snapshot {
@@ -229,6 +242,23 @@ impl Snapshot {
         self.intended.contains(location)
     }
 
+    /// The table that has this index, by the index's OID.
+    #[must_use]
+    pub fn relation_of_index(&self, index: Oid) -> Option<&Arc<Relation>> {
+        self.relation_by_oid(*self.index_relations.get(&index)?)
+    }
+
+    /// The table of a schema that has an index of this name.
+    #[must_use]
+    pub fn relation_with_index(&self, schema: Oid, name: &str) -> Option<&Arc<Relation>> {
+        self.relation_by_oid(*self.index_names.get(&(schema, name.into()))?)
+    }
+
+    /// Sequences that belong to a table's columns.
+    pub fn sequences_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Relation>> {
+        self.owned_sequences.range((table, 0)..=(table, Oid::MAX)).filter_map(|(_, sequence)| self.relation_by_oid(*sequence))
+    }
+
     pub fn external_locations(&self) -> impl Iterator<Item = &Arc<ExternalLocation>> {
         self.locations.values()
     }
@@ -367,11 +397,18 @@ impl Snapshot {
             if let Some(names) = self.relation_names.get_mut(&old.schema) {
                 names.remove(old.name.as_str());
             }
-            self.remove_constraints(&old);
+            self.remove_parts(&old);
         }
         for constraint in &relation.constraints {
             self.constraint_relations.insert(constraint.oid, relation.oid);
             self.constraint_names.insert((relation.schema, constraint.name.as_str().into(), relation.oid));
+        }
+        for index in &relation.indexes {
+            self.index_relations.insert(index.oid, relation.oid);
+            self.index_names.insert((relation.schema, index.name.as_str().into()), relation.oid);
+        }
+        if let Some(table) = owner_table(&relation) {
+            self.owned_sequences.insert((table, relation.oid));
         }
         self.relation_names.entry(relation.schema).or_default().insert(relation.name.as_str().into(), relation.oid);
         self.row_types.insert(relation.type_oid, relation.oid);
@@ -384,15 +421,23 @@ impl Snapshot {
                 names.remove(old.name.as_str());
             }
             self.row_types.remove(&old.type_oid);
-            self.remove_constraints(&old);
+            self.remove_parts(&old);
         }
         self.acls.remove(&ObjectRef::Relation(oid));
     }
 
-    fn remove_constraints(&mut self, relation: &Relation) {
+    /// What is found by another way than the relation's own OID and name.
+    fn remove_parts(&mut self, relation: &Relation) {
         for constraint in &relation.constraints {
             self.constraint_relations.remove(&constraint.oid);
             self.constraint_names.remove(&(relation.schema, constraint.name.as_str().into(), relation.oid));
+        }
+        for index in &relation.indexes {
+            self.index_relations.remove(&index.oid);
+            self.index_names.remove(&(relation.schema, index.name.as_str().into()));
+        }
+        if let Some(table) = owner_table(relation) {
+            self.owned_sequences.remove(&(table, relation.oid));
         }
     }
 
@@ -429,8 +474,14 @@ impl Snapshot {
 }
 
 /// The word PostgreSQL uses for a relation in privilege messages.
-pub(crate) fn kind_of(relation: &Relation) -> ObjectKind {
-    if relation.is_view() { ObjectKind::View } else { ObjectKind::Table }
+#[must_use]
+pub fn kind_of(relation: &Relation) -> ObjectKind {
+    match relation.kind {
+        RelationKind::View => ObjectKind::View,
+        RelationKind::MaterializedView => ObjectKind::MaterializedView,
+        RelationKind::Sequence => ObjectKind::Sequence,
+        RelationKind::ManagedTable | RelationKind::ExternalTable => ObjectKind::Table,
+    }
 }
 
 fn undefined(kind: ObjectKind, name: &str) -> CatalogError {

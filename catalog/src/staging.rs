@@ -206,12 +206,12 @@ fn check(picture: &Snapshot, write: &Write) -> Result<(), CatalogError> {
 
 /// The files of a managed table belong to it alone. Looked at once, when it comes.
 fn is_free(picture: &Snapshot, relation: &Relation) -> bool {
-    if relation.is_view() || picture.relation_by_oid(relation.oid).is_some() {
+    if !relation.is_stored() || picture.relation_by_oid(relation.oid).is_some() {
         return true;
     }
     let Ok(place) = normalise_url(&relation.location) else { return false };
-    !picture.relations().filter(|other| !other.is_view()).any(|other| {
-        let managed = relation.kind == RelationKind::ManagedTable || other.kind == RelationKind::ManagedTable;
+    !picture.relations().filter(|other| other.is_stored()).any(|other| {
+        let managed = relation.owns_files() || other.owns_files();
         managed && normalise_url(&other.location).is_ok_and(|other| overlap(&other, &place))
     })
 }

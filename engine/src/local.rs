@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lakegate_engine_api::{
-    BoundRelation, BoundStatement, ColumnDefinition, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext, NewTable,
-    Outcome, Prepared, RowStream, SessionFacts, TableCommit, TableDescription, Work,
+    Alteration, BoundRelation, BoundStatement, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext, NewTable, Outcome,
+    Prepared, RowStream, SessionFacts, TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
 use crate::write::{
-    LocalTransaction, Part, PreparedCopy, add_columns, append_rows, commit_together, create_table, drop_table, prepare_change,
+    LocalTransaction, Part, PreparedCopy, alter_table, append_rows, commit_together, create_table, drop_table, prepare_change,
     prepare_create_as, undo_commits,
 };
 
@@ -72,9 +72,15 @@ impl Engine for LocalEngine {
         self.shared.runtime.run(CancellationToken::new(), described).await
     }
 
-    async fn add_columns(&self, location: &str, name: &str, columns: Vec<ColumnDefinition>) -> Result<(), EngineError> {
-        let (shared, location, name) = (Arc::clone(&self.shared), location.to_owned(), name.to_owned());
-        self.shared.runtime.run_to_end(async move { add_columns(&shared, &location, &name, &columns).await }).await
+    async fn alter_table(
+        &self,
+        target: BoundRelation,
+        alterations: Vec<Alteration>,
+        session: Arc<SessionFacts>,
+        context: ExecutionContext,
+    ) -> Result<Outcome, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.run_cooperative(alter_table(shared, target, alterations, session, context)).await
     }
 
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {

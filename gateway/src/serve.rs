@@ -123,6 +123,9 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         snapshots: Default::default(),
         server_start: Utc::now(),
     });
+    if let Err(error) = crate::sql::temporary::drop_leftovers(&shared).await {
+        tracing::warn!(error = %error.message, "temporary tables of an earlier process could not be dropped");
+    }
     if config.demo {
         let identity = catalog.bootstrap_identity()?;
         crate::demo::fill(&shared, identity).await.map_err(ServeError::Demo)?;

@@ -36,6 +36,7 @@ sqlstates! {
     StringDataRightTruncation = "22001",
     NumericValueOutOfRange = "22003",
     NullValueNotAllowed = "22004",
+    SequenceGeneratorLimitExceeded = "2200H",
     InvalidDatetimeFormat = "22007",
     DatetimeFieldOverflow = "22008",
     InvalidTimeZoneDisplacementValue = "22009",
@@ -87,6 +88,8 @@ sqlstates! {
     WindowingError = "42P20",
     DatatypeMismatch = "42804",
     WrongObjectType = "42809",
+    InvalidForeignKey = "42830",
+    GeneratedAlways = "428C9",
     IndeterminateDatatype = "42P18",
     NameTooLong = "42622",
     UndefinedColumn = "42703",
@@ -270,6 +273,7 @@ impl From<EngineError> for SqlError {
                 error.fields.detail = detail;
                 error
             }
+            EngineError::GeneratedAlways { detail, hint, .. } => hinted(SqlState::GeneratedAlways, message, hint).detail(detail),
             EngineError::Conflict { table } => {
                 SqlError::new(SqlState::SerializationFailure, message).table(table).hint("The transaction might succeed if retried.")
             }
@@ -313,14 +317,22 @@ fn catalog_state(error: &CatalogError) -> SqlState {
         CatalogError::Duplicate { kind, .. } => match kind {
             ObjectKind::Database => SqlState::DuplicateDatabase,
             ObjectKind::Schema => SqlState::DuplicateSchema,
-            ObjectKind::Relation | ObjectKind::Table | ObjectKind::View => SqlState::DuplicateTable,
+            ObjectKind::Relation
+            | ObjectKind::Table
+            | ObjectKind::View
+            | ObjectKind::MaterializedView
+            | ObjectKind::Sequence
+            | ObjectKind::Index => SqlState::DuplicateTable,
             ObjectKind::Column => SqlState::DuplicateColumn,
             ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation => SqlState::DuplicateObject,
         },
         CatalogError::Undefined { kind, .. } => match kind {
             ObjectKind::Database => SqlState::InvalidCatalogName,
             ObjectKind::Schema => SqlState::InvalidSchemaName,
-            ObjectKind::Relation | ObjectKind::Table | ObjectKind::View => SqlState::UndefinedTable,
+            ObjectKind::Relation | ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView | ObjectKind::Sequence => {
+                SqlState::UndefinedTable
+            }
+            ObjectKind::Index => SqlState::UndefinedObject,
             ObjectKind::Column => SqlState::UndefinedColumn,
             ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation => SqlState::UndefinedObject,
         },
@@ -336,6 +348,8 @@ fn catalog_state(error: &CatalogError) -> SqlState {
         CatalogError::InvalidDefinition { .. } => SqlState::InvalidTableDefinition,
         CatalogError::InvalidGrant { .. } => SqlState::InvalidGrantOperation,
         CatalogError::InvalidParameter { .. } => SqlState::InvalidParameterValue,
+        CatalogError::SequenceLimit { .. } => SqlState::SequenceGeneratorLimitExceeded,
+        CatalogError::OutOfRange { .. } => SqlState::NumericValueOutOfRange,
         CatalogError::ObjectInUse { .. } => SqlState::ObjectInUse,
         CatalogError::Unavailable { .. } => SqlState::CannotConnectNow,
         CatalogError::LogUnavailable { .. } => SqlState::IoError,
@@ -426,6 +440,7 @@ impl From<DataError> for SqlState {
             DataError::InvalidNthValueArgument => SqlState::InvalidArgumentForNthValueFunction,
             DataError::InvalidWidthBucketArgument => SqlState::InvalidArgumentForWidthBucketFunction,
             DataError::UntranslatableCharacter => SqlState::UntranslatableCharacter,
+            DataError::SequenceLimit => SqlState::SequenceGeneratorLimitExceeded,
             DataError::NotInPrerequisiteState => SqlState::ObjectNotInPrerequisiteState,
             DataError::Other => SqlState::DataException,
         }

@@ -12,6 +12,7 @@ mod changes;
 mod conformance;
 #[cfg(test)]
 mod copy;
+mod definitions;
 #[cfg(test)]
 mod delta;
 #[cfg(test)]

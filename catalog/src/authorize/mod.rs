@@ -158,7 +158,7 @@ pub fn open_table(
 ) -> Result<AuthorizedTable, CatalogError> {
     let access = if access == Access::default() { Access::SELECT } else { access };
     let relation = find(snapshot, principal, name)?;
-    if relation.is_view() {
+    if !relation.is_stored() {
         return Err(CatalogError::WrongObjectType { name: name.name.clone(), expected: ObjectKind::Table });
     }
     for privilege in access.privileges() {
@@ -168,6 +168,26 @@ pub fn open_table(
         name: name.clone(),
         relation: relation.clone(),
         access,
+        row_filter: None,
+        masks: Vec::new(),
+        visible_columns: None,
+    })
+}
+
+/// For ALTER TABLE and REFRESH: what the owner, and nobody else, may do with the table.
+///
+/// # Errors
+/// As [`open_table`]; [`CatalogError::MustBeOwner`].
+pub fn open_own_table(snapshot: &Snapshot, principal: &Principal, name: &RelationName) -> Result<AuthorizedTable, CatalogError> {
+    let relation = find(snapshot, principal, name)?;
+    if !relation.is_stored() {
+        return Err(CatalogError::WrongObjectType { name: name.name.clone(), expected: ObjectKind::Table });
+    }
+    require_owner(snapshot, principal, ObjectRef::Relation(relation.oid))?;
+    Ok(AuthorizedTable {
+        name: name.clone(),
+        relation: relation.clone(),
+        access: Access { select: true, insert: true, update: true, delete: true, truncate: true },
         row_filter: None,
         masks: Vec::new(),
         visible_columns: None,

@@ -9,16 +9,21 @@ pub(crate) mod database;
 mod edit;
 mod grant;
 mod location;
+mod related;
 mod relation;
 mod role;
 mod schema;
+mod sequence;
+mod temporary;
 
 pub use comment::CommentOn;
 pub(crate) use edit::{Edit, Write};
 pub use grant::{GrantObjects, GrantOutcome, GrantSpec, RevokeSpec};
-pub use relation::{NewConstraint, NewRelation, RelationUpdate};
+pub use relation::{NewConstraint, NewRelation, RelationChange, RelationUpdate};
 pub(crate) use role::dependents_of_role;
 pub use role::{PasswordSpec, RoleOptions};
+pub use sequence::{NextValues, SequenceState};
+pub use temporary::TEMPORARY_PREFIX;
 
 use crate::error::{CatalogError, ObjectKind};
 

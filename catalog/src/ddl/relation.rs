@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use super::database::check_new_owner;
 use super::edit::Edit;
+use super::related::{drop_belongings, drop_elsewhere, rename_elsewhere, rename_referenced};
 use super::schema::check_not_system;
 use super::{check_name, undefined_oid};
 use crate::authorize::{NormalUrl, Principal, check, is_owner, normalise_url, overlap, require_owner};
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
-use crate::model::{Column, Constraint, ConstraintKind, ObjectRef, Oid, Privilege, Relation, RelationKind};
+use crate::model::{
+    Column, Constraint, ConstraintKind, Identity, Index, ObjectRef, Oid, PgType, Privilege, Relation, RelationKind, Sequence,
+};
 use crate::snapshot::kind_of;
 
 /// A relation to be registered. Whether the role may use an external `location` is checked before, with
@@ -31,6 +34,28 @@ pub struct NewRelation {
     pub definition: Option<String>,
     pub comment: Option<String>,
     pub properties: BTreeMap<String, String>,
+    pub sequence: Option<Sequence>,
+}
+
+impl NewRelation {
+    /// One without columns.
+    #[must_use]
+    pub fn new(schema: Oid, name: impl Into<String>, kind: RelationKind) -> NewRelation {
+        NewRelation {
+            oid: None,
+            schema,
+            name: name.into(),
+            kind,
+            location: String::new(),
+            columns: Vec::new(),
+            partition_columns: Vec::new(),
+            constraints: Vec::new(),
+            definition: None,
+            comment: None,
+            properties: BTreeMap::new(),
+            sequence: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +95,95 @@ pub enum RelationUpdate {
         from: String,
         to: String,
     },
+    /// The text of a CHECK in other names.
+    SetCheck {
+        name: String,
+        expression: String,
+    },
+    SetType {
+        column: String,
+        data_type: PgType,
+    },
+    SetIdentity {
+        column: String,
+        identity: Option<Identity>,
+    },
+    SetGenerated {
+        column: String,
+        generated: Option<String>,
+    },
+    /// Its OID is given to it.
+    AddIndex(Index),
+    DropIndex {
+        name: String,
+    },
+    RenameIndex {
+        from: String,
+        to: String,
+    },
+    SetSequence(Sequence),
+    /// Of a materialized view made anew.
+    SetLocation(String),
+}
+
+/// One of several changes that are made together.
+#[derive(Debug, Clone)]
+pub enum RelationChange {
+    Create(NewRelation),
+    /// By its owner.
+    Update {
+        relation: Oid,
+        updates: Vec<RelationUpdate>,
+    },
+    /// Of something that belongs to, or depends on, what else is changed: whoever owns it.
+    UpdateDependent {
+        relation: Oid,
+        updates: Vec<RelationUpdate>,
+    },
+    Drop(Oid),
+    DropDependent(Oid),
 }
 
 impl Catalog {
+    /// All of the changes or none; gives the relations that went.
+    ///
+    /// # Errors
+    /// As the changes one by one.
+    pub async fn change_relations(&self, principal: &Principal, changes: Vec<RelationChange>) -> Result<Vec<Arc<Relation>>, CatalogError> {
+        let principal = *principal;
+        self.change(move |edit| {
+            let mut dropped = Vec::new();
+            for change in changes {
+                match change {
+                    RelationChange::Create(new) => {
+                        add_relation(edit, &principal, new)?;
+                    }
+                    RelationChange::Update { relation, updates } => {
+                        require_owner(&edit.snapshot, &principal, ObjectRef::Relation(relation))?;
+                        update_relation(edit, relation, updates)?;
+                    }
+                    RelationChange::UpdateDependent { relation, updates } => {
+                        update_relation(edit, relation, updates)?;
+                    }
+                    RelationChange::Drop(oid) => {
+                        let relation = edit.relation(oid)?;
+                        if !is_owner(&edit.snapshot, principal.current_role, ObjectRef::Schema(relation.schema)) {
+                            require_owner(&edit.snapshot, &principal, ObjectRef::Relation(oid))?;
+                        }
+                        drop_with_belongings(edit, relation, &mut dropped);
+                    }
+                    RelationChange::DropDependent(oid) => {
+                        if let Ok(relation) = edit.relation(oid) {
+                            drop_with_belongings(edit, relation, &mut dropped);
+                        }
+                    }
+                }
+            }
+            Ok(dropped)
+        })
+        .await
+    }
+
     /// Registers a table or view; the principal's current role owns it.
     ///
     /// # Errors
@@ -127,6 +238,9 @@ impl Catalog {
                 }
                 edit.drop_relation(oid);
                 dropped.push(relation);
+            }
+            for relation in dropped.clone() {
+                drop_belongings(edit, &relation, &mut dropped);
             }
             Ok(dropped)
         })
@@ -210,12 +324,8 @@ impl Catalog {
     ) -> Result<Arc<Relation>, CatalogError> {
         let principal = *principal;
         self.change(move |edit| {
-            let mut changed = Relation::clone(&*edit.relation(relation)?);
             require_owner(&edit.snapshot, &principal, ObjectRef::Relation(relation))?;
-            for update in updates {
-                apply(edit, &mut changed, update)?;
-            }
-            Ok(edit.put_relation(changed))
+            update_relation(edit, relation, updates)
         })
         .await
     }
@@ -251,6 +361,20 @@ impl Catalog {
     }
 }
 
+fn update_relation(edit: &mut Edit, relation: Oid, updates: Vec<RelationUpdate>) -> Result<Arc<Relation>, CatalogError> {
+    let mut changed = Relation::clone(&*edit.relation(relation)?);
+    for update in updates {
+        apply(edit, &mut changed, update)?;
+    }
+    Ok(edit.put_relation(changed))
+}
+
+fn drop_with_belongings(edit: &mut Edit, relation: Arc<Relation>, dropped: &mut Vec<Arc<Relation>>) {
+    edit.drop_relation(relation.oid);
+    drop_belongings(edit, &relation, dropped);
+    dropped.push(relation);
+}
+
 fn add_relation(edit: &mut Edit, principal: &Principal, new: NewRelation) -> Result<Arc<Relation>, CatalogError> {
     let schema = edit.schema(new.schema)?;
     check_not_system(edit, schema.database)?;
@@ -279,6 +403,8 @@ fn add_relation(edit: &mut Edit, principal: &Principal, new: NewRelation) -> Res
         definition: new.definition,
         comment: new.comment,
         properties: new.properties,
+        indexes: Vec::new(),
+        sequence: new.sequence,
     };
     for name in &relation.partition_columns {
         require_column(&relation, name)?;
@@ -306,12 +432,43 @@ fn apply(edit: &mut Edit, relation: &mut Relation, update: RelationUpdate) -> Re
                 return Err(CatalogError::InvalidDefinition { message: format!("cannot drop partition column \"{name}\"") });
             }
             relation.columns.remove(position);
-            relation.constraints.retain(|constraint| match &constraint.kind {
-                ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => !columns.contains(&name),
-                ConstraintKind::Check(_) => true,
-            });
+            relation.constraints.retain(|constraint| !constraint.kind.columns().contains(&name));
+            relation.indexes.retain(|index| !index.columns.iter().any(|column| column.name == name));
+            drop_elsewhere(edit, relation.oid, &name);
         }
-        RelationUpdate::RenameColumn { from, to } => rename_column(relation, &from, to)?,
+        RelationUpdate::RenameColumn { from, to } => {
+            rename_column(relation, &from, &to)?;
+            rename_elsewhere(edit, relation.oid, &from, &to);
+        }
+        RelationUpdate::SetCheck { name, expression } => {
+            require_constraint(relation, &name)?;
+            for constraint in relation.constraints.iter_mut().filter(|constraint| constraint.name == name) {
+                constraint.kind = ConstraintKind::Check(expression.clone());
+            }
+        }
+        RelationUpdate::SetType { column, data_type } => column_mut(relation, &column)?.data_type = data_type,
+        RelationUpdate::SetIdentity { column, identity } => column_mut(relation, &column)?.identity = identity,
+        RelationUpdate::SetGenerated { column, generated } => column_mut(relation, &column)?.generated = generated,
+        RelationUpdate::AddIndex(mut index) => {
+            check_index_name(edit, relation, &index.name)?;
+            for column in &index.columns {
+                require_column(relation, &column.name)?;
+            }
+            index.oid = edit.new_oid()?;
+            relation.indexes.push(index);
+        }
+        RelationUpdate::DropIndex { name } => relation.indexes.retain(|index| index.name != name),
+        RelationUpdate::RenameIndex { from, to } => {
+            check_index_name(edit, relation, &to)?;
+            for index in relation.indexes.iter_mut().filter(|index| index.name == from) {
+                index.name.clone_from(&to);
+            }
+            for key in relation.constraints.iter_mut().filter(|key| key.kind.is_index() && key.name == from) {
+                key.name.clone_from(&to);
+            }
+        }
+        RelationUpdate::SetSequence(sequence) => relation.sequence = Some(sequence),
+        RelationUpdate::SetLocation(location) => relation.location = location,
         RelationUpdate::SetNotNull { column, not_null } => column_mut(relation, &column)?.not_null = not_null,
         RelationUpdate::SetDefault { column, default } => column_mut(relation, &column)?.default = default,
         RelationUpdate::SetProperties(properties) => {
@@ -341,30 +498,43 @@ fn apply(edit: &mut Edit, relation: &mut Relation, update: RelationUpdate) -> Re
     Ok(())
 }
 
-fn rename_column(relation: &mut Relation, from: &str, to: String) -> Result<(), CatalogError> {
-    check_name(ObjectKind::Column, &to)?;
+fn rename_column(relation: &mut Relation, from: &str, to: &str) -> Result<(), CatalogError> {
+    check_name(ObjectKind::Column, to)?;
     let position = require_column(relation, from)?;
-    if relation.column(&to).is_some() {
-        return Err(CatalogError::DuplicateColumn { relation: relation.name.clone(), column: to });
+    if relation.column(to).is_some() {
+        return Err(CatalogError::DuplicateColumn { relation: relation.name.clone(), column: to.to_owned() });
     }
-    let lists = relation.constraints.iter_mut().filter_map(|constraint| match &mut constraint.kind {
-        ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => Some(columns),
-        ConstraintKind::Check(_) => None,
-    });
+    let table = relation.oid;
+    let lists = relation.constraints.iter_mut().filter_map(|constraint| constraint.kind.columns_mut());
     for name in lists.chain([&mut relation.partition_columns]).flatten().filter(|name| *name == from) {
-        name.clone_from(&to);
+        to.clone_into(name);
+    }
+    relation.constraints.iter_mut().for_each(|constraint| rename_referenced(&mut constraint.kind, table, from, to));
+    for column in relation.indexes.iter_mut().flat_map(|index| &mut index.columns).filter(|column| column.name == from) {
+        to.clone_into(&mut column.name);
     }
     if let Some(column) = relation.columns.get_mut(position) {
-        column.name = to;
+        to.clone_into(&mut column.name);
+    }
+    Ok(())
+}
+
+/// Indexes and keys share their names with the schema's relations.
+fn check_index_name(edit: &Edit, table: &Relation, name: &str) -> Result<(), CatalogError> {
+    check_relation_name(edit, table.schema, name)?;
+    let has = |relation: &Relation| {
+        relation.indexes.iter().any(|index| index.name == name)
+            || relation.constraints.iter().any(|key| key.kind.is_index() && key.name == name)
+    };
+    if has(table) || edit.snapshot.relations_in_schema(table.schema).any(|relation| has(relation)) {
+        return Err(CatalogError::Duplicate { kind: ObjectKind::Relation, name: name.to_owned() });
     }
     Ok(())
 }
 
 fn add_constraint(edit: &mut Edit, relation: &mut Relation, new: NewConstraint) -> Result<(), CatalogError> {
-    if let ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) = &new.kind {
-        for name in columns {
-            require_column(relation, name)?;
-        }
+    for name in new.kind.columns() {
+        require_column(relation, name)?;
     }
     let one_key = |constraint: &Constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey(_));
     if matches!(new.kind, ConstraintKind::PrimaryKey(_)) && relation.constraints.iter().any(one_key) {
@@ -390,6 +560,7 @@ fn default_constraint_name(table: &str, kind: &ConstraintKind) -> String {
     match kind {
         ConstraintKind::PrimaryKey(_) => shortened(table, "_pkey"),
         ConstraintKind::Unique(columns) => shortened(table, &format!("_{}_key", shorten(&columns.join("_"), 28))),
+        ConstraintKind::ForeignKey(key) => shortened(table, &format!("_{}_fkey", shorten(&key.columns.join("_"), 28))),
         ConstraintKind::Check(_) => shortened(table, "_check"),
     }
 }
@@ -450,12 +621,12 @@ fn check_relation_name(edit: &Edit, schema: Oid, name: &str) -> Result<(), Catal
 
 /// The files of a managed table belong to it alone.
 fn check_location(edit: &Edit, new: &NewRelation) -> Result<(), CatalogError> {
-    if new.kind == RelationKind::View {
+    if matches!(new.kind, RelationKind::View | RelationKind::Sequence) {
         return Ok(());
     }
     let location = normalise_url(&new.location)?;
-    let taken = edit.snapshot.relations().filter(|other| !other.is_view()).find(|other| {
-        let managed = new.kind == RelationKind::ManagedTable || other.kind == RelationKind::ManagedTable;
+    let taken = edit.snapshot.relations().filter(|other| other.is_stored()).find(|other| {
+        let managed = new.kind != RelationKind::ExternalTable || other.owns_files();
         managed && normalise_url(&other.location).is_ok_and(|other: NormalUrl| overlap(&other, &location))
     });
     match taken {

@@ -87,7 +87,7 @@ impl LogWriter {
         Ok(LogWriter { queue, orphans, identity })
     }
 
-    pub(super) fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 

@@ -95,6 +95,8 @@ fn relation(row: &AnyRow) -> Result<Relation, CatalogError> {
         definition: document.definition,
         comment: document.comment,
         properties: document.properties,
+        indexes: document.indexes,
+        sequence: document.sequence,
     })
 }
 

@@ -6,7 +6,11 @@ use super::{Backend, Store};
 use crate::error::CatalogError;
 
 /// Position in the list plus one is the version.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_catalog.sql"), include_str!("migrations/0002_commit_intents.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_catalog.sql"),
+    include_str!("migrations/0002_commit_intents.sql"),
+    include_str!("migrations/0003_sequence_states.sql"),
+];
 
 pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {
     let mut transaction = store.begin_write().await?;

@@ -5,7 +5,9 @@ use sqlx::AnyConnection;
 
 use crate::ddl::Write;
 use crate::error::CatalogError;
-use crate::model::{Column, Constraint, Database, ExternalLocation, Membership, ObjectRef, Oid, Relation, RelationKind, Role, Schema};
+use crate::model::{
+    Column, Constraint, Database, ExternalLocation, Index, Membership, ObjectRef, Oid, Relation, RelationKind, Role, Schema, Sequence,
+};
 use std::collections::BTreeMap;
 
 /// The nested parts of a relation, as stored.
@@ -17,10 +19,19 @@ pub(super) struct RelationDocument {
     pub(super) definition: Option<String>,
     pub(super) comment: Option<String>,
     pub(super) properties: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) indexes: Vec<Index>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sequence: Option<Sequence>,
 }
 
-pub(super) const KINDS: [(RelationKind, &str); 3] =
-    [(RelationKind::ManagedTable, "managed"), (RelationKind::ExternalTable, "external"), (RelationKind::View, "view")];
+pub(super) const KINDS: [(RelationKind, &str); 5] = [
+    (RelationKind::ManagedTable, "managed"),
+    (RelationKind::ExternalTable, "external"),
+    (RelationKind::View, "view"),
+    (RelationKind::MaterializedView, "materialized"),
+    (RelationKind::Sequence, "sequence"),
+];
 
 /// Kind and OID of an object in `acls`.
 pub(super) fn object_key(object: ObjectRef) -> (&'static str, i64) {
@@ -66,6 +77,7 @@ pub(crate) async fn apply(connection: &mut AnyConnection, write: &Write) -> Resu
         Write::Relation(relation) => put_relation(connection, relation).await,
         Write::DropRelation(oid) => {
             delete(connection, "DELETE FROM relations WHERE oid = $1", *oid).await?;
+            delete(connection, "DELETE FROM sequence_states WHERE oid = $1", *oid).await?;
             put_acl(connection, ObjectRef::Relation(*oid), None).await
         }
         Write::Location(location) => put_location(connection, location).await,
@@ -157,6 +169,8 @@ async fn put_relation(connection: &mut AnyConnection, relation: &Relation) -> Re
         definition: relation.definition.clone(),
         comment: relation.comment.clone(),
         properties: relation.properties.clone(),
+        indexes: relation.indexes.clone(),
+        sequence: relation.sequence.clone(),
     };
     let kind = KINDS.iter().find(|(kind, _)| *kind == relation.kind).map_or("", |(_, word)| *word);
     sqlx::query(

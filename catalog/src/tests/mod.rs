@@ -109,22 +109,14 @@ pub(crate) fn main_public(catalog: &Catalog) -> (Oid, Oid) {
 }
 
 pub(crate) fn column(name: &str) -> Column {
-    Column { name: name.to_owned(), data_type: PgType::numeric(10, 2), not_null: false, default: None, comment: None }
+    Column::new(name, PgType::numeric(10, 2))
 }
 
 pub(crate) fn table(schema: Oid, name: &str) -> NewRelation {
     NewRelation {
-        oid: None,
-        schema,
-        name: name.to_owned(),
-        kind: RelationKind::ManagedTable,
         location: format!("s3://bucket/{schema}/{name}_{}/", uuid::Uuid::new_v4().simple()),
         columns: vec![column("a"), column("b")],
-        partition_columns: Vec::new(),
-        constraints: Vec::new(),
-        definition: None,
-        comment: None,
-        properties: std::collections::BTreeMap::new(),
+        ..NewRelation::new(schema, name, RelationKind::ManagedTable)
     }
 }
 

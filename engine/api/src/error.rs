@@ -17,6 +17,9 @@ pub enum EngineError {
     /// A row breaks a constraint of the table.
     #[error("{message}")]
     Constraint { violation: Violation, message: String, table: String, detail: Option<String> },
+    /// A value for a column that gives itself its values.
+    #[error("{message}")]
+    GeneratedAlways { message: String, detail: String, hint: Option<String> },
     /// A concurrent commit conflicts; nothing of this statement is visible.
     #[error("could not serialize access due to concurrent update")]
     Conflict { table: String },
@@ -108,6 +111,8 @@ pub enum DataError {
     UntranslatableCharacter,
     /// Something must have happened first in this session (`lastval` before `nextval`).
     NotInPrerequisiteState,
+    /// A sequence has no values left.
+    SequenceLimit,
     Other,
 }
 

@@ -4,6 +4,7 @@
 //! exactly the relations that the role may open. The engine plans it, runs it and streams Arrow batches back. An engine
 //! never sees a password, a grant or a key.
 
+mod alteration;
 mod error;
 mod lookup;
 mod origin;
@@ -11,8 +12,9 @@ mod pg_types;
 mod statement;
 mod transaction;
 
+pub use alteration::Alteration;
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
-pub use lookup::{CatalogLookup, SessionSignal, Signalled};
+pub use lookup::{CatalogLookup, IndexDefinition, SessionSignal, Signalled};
 pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
     NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,
@@ -26,7 +28,7 @@ pub use transaction::{CommitDecision, Decision, EngineTransaction, TableCommit};
 /// The control plane's plain types that the contract is made of, for engines to name.
 pub mod catalog {
     pub use lakegate_catalog::authorize::{Access, AuthorizedTable};
-    pub use lakegate_catalog::model::{Column, Constraint, ConstraintKind, Oid, PgType, Relation, RelationKind, RelationName};
+    pub use lakegate_catalog::model::{Column, Constraint, ConstraintKind, Identity, Oid, PgType, Relation, RelationKind, RelationName};
 }
 
 use std::sync::Arc;
@@ -50,11 +52,18 @@ pub trait Engine: Send + Sync + 'static {
     /// `NotADeltaTable` where there is none; `Unsupported` names the table feature that the reader lacks.
     async fn describe_table(&self, location: &str) -> Result<TableDescription, EngineError>;
 
-    /// Adds columns at the end of the Delta table `name` at a root URL; rows that are there have NULL in them. Idempotent.
+    /// Changes the definition of the target, and its rows where the definition asks for it, in one Delta commit; staged where the
+    /// target is bound with a transaction.
     ///
     /// # Errors
-    /// `Constraint` for a NOT NULL column where there are rows; `Unsupported`; `Conflict`.
-    async fn add_columns(&self, location: &str, name: &str, columns: Vec<ColumnDefinition>) -> Result<(), EngineError>;
+    /// `Constraint` where rows that are there do not satisfy what is asked; `Sql` and `Data` for casts; `Unsupported`; `Conflict`.
+    async fn alter_table(
+        &self,
+        target: BoundRelation,
+        alterations: Vec<Alteration>,
+        session: Arc<SessionFacts>,
+        context: ExecutionContext,
+    ) -> Result<Outcome, EngineError>;
 
     /// Deletes every object under a managed table's root. Idempotent.
     async fn drop_table(&self, location: &str) -> Result<(), EngineError>;

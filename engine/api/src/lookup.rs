@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use arrow_array::RecordBatch;
-use lakegate_catalog::model::Oid;
+use lakegate_catalog::model::{IndexColumn, Oid};
 
 use crate::EngineError;
 
@@ -25,6 +25,16 @@ pub enum Signalled {
     NoSuchSession,
     /// The session's role is none that the asking role has the privileges of.
     Denied,
+}
+
+/// An index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexDefinition {
+    pub table: Oid,
+    pub name: String,
+    pub unique: bool,
+    pub method: String,
+    pub columns: Vec<IndexColumn>,
 }
 
 /// Scoped to the session's database, search path and role.
@@ -68,8 +78,8 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn view_definition(&self, relation: Oid, pretty: bool) -> Option<String>;
     /// As `pg_get_constraintdef` prints it.
     fn constraint_definition(&self, constraint: Oid) -> Option<String>;
-    /// Table, name and column names of a key's index; what `pg_get_indexdef` prints.
-    fn index_columns(&self, _index: Oid) -> Option<(Oid, String, Vec<String>)> {
+    /// What `pg_get_indexdef` prints, of an index or of a key that is shown as one.
+    fn index_definition(&self, _index: Oid) -> Option<IndexDefinition> {
         None
     }
     /// The rows of `pg_settings`, given the session's values by lower-case name.
@@ -105,6 +115,48 @@ pub trait CatalogLookup: Debug + Send + Sync {
     /// Too many calls in one statement.
     fn export_snapshot(&self) -> Result<String, EngineError> {
         Err(EngineError::Unsupported { feature: "pg_export_snapshot".to_owned(), hint: None })
+    }
+    /// `nextval`: hands out values of a sequence, in order.
+    ///
+    /// # Errors
+    /// No such sequence, no privilege, or no values left.
+    fn next_values(&self, _sequence: Oid, _count: usize) -> Result<Vec<i64>, EngineError> {
+        Err(EngineError::Unsupported { feature: "nextval".to_owned(), hint: None })
+    }
+    /// `currval`.
+    ///
+    /// # Errors
+    /// As [`CatalogLookup::next_values`]; the session has had none.
+    fn current_value(&self, _sequence: Oid) -> Result<i64, EngineError> {
+        Err(EngineError::Unsupported { feature: "currval".to_owned(), hint: None })
+    }
+    /// `lastval`.
+    ///
+    /// # Errors
+    /// The session has had none.
+    fn last_value(&self) -> Result<i64, EngineError> {
+        Err(EngineError::Unsupported { feature: "lastval".to_owned(), hint: None })
+    }
+    /// `setval`.
+    ///
+    /// # Errors
+    /// As [`CatalogLookup::next_values`]; a value out of bounds.
+    fn set_sequence(&self, _sequence: Oid, _value: i64, _is_called: bool) -> Result<(), EngineError> {
+        Err(EngineError::Unsupported { feature: "setval".to_owned(), hint: None })
+    }
+    /// `pg_sequence_last_value`: `None` before the first `nextval`.
+    ///
+    /// # Errors
+    /// As [`CatalogLookup::next_values`].
+    fn stored_value(&self, _sequence: Oid) -> Result<Option<i64>, EngineError> {
+        Ok(None)
+    }
+    /// `pg_get_serial_sequence`.
+    ///
+    /// # Errors
+    /// No such column.
+    fn sequence_of_column(&self, _table: Oid, _column: &str) -> Result<Option<Oid>, EngineError> {
+        Ok(None)
     }
     /// `pg_listening_channels`.
     fn listening_channels(&self) -> Vec<String> {

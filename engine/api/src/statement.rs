@@ -101,6 +101,8 @@ pub struct NewTable {
     /// Root URL; nothing is there yet.
     pub location: String,
     pub columns: Vec<ColumnDefinition>,
+    /// (column, SQL text over the others) of generated columns.
+    pub generated: Vec<(String, String)>,
     pub partition_columns: Vec<String>,
     /// (name, SQL text) of CHECK constraints.
     pub checks: Vec<(String, String)>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Fields, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoArrow;
 use deltalake_core::kernel::{ColumnMetadataKey, DataType as DeltaType, EagerSnapshot, MetadataValue, StructField};
-use lakegate_engine_api::catalog::{PgType, Relation};
+use lakegate_engine_api::catalog::{Identity, PgType, Relation};
 use lakegate_engine_api::{EngineError, PG_TYPE_KEY, arrow_field, pg_type};
 
 use crate::error;
@@ -43,6 +43,8 @@ pub struct TableColumn {
     pub not_null: bool,
     /// `delta.generationExpression`.
     pub generation: Option<String>,
+    /// GENERATED … AS IDENTITY, as the catalog has it.
+    pub identity: Option<Identity>,
     /// `delta.invariants`: an SQL condition.
     pub invariant: Option<String>,
 }
@@ -87,6 +89,7 @@ impl TableColumns {
             let registered = relation.columns.iter().find(|registered| registered.name == *column.field.name());
             if let Some(registered) = registered {
                 column.field = tag(&column.field, registered.data_type);
+                column.identity = registered.identity;
             }
         }
         let schema = Arc::new(Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>()));
@@ -133,6 +136,7 @@ fn column(field: &StructField, is_partition: bool, is_mapped: bool) -> Result<Ta
         is_partition,
         not_null: !field.is_nullable(),
         generation,
+        identity: None,
         invariant,
     })
 }

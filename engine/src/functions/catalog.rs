@@ -48,6 +48,11 @@ fn oid(row: &Row<'_>, column: usize) -> Oid {
     Oid::try_from(row.int(column)).unwrap_or(0)
 }
 
+/// The schema of a session's temporary tables, which is in the search path without being part of it.
+fn is_temporary(schema: &str) -> bool {
+    schema.starts_with("pg_temp_")
+}
+
 fn session_information(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
     let name = |name: &'static str, body: TextBody| stable(name, session).on(&[], Ty::NAME, text(session, body));
     let micros =
@@ -58,16 +63,18 @@ fn session_information(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
         name("current_database", |_, session| Ok(Some(session.facts.database.clone()))).alias("current_catalog").build(),
         name("current_user", |_, session| Ok(Some(session.facts.current_user.clone()))).alias("user").alias("current_role").build(),
         name("session_user", |_, session| Ok(Some(session.facts.session_user.clone()))).alias("system_user").build(),
-        name("current_schema", |_, session| Ok(session.facts.search_path.first().cloned())).build(),
+        name("current_schema", |_, session| Ok(session.facts.search_path.iter().find(|schema| !is_temporary(schema)).cloned())).build(),
         stable("current_schemas", session)
             .on(
                 &[Ty::BOOL],
                 Ty::NAMES,
                 Body::Texts(Box::new(move |row| {
-                    let path = &schemas.facts.search_path;
+                    let (temporary, path): (Vec<_>, Vec<_>) =
+                        schemas.facts.search_path.iter().cloned().partition(|schema| is_temporary(schema));
                     let implicit = row.bool(0) && !path.iter().any(|schema| schema == "pg_catalog");
                     let first = implicit.then(|| "pg_catalog".to_owned());
-                    Ok(Some(first.into_iter().chain(path.iter().cloned()).map(Some).collect()))
+                    let temporary = if row.bool(0) { temporary } else { Vec::new() };
+                    Ok(Some(temporary.into_iter().chain(first).chain(path).map(Some).collect()))
                 })),
             )
             .build(),
@@ -289,7 +296,6 @@ fn definitions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
         by_oid("pg_get_function_result", |row, session| Ok(session.lookup().function_result(oid(row, 0)))).build(),
         by_oid("pg_get_function_sqlbody", |_, _| Ok(None)).build(),
         by_oid("pg_get_functiondef", |row, session| function_definition(oid(row, 0), session)).build(),
-        stable("pg_get_serial_sequence", session).on(&[Ty::TEXT, Ty::TEXT], Ty::TEXT, text(session, |_, _| Ok(None))).build(),
         stable("obj_description", session)
             .on(
                 &[Ty::OID, Ty::NAME],

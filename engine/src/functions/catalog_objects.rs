@@ -10,20 +10,20 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 use lakegate_engine_api::catalog::{Oid, PgType};
-use lakegate_engine_api::{DataError, EngineError, SqlMistake, arrow_field};
+use lakegate_engine_api::{DataError, EngineError, arrow_field};
 
 use super::call::Row;
-use super::error::{data, external, mistake, out_of_range};
+use super::error::{data, external, out_of_range};
 use super::function::{Body, Columns, PgFunction, Returns};
+use super::quote;
 use super::session::Session;
 use super::text::number::Decimal;
 use super::types::Ty;
-use super::{quote, reg};
 
 pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
     let stable = |name: &'static str| PgFunction::stable(name).of_session(session.identity());
     let (acl, settings) = (Arc::clone(session), Arc::clone(session));
-    let mut all = vec![
+    vec![
         stable("getdatabaseencoding").on(&[], Ty::NAME, Body::Text(Box::new(|_| Ok(Some("UTF8".to_owned()))))).build(),
         stable("acldefault")
             .on(
@@ -46,56 +46,7 @@ pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
                 Body::Columns(Box::new(move |args| rows(args, settings.lookup().settings(&settings.facts.settings)))),
             )
             .build(),
-    ];
-    all.extend(sequences(session));
-    all
-}
-
-/// Sequences do not exist: every name is of no relation, or of one of another kind.
-fn sequences(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
-    let volatile = |name: &'static str| PgFunction::volatile(name).of_session(session.identity());
-    let by_name = || {
-        let session = Arc::clone(session);
-        Body::Int(Box::new(move |row| no_sequence(reg::find_oid(row.text(0), PgType::REGCLASS, &session)?, row.text(0), &session)))
-    };
-    let by_oid = || {
-        let session = Arc::clone(session);
-        Body::Int(Box::new(move |row| {
-            let oid = Oid::try_from(row.int(0)).unwrap_or(0);
-            no_sequence(Some(oid), &oid.to_string(), &session)
-        }))
-    };
-    let (text, oid) = (Ty::TEXT, Ty::REGCLASS);
-    let mut all: Vec<Arc<ScalarUDF>> = ["nextval", "currval"]
-        .map(|name| {
-            volatile(name).on(std::slice::from_ref(&text), Ty::INT8, by_name()).on(std::slice::from_ref(&oid), Ty::INT8, by_oid()).build()
-        })
-        .into();
-    all.push(
-        volatile("setval")
-            .on(&[text.clone(), Ty::INT8], Ty::INT8, by_name())
-            .on(&[oid.clone(), Ty::INT8], Ty::INT8, by_oid())
-            .on(&[text, Ty::INT8, Ty::BOOL], Ty::INT8, by_name())
-            .on(&[oid, Ty::INT8, Ty::BOOL], Ty::INT8, by_oid())
-            .build(),
-    );
-    all.push(
-        volatile("lastval")
-            .on(
-                &[],
-                Ty::INT8,
-                Body::Int(Box::new(|_| Err(data(DataError::NotInPrerequisiteState, "lastval is not yet defined in this session")))),
-            )
-            .build(),
-    );
-    all
-}
-
-fn no_sequence(found: Option<Oid>, name: &str, session: &Session) -> Result<Option<i64>> {
-    match found.and_then(|oid| session.lookup().relation_name(oid)) {
-        Some((_, name)) => Err(mistake(SqlMistake::WrongObjectType, format_args!("\"{name}\" is not a sequence"))),
-        None => Err(mistake(SqlMistake::UndefinedTable, format_args!("relation \"{name}\" does not exist"))),
-    }
+    ]
 }
 
 /// The privileges of an object that no GRANT has touched: its owner's, and PUBLIC's.
@@ -253,17 +204,31 @@ fn rows(args: &Columns<'_>, batch: Option<datafusion::arrow::array::RecordBatch>
 /// A key's index as `pg_get_indexdef` prints it, or one of its columns.
 pub fn index_definition(row: &Row<'_>, session: &Session) -> Option<String> {
     let index = Oid::try_from(row.int(0)).unwrap_or(0);
-    let (relation, name, columns) = session.lookup().index_columns(index)?;
+    let found = session.lookup().index_definition(index)?;
+    let relation = found.table;
     let column = if row.len() > 1 { row.int(1) } else { 0 };
     if column != 0 {
         let at = usize::try_from(column - 1).ok();
-        return Some(at.and_then(|at| columns.get(at)).map(|column| quote::ident(column)).unwrap_or_default());
+        return Some(at.and_then(|at| found.columns.get(at)).map(|column| quote::ident(&column.name)).unwrap_or_default());
     }
     let (schema, table) = session.lookup().relation_name(relation)?;
     let short = row.len() > 2 && row.bool(2) && session.lookup().relation_is_visible(relation);
     let table = if short { quote::ident(&table) } else { format!("{}.{}", quote::ident(&schema), quote::ident(&table)) };
-    let columns: Vec<String> = columns.iter().map(|column| quote::ident(column)).collect();
-    Some(format!("CREATE UNIQUE INDEX {} ON {table} USING btree ({})", quote::ident(&name), columns.join(", ")))
+    let columns: Vec<String> = found
+        .columns
+        .iter()
+        .map(|column| {
+            let order = match (column.descending, column.nulls_first) {
+                (false, false) => "",
+                (false, true) => " NULLS FIRST",
+                (true, true) => " DESC",
+                (true, false) => " DESC NULLS LAST",
+            };
+            format!("{}{order}", quote::ident(&column.name))
+        })
+        .collect();
+    let unique = if found.unique { "UNIQUE " } else { "" };
+    Some(format!("CREATE {unique}INDEX {} ON {table} USING {} ({})", quote::ident(&found.name), found.method, columns.join(", ")))
 }
 
 #[cfg(test)]

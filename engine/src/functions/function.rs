@@ -179,8 +179,9 @@ impl Overload {
         Some(fixed.iter().cloned().chain(std::iter::repeat_n(last.clone(), repeated)).collect())
     }
 
-    fn evaluate(&self, args: &ScalarFunctionArgs) -> Result<ArrayRef> {
-        let constant = !args.args.is_empty() && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+    /// `volatile`: once a row, whatever the arguments.
+    fn evaluate(&self, args: &ScalarFunctionArgs, volatile: bool) -> Result<ArrayRef> {
+        let constant = !volatile && !args.args.is_empty() && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         match &self.body {
             Body::Columns(body) => {
@@ -249,7 +250,7 @@ impl ScalarUDFImpl for PgFunction {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let (overload, _) = self.resolve(&types)?;
-        let result = overload.evaluate(&args)?;
+        let result = overload.evaluate(&args, self.signature.volatility == Volatility::Volatile)?;
         let constant = !args.args.is_empty() && args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let volatile = self.signature.volatility == Volatility::Volatile;
         if constant && !volatile && result.len() == 1 {

@@ -35,6 +35,7 @@ pub mod quote;
 pub mod reg;
 pub mod regex;
 mod regex_positions;
+mod sequences;
 pub mod session;
 pub mod sets;
 mod shared;
@@ -64,7 +65,7 @@ pub struct Registry {
 /// Makes a group of functions that hold the session, in an order that is always the same.
 type Group = fn(&Arc<Session>) -> Vec<Arc<ScalarUDF>>;
 
-const OF_SESSION: [Group; 13] = [
+const OF_SESSION: [Group; 14] = [
     datetime::session_functions,
     datetime_parts::session_functions,
     to_char::session_functions,
@@ -78,6 +79,7 @@ const OF_SESSION: [Group; 13] = [
     acl::session_functions,
     catalog_objects::session_functions,
     privileges::session_functions,
+    sequences::session_functions,
 ];
 
 /// Where a name's function is: a group of [`OF_SESSION`], and the place in it.

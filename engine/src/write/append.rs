@@ -146,7 +146,7 @@ impl Appender {
             outcome.bytes_written = bytes_of(&staged.payload.files);
             let Payload { rows, files } = staged.payload;
             let (removes, id, kind) = (Vec::new(), CommitId::new(), StepKind::Append);
-            let step = Step { rows, adds: files, removes, id, kind, blind: self.blind, rests_on_absence: false };
+            let step = Step { rows, adds: files, removes, id, kind, blind: self.blind, rests_on_absence: false, definition: Vec::new() };
             LocalTransaction::of(transaction.as_ref())?.stage_step(step).await?;
             return Ok(outcome);
         }
@@ -275,6 +275,7 @@ async fn commit_rows(table: &Arc<Table>, name: &str, layout: &FileLayout, group:
         ids: group.iter().flat_map(|append| append.ids.iter().copied()).collect(),
         blind: group.iter().all(|append| append.blind),
         rests_on_absence: false,
+        exclusive: false,
     };
     match commit(table, name, change).await {
         Ok(version) => Ok(appended(version)),

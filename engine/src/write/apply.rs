@@ -173,7 +173,16 @@ impl Run {
         let Manner { kind, rests_on_absence, .. } = manner;
         if let Some(transaction) = &self.target.transaction {
             let (rows, removes) = (Vec::new(), removes.collect());
-            let step = Step { rows, adds: adds.to_vec(), removes, id: CommitId::new(), kind, blind: false, rests_on_absence };
+            let step = Step {
+                rows,
+                adds: adds.to_vec(),
+                removes,
+                id: CommitId::new(),
+                kind,
+                blind: false,
+                rests_on_absence,
+                definition: Vec::new(),
+            };
             LocalTransaction::of(transaction.as_ref())?.stage_step(step).await?;
             return Ok(None);
         }
@@ -184,6 +193,7 @@ impl Run {
             ids: vec![CommitId::new()],
             blind: false,
             rests_on_absence,
+            exclusive: false,
         };
         let (table, name) = (Arc::clone(&self.target.table), self.target.name.name.clone());
         self.shared
@@ -253,7 +263,7 @@ impl Run {
 fn operation(kind: StepKind) -> DeltaOperation {
     match kind {
         StepKind::Append => DeltaOperation::Write { mode: deltalake_core::protocol::SaveMode::Append, partition_by: None, predicate: None },
-        StepKind::Update => DeltaOperation::Update { predicate: None },
+        StepKind::Update | StepKind::Alter => DeltaOperation::Update { predicate: None },
         StepKind::Delete => DeltaOperation::Delete { predicate: None },
     }
 }

@@ -50,6 +50,8 @@ pub struct Change {
     /// Rows were added because none of their keys was there: it does not stand once somebody who has read the table has added some.
     /// Blind appends may come before or after it; nothing keeps them from adding such a key.
     pub rests_on_absence: bool,
+    /// All of the table was looked at: nobody else may have changed it.
+    pub exclusive: bool,
 }
 
 /// Commits on top of the newest version; the caller holds [`super::WriteQueue::commits`].
@@ -148,6 +150,9 @@ pub async fn still_stands(table: &Table, change: &Change, current: &TableVersion
 fn files_stand(change: &Change, current: &TableVersion) -> Result<bool, EngineError> {
     if current.version() == change.base.version() {
         return Ok(true);
+    }
+    if change.exclusive {
+        return Ok(false);
     }
     let (base, now) = (&change.base.snapshot, &current.snapshot);
     if base.metadata() != now.metadata() || base.protocol() != now.protocol() {

@@ -34,6 +34,9 @@ use crate::store::check_commits;
 /// Spark's key for the declared type of text columns, enforced by Spark on write.
 const SPARK_CHAR_TYPE_KEY: &str = "__CHAR_VARCHAR_TYPE_STRING";
 
+/// The expression of a generated column.
+pub const GENERATION_KEY: &str = "delta.generationExpression";
+
 /// How long `txn` actions, of which every commit has one, are kept in checkpoints.
 const TRANSACTION_RETENTION: (&str, &str) = ("delta.setTransactionRetentionDuration", "interval 7 days");
 
@@ -57,13 +60,17 @@ async fn place(shared: &Shared, new: &NewTable) -> Result<Arc<Table>, EngineErro
 
 async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u64, EngineError> {
     let id = CommitId(Uuid::new_v4());
-    let fields: Result<Vec<StructField>, EngineError> = new.columns.iter().map(delta_field).collect();
+    let fields: Result<Vec<StructField>, EngineError> = new.columns.iter().map(|column| new_field(column, new)).collect();
     let mut configuration: HashMap<String, Option<String>> =
         HashMap::from([(TRANSACTION_RETENTION.0.to_owned(), Some(TRANSACTION_RETENTION.1.to_owned()))]);
     configuration.extend(new.properties.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
     for (name, text) in &new.checks {
         // In SQL a condition that is NULL holds, in Delta it does not.
         configuration.insert(format!("{CONSTRAINT_PREFIX}{name}"), Some(format!("({text}) IS NOT FALSE")));
+    }
+    if !new.generated.is_empty() {
+        // The first writer version that computes them.
+        configuration.entry("delta.minWriterVersion".to_owned()).or_insert_with(|| Some("4".to_owned()));
     }
     if !new.checks.is_empty() {
         // The first writer version that enforces constraints.
@@ -93,6 +100,15 @@ async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u6
         },
     })?;
     Ok(made.version().unwrap_or(0))
+}
+
+fn new_field(column: &ColumnDefinition, table: &NewTable) -> Result<StructField, EngineError> {
+    let field = delta_field(column)?;
+    let generated = table.generated.iter().find(|(name, _)| *name == column.name);
+    Ok(match generated {
+        Some((_, text)) => field.add_metadata([(GENERATION_KEY.to_owned(), MetadataValue::String(text.clone()))]),
+        None => field,
+    })
 }
 
 /// A column as a Delta schema has it, with PostgreSQL's type in its metadata where Delta's type does not say it all.
@@ -257,11 +273,12 @@ fn table_columns(new: &NewTable) -> Result<TableColumns, EngineError> {
         let field = arrow_field(&column.name, column.data_type, !column.not_null).ok_or_else(unsupported)?;
         let stored = stored_type(field.data_type()).ok_or_else(unsupported)?;
         columns.push(TableColumn {
+            identity: None,
             physical: Arc::new(Field::new(&column.name, stored, !column.not_null)),
             field: Arc::new(field),
             is_partition: new.partition_columns.contains(&column.name),
             not_null: column.not_null,
-            generation: None,
+            generation: new.generated.iter().find(|(name, _)| *name == column.name).map(|(_, text)| text.clone()),
             invariant: None,
         });
     }

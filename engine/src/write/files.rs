@@ -15,6 +15,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use crate::delta::{TableColumns, TableVersion, relabeled, renamed_type};
 use crate::error;
@@ -31,6 +32,9 @@ const ROW_GROUP_BYTES: usize = 128 << 20;
 /// Length of the folder names that column-mapped tables have in the place of partition values.
 const RANDOM_PREFIX: usize = 2;
 
+/// Property of a table: names of the columns that have Bloom filters, as a JSON list.
+pub const FILTERS_KEY: &str = "lakegate.bloomFilterColumns";
+
 /// What a table's files are like.
 #[derive(Clone)]
 pub struct FileLayout {
@@ -39,12 +43,18 @@ pub struct FileLayout {
     partitions: Vec<String>,
     statistics: WriterStatsConfig,
     store: ObjectStoreRef,
+    /// Physical names of the columns that have Bloom filters.
+    filtered: Vec<String>,
 }
 
 impl FileLayout {
     #[must_use]
     pub fn of(version: &TableVersion, columns: &TableColumns, store: ObjectStoreRef) -> Self {
-        Self::new(columns, WriterStatsConfig::from_config(version.snapshot.table_configuration()), store)
+        let listed = version.snapshot.metadata().configuration().get(FILTERS_KEY);
+        let names: Vec<String> = listed.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let filtered = columns.columns.iter().filter(|column| names.contains(column.field.name()));
+        let filtered = filtered.map(|column| column.physical.name().clone()).collect();
+        Self { filtered, ..Self::new(columns, WriterStatsConfig::from_config(version.snapshot.table_configuration()), store) }
     }
 
     /// `store` is rooted at the table.
@@ -52,7 +62,7 @@ impl FileLayout {
     pub fn new(columns: &TableColumns, statistics: WriterStatsConfig, store: ObjectStoreRef) -> Self {
         let fields: Vec<FieldRef> = columns.columns.iter().map(|column| Arc::clone(&column.physical)).collect();
         let partitions = columns.partitions.iter().map(|at| columns.columns[*at].physical.name().clone()).collect();
-        Self { columns: columns.clone(), physical: Arc::new(Schema::new(fields)), partitions, statistics, store }
+        Self { columns: columns.clone(), physical: Arc::new(Schema::new(fields)), partitions, statistics, store, filtered: Vec::new() }
     }
 
     /// Rows as data files have them: physical names and types.
@@ -69,13 +79,17 @@ impl FileLayout {
 
     #[must_use]
     pub fn writer(&self) -> FileWriter {
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-            .set_created_by(concat!("lakegate ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+            .set_created_by(concat!("lakegate ", env!("CARGO_PKG_VERSION")).to_owned());
+        for name in &self.filtered {
+            // Sized for a full row group, and folded to what it holds when it is closed.
+            properties = properties.set_column_bloom_filter_enabled(ColumnPath::new(vec![name.clone()]), true);
+        }
+        let properties = properties.build();
         let config = WriterConfig::new(
             Arc::clone(&self.physical),
             self.partitions.clone(),

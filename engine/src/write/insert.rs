@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::FieldRef;
 use datafusion::common::{DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
-use lakegate_engine_api::catalog::Relation;
+use lakegate_engine_api::catalog::{Identity, Relation};
 use lakegate_engine_api::{EngineError, SqlMistake};
 use sqlparser::ast::{Expr as AstExpr, Insert, ObjectName, ObjectNamePart, Query, SetExpr, Visit, Visitor};
 use std::ops::ControlFlow;
@@ -31,6 +31,8 @@ pub fn insert_plan(
     parameters: &ParameterFields,
 ) -> Result<LogicalPlan, EngineError> {
     refuse_clauses(insert)?;
+    let overridden = overriding(insert, target);
+    let target = overridden.as_ref().unwrap_or(target);
     let explicit = !insert.columns.is_empty();
     let listed = listed_columns(&insert.columns, target)?;
     let Some(source) = &insert.source else {
@@ -44,11 +46,11 @@ pub fn insert_plan(
         if rows.iter().any(|row| row.len() != width) {
             return Err(error::sql(SqlMistake::Syntax, "VALUES lists must all be the same length"));
         }
-        let listed = given(&listed, width, explicit)?;
+        let listed = without_identities(given(&listed, width, explicit)?, insert, target);
         return values_plan(planner, &rows, &listed, target, parameters);
     }
     let plan = planner.query(source.as_ref().clone(), parameters.clone()).map_err(|error| planning_error(&error))?;
-    let listed = given(&listed, plan.schema().fields().len(), explicit)?;
+    let listed = without_identities(given(&listed, plan.schema().fields().len(), explicit)?, insert, target);
     select_plan(planner, plan, &listed, target, parameters)
 }
 
@@ -60,7 +62,7 @@ fn refuse_clauses(insert: &Insert) -> Result<(), EngineError> {
         (insert.partitioned.is_some() || !insert.after_columns.is_empty(), "INSERT … PARTITION"),
         (!insert.assignments.is_empty(), "INSERT … SET"),
         (insert.multi_table_insert_type.is_some() || !insert.multi_table_into_clauses.is_empty(), "INSERT into several tables"),
-        (insert.settings.is_some() || insert.format_clause.is_some(), "INSERT … FORMAT"),
+        (insert.format_clause.is_some(), "INSERT … FORMAT"),
     ];
     match refused.iter().find(|(present, _)| *present) {
         Some((_, clause)) => Err(error::unsupported(*clause)),
@@ -117,6 +119,63 @@ fn plain_values(query: &Query) -> Option<Vec<Vec<AstExpr>>> {
     }
 }
 
+/// `OVERRIDING { SYSTEM | USER } VALUE`, which the front end keeps as a setting of the statement: the parser crate has no place for it.
+/// SYSTEM lets values be given to columns that are GENERATED ALWAYS.
+fn overriding(insert: &Insert, target: &Target) -> Option<Target> {
+    if !overrides(insert, "system") {
+        return None;
+    }
+    let mut target = target.clone();
+    target.columns.columns.iter_mut().for_each(|column| column.identity = None);
+    Some(target)
+}
+
+fn overrides(insert: &Insert, whose: &str) -> bool {
+    let is = |setting: &sqlparser::ast::Setting| setting.key.value == "overriding" && setting.value.to_string() == whose;
+    insert.settings.as_ref().is_some_and(|settings| settings.iter().any(is))
+}
+
+/// `OVERRIDING USER VALUE`: what is given for identity columns is left aside.
+fn without_identities(mut listed: Vec<usize>, insert: &Insert, target: &Target) -> Vec<usize> {
+    if overrides(insert, "user") {
+        for at in &mut listed {
+            if target.columns.columns.get(*at).is_some_and(|column| column.identity.is_some()) {
+                *at = usize::MAX;
+            }
+        }
+    }
+    listed
+}
+
+/// Defaults that call functions, of columns for which no row gives a value: evaluated over all rows together, so that a sequence is asked
+/// once.
+fn common_defaults(
+    planner: &Planner<'_>,
+    listed: &[usize],
+    target: &Target,
+    parameters: &ParameterFields,
+) -> Result<Vec<Option<Expr>>, EngineError> {
+    let calls = |expr: &AstExpr| {
+        sqlparser::ast::visit_expressions(expr, |expr| match expr {
+            AstExpr::Function(_) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break()
+    };
+    let empty = DFSchema::empty();
+    let mut defaults = Vec::with_capacity(target.columns.columns.len());
+    for (position, column) in target.columns.columns.iter().enumerate() {
+        let default = default_of(&target.relation, column)?;
+        if listed.contains(&position) || !calls(&default) {
+            defaults.push(None);
+            continue;
+        }
+        let expr = planner.expression(default, &empty, parameters.clone()).map_err(|error| planning_error(&error))?;
+        defaults.push(Some(assigned(expr, &empty, column)?));
+    }
+    Ok(defaults)
+}
+
 fn values_plan(
     planner: &Planner<'_>,
     rows: &[Vec<AstExpr>],
@@ -125,6 +184,7 @@ fn values_plan(
     parameters: &ParameterFields,
 ) -> Result<LogicalPlan, EngineError> {
     let empty = DFSchema::empty();
+    let defaults = common_defaults(planner, listed, target, parameters)?;
     let mut planned: Vec<Vec<Expr>> = Vec::with_capacity(rows.len());
     for row in rows {
         let mut values = Vec::with_capacity(target.columns.columns.len());
@@ -135,6 +195,7 @@ fn values_plan(
             }
             let ast = match written {
                 Some(expr) => expr.clone(),
+                None if defaults[position].is_some() => null(),
                 None => default_of(&target.relation, column)?,
             };
             let expr = planner.expression(ast, &empty, parameters.clone()).map_err(|error| planning_error(&error))?;
@@ -151,7 +212,8 @@ fn values_plan(
         .columns()
         .into_iter()
         .zip(&target.columns.columns)
-        .map(|(from, column)| Expr::Column(from).alias(column.field.name()));
+        .zip(defaults)
+        .map(|((from, column), default)| default.unwrap_or(Expr::Column(from)).alias(column.field.name()));
     let plan = LogicalPlanBuilder::from(plan).project(exprs.collect::<Vec<_>>()).and_then(LogicalPlanBuilder::build);
     with_generated(planner, plan.map_err(|error| planning_error(&error))?, target)
 }
@@ -251,14 +313,29 @@ pub fn default_of(relation: &Relation, column: &TableColumn) -> Result<AstExpr, 
 /// # Errors
 /// A generated column cannot be given a value.
 pub fn refuse_generated(column: &TableColumn) -> Result<(), EngineError> {
-    match column.generation {
-        Some(_) => Err(EngineError::Sql {
-            mistake: SqlMistake::Syntax,
-            message: format!("cannot insert a non-DEFAULT value into column \"{}\"", column.field.name()),
-            hint: Some(format!("Column \"{}\" is a generated column.", column.field.name())),
-        }),
-        None => Ok(()),
+    let name = column.field.name();
+    let message = format!("cannot insert a non-DEFAULT value into column \"{name}\"");
+    if column.generation.is_some() {
+        return Err(EngineError::GeneratedAlways { message, detail: format!("Column \"{name}\" is a generated column."), hint: None });
     }
+    if column.identity == Some(Identity::Always) {
+        let detail = format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.");
+        let hint = Some("Use OVERRIDING SYSTEM VALUE to override.".to_owned());
+        return Err(EngineError::GeneratedAlways { message, detail, hint });
+    }
+    Ok(())
+}
+
+/// # Errors
+/// As [`refuse_generated`], for UPDATE.
+pub fn refuse_generated_update(column: &TableColumn) -> Result<(), EngineError> {
+    let name = column.field.name();
+    let detail = match (&column.generation, column.identity) {
+        (Some(_), _) => format!("Column \"{name}\" is a generated column."),
+        (None, Some(Identity::Always)) => format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS."),
+        _ => return Ok(()),
+    };
+    Err(EngineError::GeneratedAlways { message: format!("column \"{name}\" can only be updated to DEFAULT"), detail, hint: None })
 }
 
 /// Computes generated columns from the others.

@@ -11,6 +11,7 @@ mod commit;
 mod copy;
 mod create;
 mod defaults;
+mod definition;
 mod dml;
 mod files;
 mod insert;
@@ -22,7 +23,7 @@ mod target;
 mod together;
 mod transaction;
 
-pub use self::alter::add_columns;
+pub use self::alter::alter_table;
 pub use self::append_rows::append_rows;
 pub use self::change::prepare_change;
 pub use self::copy::PreparedCopy;

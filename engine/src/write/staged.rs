@@ -23,6 +23,8 @@ pub struct Step {
     pub blind: bool,
     /// As [`super::commit::Change::rests_on_absence`].
     pub rests_on_absence: bool,
+    /// Protocol and metadata where the statement changed the table's definition.
+    pub definition: Vec<Action>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub enum StepKind {
     Append,
     Update,
     Delete,
+    Alter,
 }
 
 impl Step {
@@ -42,6 +45,8 @@ impl Step {
 /// The sum of some steps: a file that was added and removed again is not in it.
 #[derive(Debug, Default, PartialEq)]
 pub struct Net {
+    /// The last protocol and the last metadata.
+    pub definition: Vec<Action>,
     pub removes: Vec<Remove>,
     pub adds: Vec<Add>,
 }
@@ -52,7 +57,14 @@ impl Net {
         let mut removes = Vec::new();
         let mut adds: Vec<Option<Add>> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
+        let (mut protocol, mut metadata) = (None, None);
         for step in steps {
+            for action in &step.definition {
+                match action {
+                    Action::Protocol(_) => protocol = Some(action.clone()),
+                    _ => metadata = Some(action.clone()),
+                }
+            }
             for remove in &step.removes {
                 match places.remove(file_name(&remove.path)) {
                     Some(place) => adds[place] = None,
@@ -64,24 +76,27 @@ impl Net {
                 adds.push(Some(add.clone()));
             }
         }
-        Self { removes, adds: adds.into_iter().flatten().collect() }
+        Self { definition: protocol.into_iter().chain(metadata).collect(), removes, adds: adds.into_iter().flatten().collect() }
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.removes.is_empty() && self.adds.is_empty()
+        self.definition.is_empty() && self.removes.is_empty() && self.adds.is_empty()
     }
 
     #[must_use]
     pub fn into_actions(self) -> Vec<Action> {
-        self.removes.into_iter().map(Action::Remove).chain(self.adds.into_iter().map(Action::Add)).collect()
+        let files = self.removes.into_iter().map(Action::Remove).chain(self.adds.into_iter().map(Action::Add));
+        self.definition.into_iter().chain(files).collect()
     }
 }
 
 /// How the commit of some steps calls itself. No predicate: its literals are data, and the log keeps them for as long as it lives.
 #[must_use]
 pub fn operation(steps: &[Step], net: &Net) -> DeltaOperation {
-    if net.removes.is_empty() {
+    if !net.definition.is_empty() {
+        DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None }
+    } else if net.removes.is_empty() {
         DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None }
     } else if steps.iter().all(|step| step.kind == StepKind::Delete) {
         DeltaOperation::Delete { predicate: None }
@@ -122,6 +137,7 @@ mod tests {
             kind,
             blind: false,
             rests_on_absence: false,
+            definition: Vec::new(),
         }
     }
 

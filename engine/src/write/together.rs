@@ -269,6 +269,7 @@ async fn undo_commit(tables: &Tables, commit: &TableCommit) -> Result<(), Engine
             ids: vec![CommitId::new()],
             blind: false,
             rests_on_absence: false,
+            exclusive: false,
         };
         if let Attempt::Committed(version) = attempt(&table, "", &change, &newest).await? {
             tracing::warn!(location = commit.location, undone = commit.version, version, "a commit of several tables was undone");

@@ -48,6 +48,8 @@ struct Stage {
     /// Counts the changes of `steps`.
     generation: u64,
     pictured: Option<(u64, Arc<TableVersion>)>,
+    /// Steps that changed the table's definition, and what it was after them.
+    altered: Vec<(usize, Arc<TableVersion>)>,
     is_over: bool,
 }
 
@@ -80,7 +82,34 @@ impl LocalTransaction {
     /// `Unsupported` for a second table; `Conflict` where the table was made anew since; what keeps the table from being read.
     pub async fn base(&self, name: &RelationName, location: &str, pinned: Option<u64>) -> Result<Arc<TableVersion>, EngineError> {
         let _work = self.work.lock().await;
-        Ok(self.changed_table(name, location, pinned).await?.base)
+        let changed = self.changed_table(name, location, pinned).await?;
+        Ok(self.defined(&changed))
+    }
+
+    /// The table as far as its definition goes.
+    fn defined(&self, changed: &ChangedTable) -> Arc<TableVersion> {
+        let stage = self.stage();
+        stage.altered.last().map_or_else(|| Arc::clone(&changed.base), |(_, version)| Arc::clone(version))
+    }
+
+    /// Takes over a change of the table's definition, after which the table is `version`.
+    ///
+    /// # Errors
+    /// As [`LocalTransaction::stage_step`].
+    pub async fn stage_definition(&self, step: Step, version: Arc<TableVersion>) -> Result<(), EngineError> {
+        let _work = self.work.lock().await;
+        // Rows that wait are of the old definition.
+        let changed = self.stage().table.clone().ok_or_else(|| error::internal("a definition of no table"))?;
+        self.write_waiting(&changed).await?;
+        let mut stage = self.stage();
+        if stage.is_over {
+            return Err(error::internal("a change came after the end of its transaction"));
+        }
+        let at = stage.steps.len();
+        stage.steps.push(step);
+        stage.altered.push((at, version));
+        stage.generation += 1;
+        Ok(())
     }
 
     /// The same with the transaction's own changes on top.
@@ -167,7 +196,7 @@ impl LocalTransaction {
         if groups.is_empty() {
             return Ok(());
         }
-        let layout = changed.layout();
+        let layout = changed.layout(&self.defined(changed));
         let mut written: Vec<(Vec<usize>, Vec<Add>)> = Vec::with_capacity(groups.len());
         for (steps, rows) in groups {
             match write(&layout, &rows).await {
@@ -211,18 +240,22 @@ impl LocalTransaction {
     /// `Storage`.
     pub async fn take_part(&self) -> Result<Option<Part>, EngineError> {
         match self.end() {
-            Some((changed, steps)) => changed.into_part(steps).await,
+            Some((changed, steps, defined)) => changed.into_part(steps, &defined).await,
             None => Ok(None),
         }
     }
 
     /// Ends the transaction; what it staged is the caller's.
-    fn end(&self) -> Option<(ChangedTable, Vec<Step>)> {
+    fn end(&self) -> Option<(ChangedTable, Vec<Step>, Arc<TableVersion>)> {
         let mut stage = self.stage();
         stage.is_over = true;
         stage.pictured = None;
         let steps = std::mem::take(&mut stage.steps);
-        stage.table.take().map(|table| (table, steps))
+        let defined = stage.altered.drain(..).next_back().map(|(_, version)| version);
+        stage.table.take().map(|table| {
+            let defined = defined.unwrap_or_else(|| Arc::clone(&table.base));
+            (table, steps, defined)
+        })
     }
 
     /// Deletes files that no commit will name, beside the caller.
@@ -231,7 +264,7 @@ impl LocalTransaction {
         if adds.is_empty() {
             return;
         }
-        let layout = changed.layout();
+        let layout = changed.layout(&changed.base);
         self.shared.runtime.handle().spawn(async move { layout.discard(&adds).await });
     }
 }
@@ -261,6 +294,7 @@ impl EngineTransaction for LocalTransaction {
             }
             let dropped = stage.steps.split_off(mark);
             stage.marks.split_off(&(mark + 1));
+            stage.altered.retain(|(at, _)| *at < mark);
             stage.waiting_bytes = stage.steps.iter().map(Step::rows_bytes).sum();
             stage.generation += 1;
             stage.pictured = None;
@@ -272,19 +306,19 @@ impl EngineTransaction for LocalTransaction {
     }
 
     fn roll_back(&self) {
-        if let Some((changed, steps)) = self.end() {
+        if let Some((changed, steps, _)) = self.end() {
             self.discard_behind(&changed, &steps);
         }
     }
 
     async fn commit(&self, context: ExecutionContext) -> Result<Outcome, EngineError> {
-        let Some((changed, steps)) = self.end() else { return Ok(Outcome::default()) };
+        let Some((changed, steps, defined)) = self.end() else { return Ok(Outcome::default()) };
         if context.cancel.is_cancelled() {
             self.discard_behind(&changed, &steps);
             return Err(EngineError::Canceled);
         }
         // From here on it is either committed or not: it does not stop half-way.
-        self.shared.runtime.run_to_end(async move { changed.commit(steps).await }).await
+        self.shared.runtime.run_to_end(async move { changed.commit(steps, &defined).await }).await
     }
 }
 
@@ -302,12 +336,13 @@ impl std::fmt::Debug for LocalTransaction {
 }
 
 impl ChangedTable {
-    fn layout(&self) -> FileLayout {
-        FileLayout::of(&self.base, &self.base.columns, self.table.log_store.object_store(None))
+    fn layout(&self, version: &TableVersion) -> FileLayout {
+        FileLayout::of(version, &version.columns, self.table.log_store.object_store(None))
     }
 
-    async fn commit(self, mut steps: Vec<Step>) -> Result<Outcome, EngineError> {
-        let layout = self.layout();
+    /// `defined`: the table with its last definition, which rows that wait are of.
+    async fn commit(self, mut steps: Vec<Step>, defined: &TableVersion) -> Result<Outcome, EngineError> {
+        let layout = self.layout(defined);
         let rows: Vec<RecordBatch> = steps.iter_mut().flat_map(|step| std::mem::take(&mut step.rows)).collect();
         let outcome = self.commit_net(&layout, &steps, rows).await;
         // Of a commit that may have happened the files must stay.
@@ -317,8 +352,8 @@ impl ChangedTable {
         outcome
     }
 
-    async fn into_part(self, mut steps: Vec<Step>) -> Result<Option<Part>, EngineError> {
-        let layout = self.layout();
+    async fn into_part(self, mut steps: Vec<Step>, defined: &TableVersion) -> Result<Option<Part>, EngineError> {
+        let layout = self.layout(defined);
         let rows: Vec<RecordBatch> = steps.iter_mut().flat_map(|step| std::mem::take(&mut step.rows)).collect();
         let mut files = all_adds(&steps);
         let written = match write(&layout, &rows).await {
@@ -336,10 +371,12 @@ impl ChangedTable {
             return Ok(None);
         }
         let ids: Vec<CommitId> = steps.iter().map(|step| step.id).take(IDS_MAX).collect();
-        let blind = net.removes.is_empty() && steps.iter().all(|step| step.blind);
+        let blind = net.removes.is_empty() && net.definition.is_empty() && steps.iter().all(|step| step.blind);
         let operation = operation(&steps, &net);
         let rests_on_absence = steps.iter().any(|step| step.rests_on_absence);
-        let change = Change { base: Arc::clone(&self.base), actions: net.into_actions(), operation, ids, blind, rests_on_absence };
+        let exclusive = !net.definition.is_empty();
+        let (base, actions) = (Arc::clone(&self.base), net.into_actions());
+        let change = Change { base, actions, operation, ids, blind, rests_on_absence, exclusive };
         Ok(Some(Part { table: self.table, name: self.name, location: self.location, layout, change, files }))
     }
 
@@ -350,7 +387,7 @@ impl ChangedTable {
             return Ok(Outcome::default());
         }
         let rests_on_absence = steps.iter().any(|step| step.rests_on_absence);
-        if net.removes.is_empty() && !rests_on_absence {
+        if net.removes.is_empty() && net.definition.is_empty() && !rests_on_absence {
             // Shares a commit with what other statements append.
             let blind = steps.iter().all(|step| step.blind);
             let payload = Payload { rows, files: net.adds };
@@ -363,7 +400,9 @@ impl ChangedTable {
         let mut outcome =
             Outcome { files_written: u64::try_from(net.adds.len()).unwrap_or(0), bytes_written: bytes_of(&net.adds), ..Outcome::default() };
         let operation = operation(steps, &net);
-        let change = Change { base: Arc::clone(&self.base), actions: net.into_actions(), operation, ids, blind: false, rests_on_absence };
+        let exclusive = !net.definition.is_empty();
+        let (base, actions) = (Arc::clone(&self.base), net.into_actions());
+        let change = Change { base, actions, operation, ids, blind: false, rests_on_absence, exclusive };
         let committed = {
             let _order = self.table.writes.commits.lock().await;
             commit(&self.table, &self.name, change).await
@@ -438,6 +477,7 @@ mod tests {
             kind: StepKind::Append,
             blind: true,
             rests_on_absence: false,
+            definition: Vec::new(),
         }
     }
 

@@ -69,24 +69,15 @@ impl World {
         let database = snapshot.require_database("main").unwrap().oid;
         let schema = snapshot.require_schema(database, "public").unwrap().oid;
         let columns = columns.iter().map(|column| Column {
-            name: column.name.clone(),
-            data_type: column.data_type,
             not_null: column.not_null,
             default: defaults.iter().find(|(name, _)| *name == column.name).map(|(_, text)| (*text).to_owned()),
-            comment: None,
+            ..Column::new(&column.name, column.data_type)
         });
         let new = NewRelation {
-            oid: None,
-            schema,
-            name: name.to_owned(),
-            kind: RelationKind::ManagedTable,
             location: location.to_owned(),
             columns: columns.collect(),
             partition_columns: partition_columns.to_vec(),
-            constraints: Vec::new(),
-            definition: None,
-            comment: None,
-            properties: BTreeMap::new(),
+            ..NewRelation::new(schema, name, RelationKind::ManagedTable)
         };
         self.catalog.create_relation(&Principal::new(BOOTSTRAP_ROLE_OID), new).await.unwrap();
     }

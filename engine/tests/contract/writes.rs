@@ -17,6 +17,7 @@ pub fn column(name: &str, data_type: PgType) -> ColumnDefinition {
 
 pub fn new_table(world: &World, name: &str, columns: &[ColumnDefinition]) -> NewTable {
     NewTable {
+        generated: Vec::new(),
         name: relation_name(name),
         location: world.url(name),
         columns: columns.to_vec(),

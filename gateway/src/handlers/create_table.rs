@@ -1,25 +1,20 @@
 //! CREATE TABLE, CREATE TABLE AS, SELECT INTO, and registering a Delta table of another system.
 
-use std::collections::BTreeMap;
-
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, file_access};
-use lakegate_catalog::ddl::{NewConstraint, NewRelation};
-use lakegate_catalog::model::{Column, ConstraintKind, ObjectRef, Oid, PgType, Privilege, RelationKind, RelationName};
+use lakegate_catalog::ddl::{NewConstraint, NewRelation, RelationChange};
+use lakegate_catalog::model::{Column, ConstraintKind, ObjectRef, Oid, Privilege, RelationKind, RelationName};
 use lakegate_engine_api::{BoundStatement, ColumnDefinition, Execution, ExecutionContext, NewTable, Outcome, Work};
-use sqlparser::ast::{self, ColumnOption, TableConstraint};
+use sqlparser::ast;
 use uuid::Uuid;
 
+use super::table_definition::Definition;
 use crate::frontend::Response;
 use crate::sql::execute::Deadline;
-use crate::sql::grammar::{CreateTable, fold, name_parts};
+use crate::sql::grammar::{CreateTable, name_parts};
 use crate::sql::journal::Journal;
 use crate::sql::session::GatewaySession;
-use crate::sql::types::column_type;
 use crate::sqlstate::{Severity, SqlError, SqlState};
-
-/// Columns of a table in PostgreSQL's limit, which clients rely on.
-const COLUMNS_MAX: usize = 1_600;
 
 /// Runs the statement.
 ///
@@ -27,8 +22,16 @@ const COLUMNS_MAX: usize = 1_600;
 /// 42P07, 42501, 0A000 for clauses that cannot be honoured, and what the query or the store say.
 pub async fn run(session: &mut GatewaySession, table: &CreateTable, deadline: &Deadline, journal: &Journal) -> Result<Response, SqlError> {
     refuse_clauses(table)?;
+    let parts = name_parts(&table.sql.name)?;
+    let temporary = table.sql.temporary || matches!(parts.as_slice(), [.., schema, _] if schema == "pg_temp");
+    if !temporary && table.sql.on_commit.is_some() {
+        return Err(SqlError::new(SqlState::InvalidTableDefinition, "ON COMMIT can only be used on temporary tables"));
+    }
+    if temporary {
+        session.open_temporary_schema().await?;
+    }
     let snapshot = session.catalog().refresh().await?;
-    let Some(place) = place(session, &snapshot, &table.sql.name, table.sql.if_not_exists)? else {
+    let Some(place) = place(session, &snapshot, parts, table.sql.if_not_exists, temporary)? else {
         let tag = if table.query.is_some() { "CREATE TABLE AS" } else { "CREATE TABLE" };
         return Ok(Response::Command { tag: tag.to_owned() });
     };
@@ -37,13 +40,18 @@ pub async fn run(session: &mut GatewaySession, table: &CreateTable, deadline: &D
     }
     match &table.query {
         Some(query) => {
-            let definition = Definition::of(table)?;
+            let mut definition = Definition::of(session, &snapshot, table)?;
+            definition.properties.extend(on_commit(table));
             if !definition.columns.is_empty() {
                 return Err(SqlError::unsupported("CREATE TABLE AS with a column list").hint("Name the columns in the query."));
             }
             create_as(session, place, definition, query, table.with_data, deadline, journal).await
         }
-        None => create(session, place, Definition::of(table)?, deadline, journal).await,
+        None => {
+            let mut definition = Definition::of(session, &snapshot, table)?;
+            definition.properties.extend(on_commit(table));
+            create(session, &snapshot, place, definition, deadline, journal).await
+        }
     }
 }
 
@@ -64,10 +72,10 @@ pub async fn select_into(
     };
     let Some(into) = into else { return Err(SqlError::new(SqlState::InternalError, "SELECT INTO without its table")) };
     if into.temporary {
-        return Err(SqlError::unsupported("SELECT INTO TEMPORARY"));
+        session.open_temporary_schema().await?;
     }
     let snapshot = session.catalog().refresh().await?;
-    match place(session, &snapshot, &into.name, false)? {
+    match place(session, &snapshot, name_parts(&into.name)?, false, into.temporary)? {
         Some(place) => create_as(session, place, Definition::default(), &query, true, deadline, journal).await,
         None => Err(SqlError::new(SqlState::InternalError, "SELECT INTO found no place")),
     }
@@ -79,24 +87,23 @@ struct Place {
     schema: Oid,
 }
 
-/// What the statement says of the table.
-#[derive(Default)]
-struct Definition {
-    columns: Vec<Column>,
-    partition_columns: Vec<String>,
-    constraints: Vec<NewConstraint>,
-    comment: Option<String>,
-    properties: BTreeMap<String, String>,
-}
-
 /// `None`: it exists and IF NOT EXISTS was said.
 fn place(
     session: &mut GatewaySession,
     snapshot: &Snapshot,
-    name: &ast::ObjectName,
+    mut parts: Vec<String>,
     if_not_exists: bool,
+    temporary: bool,
 ) -> Result<Option<Place>, SqlError> {
-    let name = session.scope(snapshot).place(snapshot, &name_parts(name)?)?;
+    if temporary {
+        let schema = session.temporary_schema();
+        match parts.as_mut_slice() {
+            [_] => parts.insert(0, schema),
+            [.., given, _] if given == "pg_temp" || *given == schema => *given = schema,
+            _ => return Err(crate::sql::temporary::not_in_temporary_schema()),
+        }
+    }
+    let name = session.scope(snapshot).place(snapshot, &parts)?;
     let database = snapshot.require_database(&name.database)?.oid;
     let schema = snapshot.require_schema(database, &name.schema)?.oid;
     // Before any file is made.
@@ -114,11 +121,15 @@ fn place(
 
 async fn create(
     session: &mut GatewaySession,
+    snapshot: &Snapshot,
     place: Place,
-    definition: Definition,
+    mut definition: Definition,
     deadline: &Deadline,
     journal: &Journal,
 ) -> Result<Response, SqlError> {
+    let oid = session.catalog().reserve_oid().await?;
+    definition.resolve_foreign_keys(session, snapshot, (&[place.name.schema.clone(), place.name.name.clone()], oid))?;
+    let sequences = column_sequences(session, snapshot, &place, oid, &mut definition).await?;
     let location = new_location(&session.shared.warehouse_root, &place.name);
     let columns = definition
         .columns
@@ -129,7 +140,7 @@ async fn create(
     session.note_created(&location);
     session.shared.engine.create_table(table, context(journal, deadline)).await?;
     journal.note_written([place.name.clone()]);
-    register_managed(session, place, definition, location).await?;
+    register_managed(session, place, definition, location, Some(oid), sequences).await?;
     Ok(Response::Command { tag: "CREATE TABLE".to_owned() })
 }
 
@@ -178,26 +189,55 @@ async fn create_as(
     };
     definition.columns = columns_of(&outcome);
     journal.note_outcome(&outcome);
-    register_managed(session, place, definition, location).await?;
+    register_managed(session, place, definition, location, None, Vec::new()).await?;
     Ok(Response::Command { tag: if with_data { format!("SELECT {}", outcome.rows) } else { "CREATE TABLE AS".to_owned() } })
 }
 
+/// The sequences that serial and identity columns bring along; the columns' defaults take their values from them.
+async fn column_sequences(
+    session: &GatewaySession,
+    snapshot: &Snapshot,
+    place: &Place,
+    table: Oid,
+    definition: &mut Definition,
+) -> Result<Vec<NewRelation>, SqlError> {
+    let mut made: Vec<NewRelation> = Vec::new();
+    for sequence in std::mem::take(&mut definition.sequences) {
+        let oid = session.catalog().reserve_oid().await?;
+        let mut new = super::sequence::of_column(snapshot, (table, place.schema, &place.name.name), oid, &sequence)?;
+        while made.iter().any(|other| other.name == new.name) {
+            new.name.push('1');
+        }
+        let call = super::column_text::sequence_call(oid)?.to_string();
+        for column in definition.columns.iter_mut().filter(|column| column.name == sequence.column) {
+            column.default = Some(call.clone());
+        }
+        made.push(new);
+    }
+    Ok(made)
+}
+
 /// From here on the table can be seen; a crash before leaves files that no table names.
-async fn register_managed(session: &mut GatewaySession, place: Place, definition: Definition, location: String) -> Result<(), SqlError> {
+async fn register_managed(
+    session: &mut GatewaySession,
+    place: Place,
+    definition: Definition,
+    location: String,
+    oid: Option<Oid>,
+    sequences: Vec<NewRelation>,
+) -> Result<(), SqlError> {
     let relation = NewRelation {
-        oid: None,
-        schema: place.schema,
-        name: place.name.name,
-        kind: RelationKind::ManagedTable,
+        oid,
         location: location.clone(),
         columns: definition.columns,
         partition_columns: definition.partition_columns,
         constraints: definition.constraints,
-        definition: None,
         comment: definition.comment,
         properties: definition.properties,
+        ..NewRelation::new(place.schema, place.name.name, RelationKind::ManagedTable)
     };
-    if let Err(error) = session.catalog().create_relation(&session.principal, relation).await {
+    let changes = std::iter::once(relation).chain(sequences).map(RelationChange::Create).collect();
+    if let Err(error) = session.catalog().change_relations(&session.principal, changes).await {
         remove_files(session, &location).await;
         return Err(error.into());
     }
@@ -228,23 +268,19 @@ async fn register(
     let constraints =
         described.checks.into_iter().map(|(name, text)| NewConstraint { name: Some(name), kind: ConstraintKind::Check(text) }).collect();
     let relation = NewRelation {
-        oid: None,
-        schema: place.schema,
-        name: place.name.name,
-        kind: RelationKind::ExternalTable,
         location,
         columns,
         partition_columns: described.partition_columns,
         constraints,
-        definition: None,
         comment: table.comment.clone().or(described.comment),
         properties: described.properties,
+        ..NewRelation::new(place.schema, place.name.name, RelationKind::ExternalTable)
     };
     session.catalog().create_relation(&session.principal, relation).await?;
     Ok(Response::Command { tag: "CREATE TABLE".to_owned() })
 }
 
-fn context(journal: &Journal, deadline: &Deadline) -> ExecutionContext {
+pub fn context(journal: &Journal, deadline: &Deadline) -> ExecutionContext {
     ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() }
 }
 
@@ -253,7 +289,7 @@ fn columns_of(outcome: &Outcome) -> Vec<Column> {
 }
 
 fn column(definition: ColumnDefinition) -> Column {
-    Column { name: definition.name, data_type: definition.data_type, not_null: definition.not_null, default: None, comment: None }
+    Column { not_null: definition.not_null, ..Column::new(definition.name, definition.data_type) }
 }
 
 fn new_table(place: &Place, definition: &Definition, location: String, columns: Vec<ColumnDefinition>) -> NewTable {
@@ -269,149 +305,46 @@ fn new_table(place: &Place, definition: &Definition, location: String, columns: 
         name: place.name.clone(),
         location,
         columns,
+        generated: generated(definition),
         partition_columns: definition.partition_columns.clone(),
         checks,
         comment: definition.comment.clone(),
-        properties: definition.properties.clone(),
+        properties: definition
+            .properties
+            .iter()
+            .filter(|(key, _)| !key.starts_with("lakegate."))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
     }
 }
 
+/// (column, SQL text) of generated columns.
+fn generated(definition: &Definition) -> Vec<(String, String)> {
+    definition.columns.iter().filter_map(|column| Some((column.name.clone(), column.generated.clone()?))).collect()
+}
+
 /// `<root><database>/<schema>/<name>_<random>/`: a table of the same name made later never meets its predecessor's files.
-fn new_location(root: &str, name: &RelationName) -> String {
+pub fn new_location(root: &str, name: &RelationName) -> String {
     let plain = |part: &str| part.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect::<String>();
     let id = Uuid::new_v4().simple().to_string();
     let id = id.get(..12).unwrap_or(&id);
     format!("{root}{}/{}/{}_{id}/", plain(&name.database), plain(&name.schema), plain(&name.name))
 }
 
-/// One column's definition, and the constraints written with it.
-///
-/// # Errors
-/// 42704 and 0A000 for its type, 0A000 for options that cannot be honoured.
-pub fn column_definition(table: &str, definition: &ast::ColumnDef) -> Result<(Column, Vec<NewConstraint>), SqlError> {
-    let mut made = Definition::default();
-    made.add_column(table, definition)?;
-    match made.columns.pop() {
-        Some(column) => Ok((column, made.constraints)),
-        None => Err(SqlError::new(SqlState::InternalError, "a column definition made no column")),
-    }
-}
-
-impl Definition {
-    fn of(table: &CreateTable) -> Result<Self, SqlError> {
-        let mut definition = Definition { comment: table.comment.clone(), properties: table.properties.clone(), ..Definition::default() };
-        if table.sql.columns.len() > COLUMNS_MAX {
-            return Err(SqlError::new(SqlState::TooManyColumns, format!("tables can have at most {COLUMNS_MAX} columns")));
-        }
-        let table_name = table.sql.name.0.last().map(ToString::to_string).unwrap_or_default().trim_matches('"').to_owned();
-        for column in &table.sql.columns {
-            definition.add_column(&table_name, column)?;
-        }
-        for constraint in &table.sql.constraints {
-            definition.add_constraint(&table_name, constraint)?;
-        }
-        for name in &table.partitioned_by {
-            let column = definition.columns.iter().find(|column| column.name == *name);
-            if !definition.columns.is_empty() {
-                let column = column.ok_or_else(|| {
-                    SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" named in partition key does not exist"))
-                })?;
-                check_partition_type(column)?;
-            }
-            definition.partition_columns.push(name.clone());
-        }
-        Ok(definition)
-    }
-
-    fn add_column(&mut self, table: &str, definition: &ast::ColumnDef) -> Result<(), SqlError> {
-        let name = fold(&definition.name);
-        if self.columns.iter().any(|column| column.name == name) {
-            return Err(SqlError::new(SqlState::DuplicateColumn, format!("column \"{name}\" specified more than once")));
-        }
-        let mut column =
-            Column { data_type: column_type(&definition.data_type)?, not_null: false, default: None, comment: None, name: name.clone() };
-        for option in &definition.options {
-            let given = option.name.as_ref().map(fold);
-            match &option.option {
-                ColumnOption::Null => column.not_null = false,
-                ColumnOption::NotNull => column.not_null = true,
-                ColumnOption::Default(value) => column.default = Some(value.to_string()),
-                ColumnOption::Comment(text) => column.comment = Some(text.clone()),
-                ColumnOption::Check(check) => self.add_check(table, Some(&name), given.or(check.name.as_ref().map(fold)), &check.expr),
-                ColumnOption::PrimaryKey(key) => {
-                    column.not_null = true;
-                    self.constraints.push(NewConstraint {
-                        name: given.or(key.name.as_ref().map(fold)),
-                        kind: ConstraintKind::PrimaryKey(vec![name.clone()]),
-                    });
-                }
-                ColumnOption::Unique(key) => self
-                    .constraints
-                    .push(NewConstraint { name: given.or(key.name.as_ref().map(fold)), kind: ConstraintKind::Unique(vec![name.clone()]) }),
-                other => return Err(SqlError::unsupported(format!("the column option {other}"))),
-            }
-        }
-        self.columns.push(column);
-        Ok(())
-    }
-
-    fn add_constraint(&mut self, table: &str, constraint: &TableConstraint) -> Result<(), SqlError> {
-        match constraint {
-            TableConstraint::Check(check) => self.add_check(table, None, check.name.as_ref().map(fold), &check.expr),
-            TableConstraint::PrimaryKey(key) => {
-                let columns = self.key_columns(&key.columns)?;
-                for column in self.columns.iter_mut().filter(|column| columns.contains(&column.name)) {
-                    column.not_null = true;
-                }
-                self.constraints.push(NewConstraint { name: key.name.as_ref().map(fold), kind: ConstraintKind::PrimaryKey(columns) });
-            }
-            TableConstraint::Unique(key) => {
-                let columns = self.key_columns(&key.columns)?;
-                self.constraints.push(NewConstraint { name: key.name.as_ref().map(fold), kind: ConstraintKind::Unique(columns) });
-            }
-            other => return Err(SqlError::unsupported(format!("the constraint {other}"))),
-        }
-        Ok(())
-    }
-
-    /// A Delta constraint needs its name before the catalog could choose one: PostgreSQL's, `table_column_check`.
-    fn add_check(&mut self, table: &str, column: Option<&str>, name: Option<String>, expr: &ast::Expr) {
-        let base = name.unwrap_or_else(|| column.map_or_else(|| format!("{table}_check"), |column| format!("{table}_{column}_check")));
-        let taken = |name: &str| self.constraints.iter().any(|constraint| constraint.name.as_deref() == Some(name));
-        let name = std::iter::once(base.clone()).chain((1..).map(|n| format!("{base}{n}"))).find(|name| !taken(name)).unwrap_or(base);
-        self.constraints.push(NewConstraint { name: Some(name), kind: ConstraintKind::Check(expr.to_string()) });
-    }
-
-    fn key_columns(&self, columns: &[ast::IndexColumn]) -> Result<Vec<String>, SqlError> {
-        columns
-            .iter()
-            .map(|column| match &column.column.expr {
-                ast::Expr::Identifier(name) if self.columns.iter().any(|column| column.name == fold(name)) => Ok(fold(name)),
-                other => Err(SqlError::new(SqlState::UndefinedColumn, format!("column \"{other}\" named in key does not exist"))),
-            })
-            .collect()
-    }
-}
-
-fn check_partition_type(column: &Column) -> Result<(), SqlError> {
-    let unfit = PgType::element_of(column.data_type.oid).is_some() || column.data_type == PgType::BYTEA;
-    if unfit {
-        return Err(SqlError::unsupported(format!("partitioning by column \"{}\" of its type", column.name)));
-    }
-    Ok(())
+fn on_commit(table: &CreateTable) -> Option<(String, String)> {
+    let action = crate::sql::temporary::on_commit(table.sql.on_commit.clone()?)?;
+    Some((crate::sql::temporary::ON_COMMIT.to_owned(), action.to_owned()))
 }
 
 fn refuse_clauses(table: &CreateTable) -> Result<(), SqlError> {
     let sql = &table.sql;
     let refused: &[(bool, &str)] = &[
-        (sql.temporary, "a temporary table"),
         (sql.or_replace, "CREATE OR REPLACE TABLE"),
         (sql.external, "CREATE EXTERNAL TABLE"),
         (sql.like.is_some(), "CREATE TABLE … LIKE"),
         (sql.clone.is_some(), "CREATE TABLE … CLONE"),
         (sql.inherits.is_some(), "INHERITS"),
         (sql.partition_of.is_some(), "PARTITION OF"),
-        (sql.on_commit.is_some(), "ON COMMIT"),
         (sql.cluster_by.is_some() || sql.clustered_by.is_some(), "CLUSTER BY"),
         (sql.transient || sql.volatile || sql.iceberg || sql.dynamic, "this kind of table"),
         (!has_heap_parameters_alone(&sql.table_options), "these storage parameters in WITH"),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize;
 use lakegate_catalog::ddl::NewRelation;
-use lakegate_catalog::model::{Column, ObjectRef, Oid, Privilege, Relation, RelationKind, VIEW_DEPENDS_ON};
+use lakegate_catalog::model::{Column, ObjectRef, Oid, Privilege, Relation, RelationKind, VIEW_DEPENDS_ON, VIEW_READS, ViewRead};
 use lakegate_engine_api::{BoundStatement, Work, pg_type};
-use sqlparser::ast::{CreateView, Statement};
+use sqlparser::ast::{CreateView, Query, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -19,17 +19,31 @@ use crate::sql::bind::VIEW_SEARCH_PATH;
 use crate::sql::grammar::{fold, name_parts};
 use crate::sql::parse::LineOffsets;
 use crate::sql::session::GatewaySession;
+use crate::sql::temporary::is_temporary;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) -> Result<Response, SqlError> {
-    if view.materialized || view.temporary || view.secure || view.to.is_some() {
-        let what = if view.materialized { "a materialized view" } else { "this kind of view" };
-        return Err(SqlError::unsupported(what).hint("Use CREATE VIEW, or CREATE TABLE AS for a stored result."));
+    if view.secure || view.to.is_some() {
+        return Err(SqlError::unsupported("this kind of view").hint("Use CREATE VIEW, or CREATE TABLE AS for a stored result."));
     }
     let definition = query_text(text).ok_or_else(|| SqlError::new(SqlState::SyntaxError, "CREATE VIEW without its query"))?;
-    let snapshot = session.catalog().refresh().await?;
-    let scope = session.scope(&snapshot);
-    let name = scope.place(&snapshot, &name_parts(&view.name)?)?;
+    let mut snapshot = session.catalog().refresh().await?;
+    let mut parts = name_parts(&view.name)?;
+    if view.temporary || reads_temporary(session, &snapshot, &view.query)? {
+        if !view.temporary {
+            let text = format!("view \"{}\" will be a temporary view", parts.last().map_or("", String::as_str));
+            session.notice(SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, text));
+        }
+        session.open_temporary_schema().await?;
+        snapshot = session.catalog().refresh().await?;
+        let schema = session.temporary_schema();
+        match parts.as_mut_slice() {
+            [_] => parts.insert(0, schema),
+            [.., given, _] if given == "pg_temp" || *given == schema => *given = schema,
+            _ => return Err(crate::sql::temporary::not_in_temporary_schema()),
+        }
+    }
+    let name = session.scope(&snapshot).place(&snapshot, &parts)?;
     let schema = snapshot.require_schema(snapshot.require_database(&name.database)?.oid, &name.schema)?.oid;
     authorize::check(&snapshot, &session.principal, ObjectRef::Schema(schema), Privilege::Create)?;
     let existing = snapshot.relation(schema, &name.name).cloned();
@@ -46,10 +60,8 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
             return Err(SqlError::new(SqlState::WrongObjectType, format!("\"{}\" is not a view", name.name)));
         }
     }
-    let (columns, depends_on) = describe(session, &snapshot, view).await?;
-    let mut properties = BTreeMap::new();
-    properties.insert(VIEW_SEARCH_PATH.to_owned(), scope.search_path.join("\u{1f}"));
-    properties.insert(VIEW_DEPENDS_ON.to_owned(), depends_on.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+    let names: Vec<String> = view.columns.iter().map(|column| fold(&column.name)).collect();
+    let (columns, properties) = describe(session, &snapshot, &names, &view.query).await?;
     match existing {
         Some(old) => {
             session.catalog().replace_view(&session.principal, old.oid, columns, definition).await?;
@@ -59,22 +71,23 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
         }
         None => {
             let relation = NewRelation {
-                oid: None,
-                schema,
-                name: name.name,
-                kind: RelationKind::View,
-                location: String::new(),
                 columns,
-                partition_columns: Vec::new(),
-                constraints: Vec::new(),
                 definition: Some(definition),
                 comment: view.comment.clone(),
                 properties,
+                ..NewRelation::new(schema, name.name, RelationKind::View)
             };
             session.catalog().create_relation(&session.principal, relation).await?;
         }
     }
     Ok(Response::Command { tag: "CREATE VIEW".to_owned() })
+}
+
+/// A view over temporary tables goes with them.
+fn reads_temporary(session: &GatewaySession, snapshot: &Snapshot, query: &Query) -> Result<bool, SqlError> {
+    let mut query = query.clone();
+    let mentions = crate::sql::bind::qualify(&mut query, &session.scope(snapshot), snapshot)?;
+    Ok(mentions.keys().any(|name| is_temporary(&name.schema)))
 }
 
 /// Views that name any of these relations, and views on those, in an order in which they can be dropped.
@@ -95,13 +108,35 @@ pub fn dependents(snapshot: &Snapshot, relations: &[Arc<Relation>]) -> Vec<Arc<R
     found
 }
 
-/// Plans the query once: its columns, and the relations that it names itself.
-async fn describe(session: &mut GatewaySession, snapshot: &Arc<Snapshot>, view: &CreateView) -> Result<(Vec<Column>, Vec<Oid>), SqlError> {
+/// Plans the query once: its columns, and the properties that say what the names in it mean.
+pub async fn describe(
+    session: &mut GatewaySession,
+    snapshot: &Arc<Snapshot>,
+    names: &[String],
+    query: &Query,
+) -> Result<(Vec<Column>, BTreeMap<String, String>), SqlError> {
     let facts = session.facts(snapshot);
-    let mut named = view.query.clone();
-    let mentions = crate::sql::bind::qualify(named.as_mut(), &session.scope(snapshot), snapshot)?;
-    let depends_on = mentions.keys().filter_map(|name| snapshot.relation_by_name(name)).map(|relation| relation.oid).collect();
-    let mut statement = Box::new(Statement::Query(view.query.clone()));
+    let scope = session.scope(snapshot);
+    let mut named = query.clone();
+    let (mentions, written) = crate::sql::bind::qualify_recording(&mut named, &scope, snapshot)?;
+    let depends_on: Vec<String> =
+        mentions.keys().filter_map(|name| snapshot.relation_by_name(name)).map(|relation| relation.oid.to_string()).collect();
+    let mut reads: Vec<ViewRead> = Vec::new();
+    for (name, relation) in written {
+        let Some(relation) = snapshot.relation_by_name(&relation) else { continue };
+        if !reads.iter().any(|read| read.name == name) {
+            let columns = relation.columns.iter().map(|column| (column.name.clone(), column.name.clone())).collect();
+            reads.push(ViewRead { name, oid: relation.oid, columns });
+        }
+    }
+    let path: Vec<&str> = scope.search_path.iter().map(String::as_str).filter(|schema| !is_temporary(schema)).collect();
+    let reads = serde_json::to_string(&reads).map_err(|error| SqlError::new(SqlState::InternalError, error.to_string()))?;
+    let properties = BTreeMap::from([
+        (VIEW_SEARCH_PATH.to_owned(), path.join("\u{1f}")),
+        (VIEW_DEPENDS_ON.to_owned(), depends_on.join(",")),
+        (VIEW_READS.to_owned(), reads),
+    ]);
+    let mut statement = Box::new(Statement::Query(Box::new(query.clone())));
     let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), None).await?;
     let prepared = session
         .shared
@@ -120,22 +155,22 @@ async fn describe(session: &mut GatewaySession, snapshot: &Arc<Snapshot>, view: 
     let Some(schema) = prepared.result_schema() else {
         return Err(SqlError::new(SqlState::SyntaxError, "a view needs a query that answers rows"));
     };
-    if view.columns.len() > schema.fields().len() {
+    if names.len() > schema.fields().len() {
         return Err(SqlError::new(SqlState::SyntaxError, "CREATE VIEW specifies more column names than columns"));
     }
     let mut columns = Vec::new();
     for (index, field) in schema.fields().iter().enumerate() {
-        let name = view.columns.get(index).map_or_else(|| field.name().clone(), |column| fold(&column.name));
+        let name = names.get(index).cloned().unwrap_or_else(|| field.name().clone());
         if columns.iter().any(|column: &Column| column.name == name) {
             return Err(SqlError::new(SqlState::DuplicateColumn, format!("column \"{name}\" specified more than once")));
         }
-        columns.push(Column { name, data_type: pg_type(field), not_null: false, default: None, comment: None });
+        columns.push(Column::new(name, pg_type(field)));
     }
-    Ok((columns, depends_on))
+    Ok((columns, properties))
 }
 
 /// What stands after the first AS outside parentheses.
-fn query_text(text: &str) -> Option<String> {
+pub fn query_text(text: &str) -> Option<String> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().ok()?;
     let mut depth = 0_usize;
     let after_as = tokens.iter().find_map(|token| {

@@ -1,6 +1,7 @@
 //! One file a command. The engine's own statements (SELECT, INSERT, UPDATE, DELETE, TRUNCATE, EXPLAIN) do not come here.
 
-pub mod alter_table;
+pub mod alter;
+pub mod column_text;
 pub mod comment;
 pub mod copy;
 pub mod create_table;
@@ -10,13 +11,17 @@ pub mod database;
 pub mod drop;
 pub mod external_location;
 pub mod grant;
+pub mod index;
 pub mod lock_table;
+pub mod materialized_view;
 pub mod notify;
 pub mod prepare;
 pub mod role;
 pub mod schema;
+pub mod sequence;
 pub mod set;
 pub mod show;
+pub mod table_definition;
 
 pub mod transaction;
 
@@ -76,6 +81,11 @@ async fn dispatch(
     match &*statement.command {
         Command::Sql(sql) => dispatch_sql(session, sql, statement, deadline, journal).await,
         Command::CreateTable(table) => create_table::run(session, table, deadline, journal).await,
+        Command::Alter(alter) => alter::run(session, alter, deadline, journal).await,
+        Command::CreateSequence(create) => sequence::create(session, create).await,
+        Command::CreateMaterializedView(view) => materialized_view::create(session, view, &statement.text, deadline, journal).await,
+        Command::Refresh(refresh) => materialized_view::refresh(session, refresh, deadline, journal).await,
+        Command::Reindex(reindex) => index::reindex(session, reindex, deadline, journal).await,
         Command::CreateRole(create) => role::create(session, create).await,
         Command::AlterRole(alter) => role::alter(session, alter).await,
         Command::DropRole(drop) => role::drop(session, drop).await,
@@ -107,7 +117,7 @@ async fn dispatch_sql(
         Statement::Query(query) => create_table::select_into(session, query, deadline, journal).await,
         Statement::Set(set) => set::set(session, set),
         Statement::Reset(reset) => set::reset(session, reset),
-        Statement::Discard { object_type } => set::discard(session, object_type),
+        Statement::Discard { object_type } => set::discard(session, object_type).await,
         Statement::ShowVariable { variable } => show::run(session, variable),
         Statement::Commit { chain, .. } => transaction::commit(session, *chain, deadline).await,
         Statement::Rollback { chain, savepoint } => transaction::rollback(session, *chain, savepoint.as_ref()).await,
@@ -122,9 +132,9 @@ async fn dispatch_sql(
         Statement::Deallocate { name, .. } => prepare::deallocate(session, name),
         Statement::CreateSchema { schema_name, if_not_exists, .. } => schema::create(session, schema_name, *if_not_exists).await,
         Statement::CreateDatabase { db_name, if_not_exists, .. } => database::create(session, db_name, *if_not_exists).await,
+        Statement::CreateIndex(create) => index::create(session, create, deadline, journal).await,
         Statement::CreateView(view) => create_view::run(session, view, &statement.text).await,
-        Statement::Drop { .. } => drop::run(session, sql, journal).await,
-        Statement::AlterTable(alter) => alter_table::run(session, alter).await,
+        Statement::Drop { .. } => drop::run(session, sql, deadline, journal).await,
         Statement::AlterSchema(alter) => schema::alter(session, alter).await,
         Statement::Comment { object_type, object_name, comment, if_exists, .. } => {
             comment::run(session, object_type, object_name, comment.as_deref(), *if_exists).await

@@ -54,7 +54,7 @@ pub fn reset(session: &mut GatewaySession, reset: &ResetStatement) -> Result<Res
     done("RESET")
 }
 
-pub fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<Response, SqlError> {
+pub async fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<Response, SqlError> {
     match object {
         DiscardObject::ALL => {
             if session.transaction.is_open() {
@@ -65,14 +65,22 @@ pub fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Result<R
             session.settle_notifications();
             session.named.clear();
             session.events.push(crate::frontend::SessionEvent::Deallocated { name: None });
+            session.effects.sequences.forget();
+            session.drop_temporary().await?;
             set_role(session, false, None)?;
             let changed = session.settings.change(false, |settings| Ok(settings.reset_all()))?;
             changed.into_iter().for_each(|setting| session.report(setting));
             done("DISCARD ALL")
         }
         DiscardObject::PLANS => done("DISCARD PLANS"),
-        DiscardObject::SEQUENCES => done("DISCARD SEQUENCES"),
-        DiscardObject::TEMP => done("DISCARD TEMP"),
+        DiscardObject::SEQUENCES => {
+            session.effects.sequences.forget();
+            done("DISCARD SEQUENCES")
+        }
+        DiscardObject::TEMP => {
+            session.drop_temporary().await?;
+            done("DISCARD TEMP")
+        }
     }
 }
 

@@ -75,6 +75,7 @@ pub async fn commit(session: &mut GatewaySession, chain: bool, deadline: &Deadli
     let step = session.step(Event::Commit);
     let tag = if step.rolled_back { "ROLLBACK" } else { "COMMIT" };
     warn(session, step);
+    session.settle_temporary().await?;
     begin_again(session, characteristics)?;
     done(tag)
 }

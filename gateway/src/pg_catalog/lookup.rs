@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::RecordBatch;
-use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Principal};
-use lakegate_catalog::model::{Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation};
-use lakegate_engine_api::{CatalogLookup, DataError, EngineError, Limit, SessionSignal, Signalled, SqlMistake};
+use lakegate_catalog::ddl::SequenceState;
+use lakegate_catalog::model::{
+    Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, IndexColumn, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation, Sequence,
+};
+use lakegate_catalog::{CatalogError, Snapshot};
+use lakegate_engine_api::{CatalogLookup, DataError, EngineError, IndexDefinition, Limit, SessionSignal, Signalled, SqlMistake};
 
-use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, key_columns, type_facts, type_named};
+use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, view_text, views};
 use crate::handlers::set::may_become;
 use crate::server::LiveSessions;
@@ -50,7 +53,12 @@ impl SessionLookup {
     }
 
     fn objects(&self) -> Objects<'_> {
-        Objects { snapshot: &self.snapshot, role: self.principal.current_role, database: &self.database }
+        Objects {
+            snapshot: &self.snapshot,
+            role: self.principal.current_role,
+            database: &self.database,
+            temporary: crate::sql::temporary::own_schema(&self.search_path),
+        }
     }
 
     fn schemas(&self) -> impl Iterator<Item = &str> {
@@ -69,6 +77,41 @@ impl SessionLookup {
     fn constraint(&self, oid: Oid) -> Option<(&Relation, &Constraint)> {
         let relation = self.objects().visible(self.snapshot.relation_of_constraint(oid)?)?;
         Some((relation, relation.constraints.iter().find(|constraint| constraint.oid == oid)?))
+    }
+}
+
+impl SessionLookup {
+    /// A sequence on which the role has one of some privileges; nobody needs any for an identity column's.
+    fn sequence(&self, oid: Oid, privileges: &[Privilege]) -> Result<(&Relation, &Sequence), EngineError> {
+        let undefined = || EngineError::Sql {
+            mistake: SqlMistake::UndefinedTable,
+            message: format!("could not open relation with OID {oid}"),
+            hint: None,
+        };
+        let relation = self.snapshot.relation_by_oid(oid).ok_or_else(undefined)?;
+        let Some(sequence) = &relation.sequence else {
+            let message = format!("\"{}\" is not a sequence", relation.name);
+            return Err(EngineError::Sql { mistake: SqlMistake::WrongObjectType, message, hint: None });
+        };
+        let (role, object) = (self.principal.current_role, ObjectRef::Relation(oid));
+        let may = |privilege: &Privilege| authorize::has_privilege(&self.snapshot, role, object, *privilege);
+        if !sequence.of_identity && !privileges.iter().any(may) {
+            let message = format!("permission denied for sequence {}", relation.name);
+            return Err(EngineError::Sql { mistake: SqlMistake::InsufficientPrivilege, message, hint: None });
+        }
+        Ok((relation, sequence))
+    }
+}
+
+fn of_catalog(error: CatalogError) -> EngineError {
+    let message = error.to_string();
+    match error {
+        CatalogError::SequenceLimit { .. } => EngineError::Data { error: DataError::SequenceLimit, message },
+        CatalogError::OutOfRange { .. } => EngineError::Data { error: DataError::NumericOutOfRange, message },
+        other => {
+            tracing::warn!(error = %other, "a sequence");
+            EngineError::Storage { message: "the sequence's state cannot be reached".to_owned() }
+        }
     }
 }
 
@@ -213,6 +256,9 @@ impl CatalogLookup for SessionLookup {
             Some(recorded) => views::text(recorded)?,
             None => {
                 let view = self.objects().class(relation)?.stored()?;
+                if let Some(renamed) = renamed_definition(self.snapshot.as_ref(), view) {
+                    return Some(format!(" {};", renamed.trim()));
+                }
                 let visible = |relation: &Relation| self.class_on_path(&relation.name).is_some_and(|found| found.oid == relation.oid);
                 let layout = view_text::Layout { snapshot: &self.snapshot, database: &self.database, pretty, visible: &visible };
                 if let Some(text) = view_text::text(view, &layout) {
@@ -230,13 +276,92 @@ impl CatalogLookup for SessionLookup {
             ConstraintKind::Check(expression) => format!("CHECK (({expression}))"),
             ConstraintKind::PrimaryKey(columns) => format!("PRIMARY KEY ({})", list(columns)),
             ConstraintKind::Unique(columns) => format!("UNIQUE ({})", list(columns)),
+            ConstraintKind::ForeignKey(key) => {
+                let table = self.snapshot.relation_by_oid(key.table);
+                let name = table.map_or_else(String::new, |table| {
+                    let schema = self.snapshot.schema_by_oid(table.schema).map(|schema| quoted(&schema.name)).unwrap_or_default();
+                    if self.relation_is_visible(table.oid) { quoted(&table.name) } else { format!("{schema}.{}", quoted(&table.name)) }
+                });
+                let action = |event: &str, letter: char| match letter {
+                    'r' => format!(" ON {event} RESTRICT"),
+                    'c' => format!(" ON {event} CASCADE"),
+                    'n' => format!(" ON {event} SET NULL"),
+                    'd' => format!(" ON {event} SET DEFAULT"),
+                    _ => String::new(),
+                };
+                format!(
+                    "FOREIGN KEY ({}) REFERENCES {name}({}){}{}{}{}{}",
+                    list(&key.columns),
+                    list(&key.referenced),
+                    if key.matching == 'f' { " MATCH FULL" } else { "" },
+                    action("UPDATE", key.on_update),
+                    action("DELETE", key.on_delete),
+                    if key.deferrable { " DEFERRABLE" } else { "" },
+                    if key.initially_deferred { " INITIALLY DEFERRED" } else { "" },
+                )
+            }
         })
     }
 
-    fn index_columns(&self, index: Oid) -> Option<(Oid, String, Vec<String>)> {
-        let (relation, key) = self.constraint(index)?;
-        let columns = key_columns(key);
-        (!columns.is_empty()).then(|| (relation.oid, key.name.clone(), columns.to_vec()))
+    fn index_definition(&self, index: Oid) -> Option<IndexDefinition> {
+        if let Some(relation) = self.snapshot.relation_of_index(index).and_then(|relation| self.objects().visible(relation)) {
+            let index = relation.indexes.iter().find(|own| own.oid == index)?;
+            return Some(IndexDefinition {
+                table: relation.oid,
+                name: index.name.clone(),
+                unique: index.unique,
+                method: index.method.clone(),
+                columns: index.columns.clone(),
+            });
+        }
+        let (relation, key) = self.constraint(index).filter(|(_, key)| key.kind.is_index())?;
+        let column = |name: &String| IndexColumn { name: name.clone(), descending: false, nulls_first: false };
+        let columns = key.kind.columns().iter().map(column).collect();
+        Some(IndexDefinition { table: relation.oid, name: key.name.clone(), unique: true, method: "btree".to_owned(), columns })
+    }
+
+    fn next_values(&self, sequence: Oid, count: usize) -> Result<Vec<i64>, EngineError> {
+        let (relation, parameters) = self.sequence(sequence, &[Privilege::Usage, Privilege::Update])?;
+        self.effects.sequences.next(relation, parameters, count).map_err(of_catalog)
+    }
+
+    fn current_value(&self, sequence: Oid) -> Result<i64, EngineError> {
+        let (relation, _) = self.sequence(sequence, &[Privilege::Usage, Privilege::Select])?;
+        self.effects.sequences.current(sequence).ok_or_else(|| EngineError::Data {
+            error: DataError::NotInPrerequisiteState,
+            message: format!("currval of sequence \"{}\" is not yet defined in this session", relation.name),
+        })
+    }
+
+    fn last_value(&self) -> Result<i64, EngineError> {
+        let last = self.effects.sequences.last().filter(|(sequence, _)| self.snapshot.relation_by_oid(*sequence).is_some());
+        last.map(|(_, value)| value).ok_or_else(|| EngineError::Data {
+            error: DataError::NotInPrerequisiteState,
+            message: "lastval is not yet defined in this session".to_owned(),
+        })
+    }
+
+    fn set_sequence(&self, sequence: Oid, value: i64, is_called: bool) -> Result<(), EngineError> {
+        let (relation, parameters) = self.sequence(sequence, &[Privilege::Update])?;
+        self.effects.sequences.set(relation, parameters, SequenceState { last_value: value, is_called }).map_err(of_catalog)
+    }
+
+    fn stored_value(&self, sequence: Oid) -> Result<Option<i64>, EngineError> {
+        let (relation, parameters) = self.sequence(sequence, &[Privilege::Usage, Privilege::Select])?;
+        let state = self.effects.sequences.stored(relation.oid, parameters).map_err(of_catalog)?;
+        Ok(state.is_called.then_some(state.last_value))
+    }
+
+    fn sequence_of_column(&self, table: Oid, column: &str) -> Result<Option<Oid>, EngineError> {
+        let Some(relation) = self.snapshot.relation_by_oid(table) else { return Ok(None) };
+        if relation.column(column).is_none() {
+            let message = format!("column \"{column}\" of relation \"{}\" does not exist", relation.name);
+            return Err(EngineError::Sql { mistake: SqlMistake::UndefinedColumn, message, hint: None });
+        }
+        let owns = |sequence: &&Arc<Relation>| {
+            sequence.sequence.as_ref().and_then(|own| own.owned_by.as_ref()).is_some_and(|(_, owner)| owner == column)
+        };
+        Ok(self.snapshot.sequences_of(table).find(owns).map(|sequence| sequence.oid))
     }
 
     fn settings(&self, values: &BTreeMap<String, String>) -> Option<RecordBatch> {
@@ -479,3 +604,18 @@ static KEYWORDS: LazyLock<std::collections::HashSet<&'static str>> = LazyLock::n
     let lines = include_str!("recorded/keywords.tsv").lines();
     lines.filter_map(|line| line.split_once('\t')).filter(|(_, rest)| !rest.starts_with('U')).map(|(word, _)| word).collect()
 });
+
+/// The query of a view whose text names relations or columns that were renamed since, under the names of now.
+pub fn renamed_definition(snapshot: &lakegate_catalog::Snapshot, relation: &lakegate_catalog::model::Relation) -> Option<String> {
+    let reads = relation.view_reads()?;
+    let renamed = |read: &lakegate_catalog::model::ViewRead| {
+        let now = snapshot.relation_by_oid(read.oid);
+        now.is_none_or(|now| read.name.last() != Some(&now.name)) || read.columns.iter().any(|(text, now)| text != now)
+    };
+    if !reads.iter().any(renamed) {
+        return None;
+    }
+    let name = snapshot.name_of(relation)?;
+    let (query, _) = crate::sql::bind::view_query(snapshot, &name, relation, &reads).ok()?;
+    Some(query.to_string())
+}

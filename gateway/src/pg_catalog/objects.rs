@@ -6,14 +6,15 @@ use std::sync::LazyLock;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, may_see};
 use lakegate_catalog::model::{
-    BOOTSTRAP_ROLE_OID, Constraint, ConstraintKind, Database, INFORMATION_SCHEMA_OID, ObjectRef, Oid, PG_CATALOG_OID, PgType, Relation,
-    Schema,
+    BOOTSTRAP_ROLE_OID, Constraint, Database, INFORMATION_SCHEMA_OID, Identity, Index, ObjectRef, Oid, PG_CATALOG_OID, PgType, Relation,
+    RelationKind, Schema,
 };
 use lakegate_engine_api::pg_type;
 
 use super::recorded::{self, Recorded};
 use super::{INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::bind::SYSTEM_DATABASE;
+use crate::sql::temporary::is_temporary;
 
 /// Database `system` and what it holds are numbered among the OIDs that PostgreSQL leaves to initdb.
 pub const SYSTEM_DATABASE_OID: Oid = 15_000;
@@ -49,6 +50,8 @@ pub enum ClassSource<'a> {
     Recorded(&'static Recorded),
     /// A PRIMARY KEY or UNIQUE constraint, which clients look for as an index; it has the constraint's OID.
     Key(&'a Relation, &'a Constraint),
+    /// Of CREATE INDEX.
+    Index(&'a Relation, &'a Index),
     /// A table of database `system`, by its place in [`crate::system::RELATIONS`].
     Server(&'static (&'static str, &'static str)),
 }
@@ -61,7 +64,10 @@ pub struct Attribute<'a> {
     pub name: std::borrow::Cow<'a, str>,
     pub data_type: PgType,
     pub not_null: bool,
+    /// Of a generated column its expression.
     pub default: Option<&'a str>,
+    pub identity: Option<Identity>,
+    pub generated: bool,
 }
 
 /// What `pg_attribute` repeats of `pg_type`.
@@ -85,6 +91,8 @@ pub struct Objects<'a> {
     pub snapshot: &'a Snapshot,
     pub role: Oid,
     pub database: &'a str,
+    /// The session's schema of temporary tables: those of others are not shown.
+    pub temporary: Option<&'a str>,
 }
 
 impl<'a> Objects<'a> {
@@ -140,6 +148,7 @@ impl<'a> Objects<'a> {
 
     fn stored_namespace(&self, schema: &'a Schema) -> Option<Namespace<'a>> {
         let visible = self.stored_database().is_some_and(|database| database.oid == schema.database)
+            && !self.is_of_another_session(schema)
             && may_see(self.snapshot, self.role, ObjectRef::Schema(schema.oid));
         visible.then(|| Namespace {
             oid: schema.oid,
@@ -157,6 +166,7 @@ impl<'a> Objects<'a> {
         for relation in self.stored() {
             all.push(stored_class(relation));
             all.extend(keys(relation).map(|key| key_class(relation, key)));
+            all.extend(relation.indexes.iter().map(|index| index_class(relation, index)));
         }
         if self.database == SYSTEM_DATABASE {
             all.extend(server_classes());
@@ -170,6 +180,7 @@ impl<'a> Objects<'a> {
         let Some(database) = self.stored_database() else { return Vec::new() };
         self.snapshot
             .schemas_in_database(database.oid)
+            .filter(|schema| !self.is_of_another_session(schema))
             .flat_map(|schema| authorize::visible_relations(self.snapshot, self.role, schema.oid))
             .map(|relation| &**relation)
             .collect()
@@ -194,6 +205,10 @@ impl<'a> Objects<'a> {
         }
         if let Some(relation) = self.snapshot.relation_by_oid(oid) {
             return self.visible(relation).map(stored_class);
+        }
+        if let Some(relation) = self.snapshot.relation_of_index(oid) {
+            let index = relation.indexes.iter().find(|index| index.oid == oid)?;
+            return self.visible(relation).map(|relation| index_class(relation, index));
         }
         let relation = self.visible(self.snapshot.relation_of_constraint(oid)?)?;
         keys(relation).find(|key| key.oid == oid).map(|key| key_class(relation, key))
@@ -223,8 +238,16 @@ impl<'a> Objects<'a> {
         if let Some(relation) = self.snapshot.relation(schema.oid, name) {
             return self.visible(relation).map(stored_class);
         }
-        let tables = self.snapshot.relations_with_constraint(schema.oid, name).filter_map(|relation| self.visible(relation));
-        tables.flat_map(|relation| keys(relation).map(move |key| key_class(relation, key))).find(|class| class.name == name)
+        let of_constraints = self.snapshot.relations_with_constraint(schema.oid, name).filter_map(|relation| self.visible(relation));
+        let key = of_constraints.flat_map(|relation| keys(relation).map(move |key| key_class(relation, key))).find(|class| class.name == name);
+        key.or_else(|| {
+            let relation = self.visible(self.snapshot.relation_with_index(schema.oid, name)?)?;
+            relation.indexes.iter().find(|index| index.name == name).map(|index| index_class(relation, index))
+        })
+    }
+
+    fn is_of_another_session(&self, schema: &Schema) -> bool {
+        is_temporary(&schema.name) && self.temporary != Some(schema.name.as_str())
     }
 
     /// A stored relation, where it belongs to this database and the role may see it.
@@ -233,8 +256,11 @@ impl<'a> Objects<'a> {
         let schema = self.snapshot.schema_by_oid(relation.schema)?;
         let database = self.stored_database()?;
         let sees = |object| may_see(self.snapshot, self.role, object);
-        (schema.database == database.oid && sees(ObjectRef::Schema(schema.oid)) && sees(ObjectRef::Relation(relation.oid)))
-            .then_some(relation)
+        (schema.database == database.oid
+            && !self.is_of_another_session(schema)
+            && sees(ObjectRef::Schema(schema.oid))
+            && sees(ObjectRef::Relation(relation.oid)))
+        .then_some(relation)
     }
 }
 
@@ -251,6 +277,20 @@ impl<'a> Class<'a> {
     pub fn attributes(&self) -> Vec<Attribute<'a>> {
         let relation = self.oid;
         match self.source {
+            ClassSource::Stored(stored) if stored.sequence.is_some() => SEQUENCE_COLUMNS
+                .iter()
+                .zip(1..)
+                .map(|((name, data_type), number)| Attribute {
+                    relation,
+                    number,
+                    name: (*name).into(),
+                    data_type: *data_type,
+                    not_null: true,
+                    default: None,
+                    identity: None,
+                    generated: false,
+                })
+                .collect(),
             ClassSource::Stored(stored) => (1..)
                 .zip(&stored.columns)
                 .map(|(number, column)| Attribute {
@@ -259,7 +299,22 @@ impl<'a> Class<'a> {
                     name: column.name.as_str().into(),
                     data_type: column.data_type,
                     not_null: column.not_null,
-                    default: column.default.as_deref(),
+                    default: if column.identity.is_some() { None } else { column.generated.as_deref().or(column.default.as_deref()) },
+                    identity: column.identity,
+                    generated: column.generated.is_some(),
+                })
+                .collect(),
+            ClassSource::Index(table, index) => (1..)
+                .zip(index.columns.iter().filter_map(|column| table.column(&column.name)))
+                .map(|(number, (_, column))| Attribute {
+                    relation,
+                    number,
+                    name: column.name.as_str().into(),
+                    data_type: column.data_type,
+                    not_null: false,
+                    default: None,
+                    identity: None,
+                    generated: false,
                 })
                 .collect(),
             ClassSource::Key(table, key) => (1..)
@@ -271,6 +326,8 @@ impl<'a> Class<'a> {
                     data_type: column.data_type,
                     not_null: false,
                     default: None,
+                    identity: None,
+                    generated: false,
                 })
                 .collect(),
             ClassSource::Recorded(recorded) => (1..)
@@ -285,6 +342,8 @@ impl<'a> Class<'a> {
                     },
                     not_null: column.not_null,
                     default: None,
+                    identity: None,
+                    generated: false,
                 })
                 .collect(),
             ClassSource::Server((schema, table)) => {
@@ -296,6 +355,8 @@ impl<'a> Class<'a> {
                     data_type: pg_type(field),
                     not_null: false,
                     default: None,
+                    identity: None,
+                    generated: false,
                 };
                 (1..).zip(fields.fields()).map(column).collect()
             }
@@ -305,26 +366,28 @@ impl<'a> Class<'a> {
     #[must_use]
     pub fn column_count(&self) -> usize {
         match self.source {
+            ClassSource::Stored(relation) if relation.sequence.is_some() => SEQUENCE_COLUMNS.len(),
             ClassSource::Stored(relation) => relation.columns.len(),
             ClassSource::Recorded(relation) => relation.columns.len(),
             ClassSource::Key(_, key) => key_columns(key).len(),
+            ClassSource::Index(_, index) => index.columns.len(),
             ClassSource::Server((schema, table)) => crate::system::schema(schema, table).map_or(0, |schema| schema.fields().len()),
         }
     }
 }
 
+/// What a sequence is as a relation.
+pub const SEQUENCE_COLUMNS: [(&str, PgType); 3] = [("last_value", PgType::INT8), ("log_cnt", PgType::INT8), ("is_called", PgType::BOOL)];
+
 /// PRIMARY KEY and UNIQUE constraints.
 pub fn keys(relation: &Relation) -> impl Iterator<Item = &Constraint> {
-    relation.constraints.iter().filter(|constraint| !matches!(constraint.kind, ConstraintKind::Check(_)))
+    relation.constraints.iter().filter(|constraint| constraint.kind.is_index())
 }
 
 /// Names of the columns of a key; none for a CHECK.
 #[must_use]
 pub fn key_columns(constraint: &Constraint) -> &[String] {
-    match &constraint.kind {
-        ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => columns,
-        ConstraintKind::Check(_) => &[],
-    }
+    constraint.kind.columns()
 }
 
 /// What PostgreSQL knows of a type; `None` for row types and unknown ones.
@@ -379,7 +442,12 @@ fn stored_class(relation: &Relation) -> Class<'_> {
         schema: relation.schema,
         row_type: relation.type_oid,
         owner: relation.owner,
-        kind: if relation.is_view() { "v" } else { "r" },
+        kind: match relation.kind {
+            RelationKind::View => "v",
+            RelationKind::MaterializedView => "m",
+            RelationKind::Sequence => "S",
+            RelationKind::ManagedTable | RelationKind::ExternalTable => "r",
+        },
         source: ClassSource::Stored(relation),
     }
 }
@@ -387,6 +455,11 @@ fn stored_class(relation: &Relation) -> Class<'_> {
 fn key_class<'a>(relation: &'a Relation, key: &'a Constraint) -> Class<'a> {
     let source = ClassSource::Key(relation, key);
     Class { oid: key.oid, name: &key.name, schema: relation.schema, row_type: 0, owner: relation.owner, kind: "i", source }
+}
+
+fn index_class<'a>(relation: &'a Relation, index: &'a Index) -> Class<'a> {
+    let source = ClassSource::Index(relation, index);
+    Class { oid: index.oid, name: &index.name, schema: relation.schema, row_type: 0, owner: relation.owner, kind: "i", source }
 }
 
 fn recorded_class(relation: &'static Recorded) -> Class<'static> {

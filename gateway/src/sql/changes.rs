@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lakegate_catalog::audit::AuditEvent;
-use lakegate_catalog::model::{Oid, Relation, RelationKind, RelationName};
+use lakegate_catalog::model::{Oid, Relation, RelationName};
 use lakegate_catalog::{Catalog, CatalogError, Snapshot};
 use lakegate_engine_api::{Engine, EngineTransaction, ExecutionContext, Outcome};
 use sqlparser::ast::{ObjectType, Statement};
@@ -159,7 +159,7 @@ impl GatewaySession {
         }
         let snapshot = self.catalog().snapshot();
         // What is no table is refused where it is bound.
-        let Some(relation) = snapshot.relation_by_name(target).filter(|relation| !relation.is_view()).cloned() else { return Ok(()) };
+        let Some(relation) = snapshot.relation_by_name(target).filter(|relation| relation.is_stored()).cloned() else { return Ok(()) };
         if self.transaction.changes().is_some_and(|changes| changes.tables.contains_key(&relation.oid)) {
             return Ok(());
         }
@@ -177,7 +177,7 @@ impl GatewaySession {
     pub(crate) fn open_catalog_change(&mut self, command: &Command) -> Result<(), SqlError> {
         let word = statement_type(command);
         self.refuse_read_only(if word == "SELECT" { "SELECT INTO" } else { word })?;
-        if !self.stages_changes() {
+        if !self.stages_changes() && !is_of_both(command) {
             return Ok(());
         }
         if is_of_cluster(command) {
@@ -243,7 +243,7 @@ impl GatewaySession {
 
     /// The catalog has forgotten these: files of managed tables go now, or once the transaction is committed.
     pub(crate) async fn note_dropped(&mut self, relations: Vec<Arc<Relation>>) {
-        let managed = relations.into_iter().filter(|relation| relation.kind == RelationKind::ManagedTable);
+        let managed = relations.into_iter().filter(|relation| relation.owns_files());
         match self.transaction.changes_mut() {
             Some(changes) => changes.dropped.extend(managed),
             None => self.delete_files(managed.collect()).await,
@@ -443,6 +443,17 @@ impl Waited {
 }
 
 /// What PostgreSQL keeps out of transaction blocks.
+/// What changes a table's own definition and the catalog's: one commit of both, or neither.
+fn is_of_both(command: &Command) -> bool {
+    match command {
+        Command::Alter(_) | Command::Refresh(_) | Command::Reindex(_) => true,
+        Command::Sql(statement) => {
+            matches!(statement.as_ref(), Statement::CreateIndex(_) | Statement::Drop { object_type: ObjectType::Index, .. })
+        }
+        _ => false,
+    }
+}
+
 fn is_of_cluster(command: &Command) -> bool {
     match command {
         Command::Sql(statement) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::notifications::{Notifications, Post};
+use super::sequences::SessionSequences;
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Most wishes of one statement.
@@ -32,6 +33,7 @@ pub struct Effects {
     pub notifications: Arc<Notifications>,
     /// What RESET gives, by lower-case name.
     pub resets: BTreeMap<String, String>,
+    pub sequences: SessionSequences,
     wishes: Mutex<Wishes>,
 }
 
@@ -45,8 +47,8 @@ struct Wishes {
 
 impl Effects {
     #[must_use]
-    pub fn new(pid: i32, notifications: Arc<Notifications>, resets: BTreeMap<String, String>) -> Self {
-        Effects { pid, notifications, resets, wishes: Mutex::default() }
+    pub fn new(pid: i32, notifications: Arc<Notifications>, resets: BTreeMap<String, String>, sequences: SessionSequences) -> Self {
+        Effects { pid, notifications, resets, sequences, wishes: Mutex::default() }
     }
 
     /// # Errors

@@ -109,6 +109,7 @@ async fn run_to_commit(
     let is_done = matches!(response, Response::Command { .. }) || super::prepare::is_change(&statement.command);
     if !session.more_follows && is_done {
         session.commit_implicit(deadline.token()).await?;
+        session.settle_temporary().await?;
     }
     Ok(response)
 }

@@ -191,10 +191,20 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let shown_end = part.iter().rev().find(is_shown).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let dialect = PostgreSqlDialect {};
-    let tokens = super::trim_blanks::spell_out(super::table_query::spell_out(super::plain_spelling::spell_out(without_comments(part))));
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(NESTING_DEPTH_MAX).with_tokens_with_locations(grammar::spell_merge_actions(tokens));
-    let command = grammar::parse_command(&mut parser).and_then(|command| match &parser.peek_token_ref().token {
+    let (tokens, overriding) =
+        super::overriding::take_out(super::trim_blanks::spell_out(super::table_query::spell_out(super::plain_spelling::spell_out(without_comments(part)))));
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(NESTING_DEPTH_MAX)
+        .with_tokens_with_locations(grammar::spell_merge_actions(super::identity_options::in_order(tokens)));
+    let marked = |mut command: Command| {
+        let Some(whose) = overriding else { return Ok(command) };
+        let marked = match &mut command {
+            Command::Sql(statement) => super::overriding::mark(statement, whose),
+            _ => false,
+        };
+        if marked { Ok(command) } else { Err(ParserError::ParserError("OVERRIDING stands in INSERT".to_owned()).into()) }
+    };
+    let command = grammar::parse_command(&mut parser).and_then(marked).and_then(|command| match &parser.peek_token_ref().token {
         Token::EOF => Ok(command),
         _ => Err(ParserError::ParserError("end of statement expected".to_owned()).into()),
     });

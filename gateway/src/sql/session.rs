@@ -25,6 +25,7 @@ use super::locate::located;
 use super::named_statements::{NamedStatement, NamedStatements};
 use super::notifications::Notifications;
 use super::pending_notifications::{Change, PendingNotifications};
+use super::sequences::SessionSequences;
 use super::session_settings::SessionSettings;
 use super::settings::{Setting, Settings};
 use super::together::CommittedTogether;
@@ -84,6 +85,8 @@ pub struct GatewaySession {
     pub(crate) message: u64,
     /// Counts changes of tables: a plan that reads tables is fresh until the next one.
     pub(crate) changes_made: u64,
+    /// It has made temporary tables.
+    pub(crate) has_temporary: bool,
     /// More statements may follow before the end of the message or pipeline: a change does not commit by itself.
     pub(crate) more_follows: bool,
     /// The statements of the message or pipeline are one transaction without a BEGIN.
@@ -110,7 +113,8 @@ impl GatewaySession {
         let mut current = Settings::new(&start.settings)?;
         current.set_internal("session_authorization", start.authenticated.name());
         current.set_role(None, "none", snapshot.is_superuser(role));
-        let effects = Effects::new(start.backend_pid, Arc::clone(&shared.notifications), current.resets().clone());
+        let sequences = SessionSequences::new(shared.catalog.clone());
+        let effects = Effects::new(start.backend_pid, Arc::clone(&shared.notifications), current.resets().clone(), sequences);
         let mut session = GatewaySession {
             effects: Arc::new(effects),
             pending: PendingNotifications::default(),
@@ -127,6 +131,7 @@ impl GatewaySession {
             cursors: Cursors::default(),
             message: 0,
             changes_made: 0,
+            has_temporary: false,
             more_follows: false,
             implicit: false,
         };
@@ -159,7 +164,14 @@ impl GatewaySession {
 
     pub(crate) fn scope(&self, snapshot: &Snapshot) -> NameScope {
         let user = self.role_name(snapshot, self.principal.current_role);
-        NameScope { database: self.start.database.clone(), search_path: self.settings.current.search_path(&user) }
+        let mut search_path = self.settings.current.search_path(&user);
+        let temporary = if self.has_temporary { Some(self.temporary_schema()) } else { None };
+        let database = snapshot.database_by_name(&self.start.database);
+        if let Some(schema) = temporary.filter(|schema| database.is_some_and(|database| snapshot.schema(database.oid, schema).is_some())) {
+            search_path.retain(|named| named != "pg_temp");
+            search_path.insert(0, schema);
+        }
+        NameScope { database: self.start.database.clone(), search_path }
     }
 
     pub(crate) fn facts(&self, snapshot: &Arc<Snapshot>) -> Arc<SessionFacts> {
@@ -528,6 +540,9 @@ impl SqlSession for GatewaySession {
         self.roll_back_changes().await;
         self.step(Event::Rollback);
         self.cursors.close_all();
+        if let Err(error) = self.drop_temporary().await {
+            tracing::warn!(error = %error.message, "temporary tables could not be dropped at the end of their session");
+        }
         self.shared.notifications.unlisten_all(self.start.backend_pid);
         crate::system::audit::session_end(self).await;
     }

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{ObjectType, Statement};
 
-use super::grammar::{Command, TwoPhase};
+use super::grammar::{Command, RelationWord, TwoPhase};
 
 /// As `system.query.history.statement_type` shows it.
 #[must_use]
@@ -11,6 +11,17 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Sql(statement) => of_sql(statement),
         Command::CreateTable(table) if table.query.is_some() => "CREATE TABLE AS",
         Command::CreateTable(_) => "CREATE TABLE",
+        Command::Alter(alter) => match alter.word {
+            RelationWord::Table => "ALTER TABLE",
+            RelationWord::View => "ALTER VIEW",
+            RelationWord::MaterializedView => "ALTER MATERIALIZED VIEW",
+            RelationWord::Sequence => "ALTER SEQUENCE",
+            RelationWord::Index => "ALTER INDEX",
+        },
+        Command::CreateSequence(_) => "CREATE SEQUENCE",
+        Command::CreateMaterializedView(_) => "CREATE MATERIALIZED VIEW",
+        Command::Refresh(_) => "REFRESH MATERIALIZED VIEW",
+        Command::Reindex(_) => "REINDEX",
         Command::CreateRole(_) => "CREATE ROLE",
         Command::AlterRole(_) => "ALTER ROLE",
         Command::DropRole(_) => "DROP ROLE",
@@ -86,13 +97,16 @@ fn of_sql(statement: &Statement) -> &'static str {
         Statement::CreateSchema { .. } => "CREATE SCHEMA",
         Statement::CreateDatabase { .. } => "CREATE DATABASE",
         Statement::CreateView(_) => "CREATE VIEW",
-        Statement::AlterTable(_) => "ALTER TABLE",
+        Statement::CreateIndex(_) => "CREATE INDEX",
         Statement::AlterSchema(_) => "ALTER SCHEMA",
         Statement::Comment { .. } => "COMMENT",
         Statement::Drop { object_type: ObjectType::Table, .. } => "DROP TABLE",
         Statement::Drop { object_type: ObjectType::View, .. } => "DROP VIEW",
         Statement::Drop { object_type: ObjectType::Schema, .. } => "DROP SCHEMA",
         Statement::Drop { object_type: ObjectType::Database, .. } => "DROP DATABASE",
+        Statement::Drop { object_type: ObjectType::Sequence, .. } => "DROP SEQUENCE",
+        Statement::Drop { object_type: ObjectType::Index, .. } => "DROP INDEX",
+        Statement::Drop { object_type: ObjectType::MaterializedView, .. } => "DROP MATERIALIZED VIEW",
         Statement::Drop { .. } => "DROP",
         _ => "OTHER",
     }

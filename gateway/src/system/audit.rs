@@ -9,7 +9,7 @@ use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
 
 use super::columns::Columns;
-use crate::sql::grammar::{Command, GrantTarget, PrivilegeWord};
+use crate::sql::grammar::{Command, GrantTarget, PrivilegeWord, RelationWord};
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
@@ -98,6 +98,11 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::AlterRole(role) => (Some("role"), Some(role.name.clone()), nothing),
         Command::DropRole(drop) => (Some("role"), Some(drop.names.join(", ")), nothing),
         Command::CreateTable(table) => (Some("table"), Some(table.sql.name.to_string()), nothing),
+        Command::Alter(alter) => (Some(alter_kind(alter.word)), Some(alter.name.to_string()), nothing),
+        Command::CreateSequence(create) => (Some("sequence"), Some(create.name.to_string()), nothing),
+        Command::CreateMaterializedView(view) => (Some("materialized view"), Some(view.name.to_string()), nothing),
+        Command::Refresh(refresh) => (Some("materialized view"), Some(refresh.name.to_string()), nothing),
+        Command::Reindex(reindex) => (Some("index"), Some(reindex.name.to_string()), nothing),
         Command::CreateExternalLocation(create) => {
             (Some("external location"), Some(create.name.clone()), serde_json::json!({ "url": create.url }))
         }
@@ -124,12 +129,22 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             Statement::CreateView(view) => (Some("view"), Some(view.name.to_string()), nothing),
             Statement::CreateSchema { schema_name, .. } => (Some("schema"), Some(schema_name.to_string()), nothing),
             Statement::CreateDatabase { db_name, .. } => (Some("database"), Some(db_name.to_string()), nothing),
-            Statement::AlterTable(alter) => (Some("table"), Some(alter.name.to_string()), nothing),
+            Statement::CreateIndex(index) => (Some("index"), index.name.as_ref().map(ToString::to_string), nothing),
             Statement::AlterSchema(alter) => (Some("schema"), Some(alter.name.to_string()), nothing),
             Statement::Comment { object_name, .. } => (None, Some(object_name.to_string()), nothing),
             Statement::Drop { names, .. } => (None, Some(names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")), nothing),
             _ => (None, None, nothing),
         },
+    }
+}
+
+const fn alter_kind(word: RelationWord) -> &'static str {
+    match word {
+        RelationWord::Table => "table",
+        RelationWord::View => "view",
+        RelationWord::MaterializedView => "materialized view",
+        RelationWord::Sequence => "sequence",
+        RelationWord::Index => "index",
     }
 }
 

@@ -57,6 +57,11 @@ impl SystemRelations {
         &self.live
     }
 
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// The rows that the role may see.
     ///
     /// # Errors

@@ -21,11 +21,13 @@ pub fn arbiters(on: &OnInsert, target: &Target) -> Result<Arbiters, EngineError>
         OnConflictAction::DoUpdate(update) => Some(update.clone()),
     };
     let keys = || target.relation.constraints.iter().filter_map(|constraint| key(constraint).map(|columns| (constraint, columns)));
+    let unique = target.relation.indexes.iter().filter(|index| index.unique);
+    let unique: Vec<Vec<String>> = unique.map(|index| index.columns.iter().map(|column| column.name.clone()).collect()).collect();
     let chosen: Vec<&[String]> = match &clause.conflict_target {
         None if update.is_some() => {
             return Err(error::sql(SqlMistake::Syntax, "ON CONFLICT DO UPDATE requires inference specification or constraint name"));
         }
-        None => keys().map(|(_, columns)| columns).collect(),
+        None => keys().map(|(_, columns)| columns).chain(unique.iter().map(Vec::as_slice)).collect(),
         Some(ConflictTarget::Columns(names)) => {
             let mut wanted = Vec::new();
             for name in names {
@@ -35,7 +37,8 @@ pub fn arbiters(on: &OnInsert, target: &Target) -> Result<Arbiters, EngineError>
                 }
             }
             let same = |columns: &[String]| columns.len() == wanted.len() && columns.iter().all(|column| wanted.contains(column));
-            let found: Vec<&[String]> = keys().map(|(_, columns)| columns).filter(|columns| same(columns)).collect();
+            let all = keys().map(|(_, columns)| columns).chain(unique.iter().map(Vec::as_slice));
+            let found: Vec<&[String]> = all.filter(|columns| same(columns)).collect();
             if found.is_empty() {
                 return Err(error::sql(
                     SqlMistake::InvalidColumnReference,
@@ -73,6 +76,6 @@ pub fn arbiters(on: &OnInsert, target: &Target) -> Result<Arbiters, EngineError>
 fn key(constraint: &Constraint) -> Option<&[String]> {
     match &constraint.kind {
         ConstraintKind::PrimaryKey(columns) | ConstraintKind::Unique(columns) => Some(columns),
-        ConstraintKind::Check(_) => None,
+        ConstraintKind::Check(_) | ConstraintKind::ForeignKey(_) => None,
     }
 }

@@ -14,7 +14,7 @@ use crate::error;
 use crate::plan::planning_error;
 use crate::write::assign::assigned;
 use crate::write::defaults::is_default;
-use crate::write::insert::{column_position, default_of, refuse_generated};
+use crate::write::insert::{column_position, default_of, refuse_generated_update};
 
 /// For each column of the target its new value over `schema`, where it gets one.
 ///
@@ -32,7 +32,7 @@ pub fn values(context: &Context<'_>, written: &[Assignment], schema: &DFSchema) 
         let expr = if is_default(&value) {
             planned(context, default_of(&context.target.relation, column)?, &DFSchema::empty())?
         } else {
-            refuse_generated(column)?;
+            refuse_generated_update(column)?;
             planned(context, value, schema)?
         };
         values[position] = Some(assigned(expr, schema, column)?);

@@ -25,6 +25,7 @@ use super::target::Target;
 use crate::error;
 use crate::plan::{Planner, Sources};
 
+pub use self::base::{TargetName, quoted, select};
 pub use self::layout::ORDINAL;
 pub use self::upsert::{PROPOSED, proposed_plan};
 

@@ -11,7 +11,7 @@ use crate::sqlstate::SqlError;
 struct Default<'a> {
     relation: &'a Relation,
     number: u32,
-    expression: &'a str,
+    expression: String,
 }
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
@@ -19,16 +19,17 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let defaults: Vec<Default<'_>> = stored
         .iter()
         .flat_map(|relation| {
-            (1..)
-                .zip(&relation.columns)
-                .filter_map(|(number, column)| Some(Default { relation, number, expression: column.default.as_deref()? }))
+            (1..).zip(&relation.columns).filter(|(_, column)| column.identity.is_none()).filter_map(|(number, column)| {
+                let text = column.generated.as_deref().or(column.default.as_deref())?;
+                Some(Default { relation, number, expression: context.shown_default(text) })
+            })
         })
         .collect();
     Columns::over(relation, &defaults)
         .put("oid", |default| oid(default.relation, usize::try_from(default.number).unwrap_or(0)))
         .put("adrelid", |default| default.relation.oid)
         .put("adnum", |default| default.number)
-        .put("adbin", |default| default.expression)
+        .put("adbin", |default| &default.expression)
         .finish()
 }
 

@@ -1,6 +1,7 @@
 //! `pg_attribute`: columns.
 
 use arrow_array::RecordBatch;
+use lakegate_catalog::model::Identity;
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -28,8 +29,12 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("attnotnull", |attribute| attribute.not_null)
         .put("atthasdef", |attribute| attribute.default.is_some())
         .all("atthasmissing", false)
-        .all("attidentity", "")
-        .all("attgenerated", "")
+        .put("attidentity", |attribute| match attribute.identity {
+            Some(Identity::Always) => "a",
+            Some(Identity::ByDefault) => "d",
+            None => "",
+        })
+        .put("attgenerated", |attribute| if attribute.generated { "s" } else { "" })
         .all("attisdropped", false)
         .all("attislocal", true)
         .all("attinhcount", 0)

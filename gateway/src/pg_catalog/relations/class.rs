@@ -22,9 +22,10 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let shared = |class: &Class<'_>| matches!(class.source, ClassSource::Recorded(recorded) if recorded.shared);
     let acl = |class: &Class<'_>| match class.source {
         ClassSource::Stored(stored) => snapshot.acl_texts(ObjectRef::Relation(stored.oid)),
-        ClassSource::Key(..) => None,
+        ClassSource::Key(..) | ClassSource::Index(..) => None,
         ClassSource::Recorded(_) | ClassSource::Server(_) => Some(vec![format!("=r/{}", snapshot.role_name(class.owner))]),
     };
+    let is_temporary = |schema| snapshot.schema_by_oid(schema).is_some_and(|schema| crate::sql::temporary::is_temporary(&schema.name));
     Columns::over(relation, &classes)
         .put("oid", |class| class.oid)
         .put("relname", |class| class.name)
@@ -33,19 +34,19 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("reloftype", 0)
         .put("relowner", |class| class.owner)
         .put("relam", |class| match class.kind {
-            "r" => HEAP,
+            "r" | "m" => HEAP,
             "i" => BTREE,
             _ => 0,
         })
-        .put("relfilenode", |class| if class.kind == "r" { class.oid } else { 0 })
+        .put("relfilenode", |class| if matches!(class.kind, "r" | "m" | "S") { class.oid } else { 0 })
         .put("reltablespace", |class| if shared(class) { SHARED_TABLESPACE } else { 0 })
         .all("relpages", 0)
         .all("reltuples", -1.0_f32)
         .all("relallvisible", 0)
         .all("reltoastrelid", 0)
-        .put("relhasindex", |class| class.stored().is_some_and(|stored| keys(stored).next().is_some()))
+        .put("relhasindex", |class| class.stored().is_some_and(|stored| keys(stored).next().is_some() || !stored.indexes.is_empty()))
         .put("relisshared", shared)
-        .all("relpersistence", "p")
+        .put("relpersistence", |class| if is_temporary(class.schema) { "t" } else { "p" })
         .put("relkind", |class| class.kind)
         .put("relnatts", |class| i64::try_from(class.column_count()).unwrap_or(i64::MAX))
         .put("relchecks", |class| class.stored().map_or(0, super::constraint::checks))
@@ -54,8 +55,8 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("relhassubclass", false)
         .all("relrowsecurity", false)
         .all("relforcerowsecurity", false)
-        .all("relispopulated", true)
-        .put("relreplident", |class| if class.kind == "r" && class.stored().is_some() { "d" } else { "n" })
+        .put("relispopulated", |class| class.stored().is_none_or(crate::handlers::materialized_view::is_populated))
+        .put("relreplident", |class| if matches!(class.kind, "r" | "m") && class.stored().is_some() { "d" } else { "n" })
         .all("relispartition", false)
         .all("relrewrite", 0)
         .all("relfrozenxid", 0)

@@ -1,7 +1,7 @@
 //! `pg_constraint`: CHECK constraints, which are enforced, and keys, which inform.
 
 use arrow_array::RecordBatch;
-use lakegate_catalog::model::{Constraint, ConstraintKind, Relation};
+use lakegate_catalog::model::{Constraint, ConstraintKind, ForeignKey, Relation};
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -17,21 +17,31 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("conname", |(_, constraint)| &constraint.name)
         .put("connamespace", |(relation, _)| relation.schema)
         .put("contype", |(_, constraint)| kind(constraint))
-        .all("condeferrable", false)
-        .all("condeferred", false)
+        .put("condeferrable", |(_, constraint)| foreign(constraint).is_some_and(|key| key.deferrable))
+        .put("condeferred", |(_, constraint)| foreign(constraint).is_some_and(|key| key.initially_deferred))
         .all("convalidated", true)
         .put("conrelid", |(relation, _)| relation.oid)
         .all("contypid", 0)
-        .put("conindid", |(_, constraint)| if is_key(constraint) { constraint.oid } else { 0 })
+        .put("conindid", |(_, constraint)| match foreign(constraint) {
+            Some(key) => referenced_index(context, key),
+            None if is_key(constraint) => constraint.oid,
+            None => 0,
+        })
         .all("conparentid", 0)
-        .all("confrelid", 0)
-        .all("confupdtype", " ")
-        .all("confdeltype", " ")
-        .all("confmatchtype", " ")
+        .put("confrelid", |(_, constraint)| foreign(constraint).map_or(0, |key| key.table))
+        .put("confupdtype", |(_, constraint)| foreign(constraint).map_or(' ', |key| key.on_update).to_string())
+        .put("confdeltype", |(_, constraint)| foreign(constraint).map_or(' ', |key| key.on_delete).to_string())
+        .put("confmatchtype", |(_, constraint)| foreign(constraint).map_or(' ', |key| key.matching).to_string())
         .all("conislocal", true)
         .all("coninhcount", 0)
-        .put("connoinherit", |(_, constraint)| is_key(constraint))
+        .put("connoinherit", |(_, constraint)| !matches!(constraint.kind, ConstraintKind::Check(_)))
         .put("conkey", |(relation, constraint)| columns(relation, constraint))
+        .put("confkey", |(_, constraint)| {
+            let key = foreign(constraint)?;
+            let table = context.snapshot.relation_by_oid(key.table)?;
+            let number = |name: &String| table.column(name).and_then(|(at, _)| i64::try_from(at + 1).ok());
+            Some(key.referenced.iter().filter_map(number).collect::<Vec<i64>>())
+        })
         .put("conbin", |(_, constraint)| match &constraint.kind {
             ConstraintKind::Check(expression) => Some(expression),
             _ => None,
@@ -39,9 +49,30 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .finish()
 }
 
+fn foreign(constraint: &Constraint) -> Option<&ForeignKey> {
+    match &constraint.kind {
+        ConstraintKind::ForeignKey(key) => Some(key),
+        _ => None,
+    }
+}
+
+/// The key of the other table that a foreign key rests on.
+fn referenced_index(context: &Context<'_>, key: &ForeignKey) -> u32 {
+    let table = context.snapshot.relation_by_oid(key.table);
+    let rests = |other: &&Constraint| {
+        other.kind.is_index() && {
+            let (mut own, mut referenced) = (other.kind.columns().to_vec(), key.referenced.clone());
+            own.sort();
+            referenced.sort();
+            own == referenced
+        }
+    };
+    table.and_then(|table| table.constraints.iter().find(rests)).map_or(0, |constraint| constraint.oid)
+}
+
 /// How many CHECK constraints a table has.
 pub fn checks(relation: &Relation) -> i64 {
-    let checks = relation.constraints.iter().filter(|constraint| !is_key(constraint)).count();
+    let checks = relation.constraints.iter().filter(|constraint| matches!(constraint.kind, ConstraintKind::Check(_))).count();
     i64::try_from(checks).unwrap_or(i64::MAX)
 }
 
@@ -51,18 +82,21 @@ pub fn kind(constraint: &Constraint) -> &'static str {
         ConstraintKind::Check(_) => "c",
         ConstraintKind::PrimaryKey(_) => "p",
         ConstraintKind::Unique(_) => "u",
+        ConstraintKind::ForeignKey(_) => "f",
     }
 }
 
 pub fn is_key(constraint: &Constraint) -> bool {
-    !matches!(constraint.kind, ConstraintKind::Check(_))
+    constraint.kind.is_index()
 }
 
 /// Numbers of the columns that a constraint names; of a CHECK those whose name its text mentions.
 pub fn columns(relation: &Relation, constraint: &Constraint) -> Option<Vec<i64>> {
     let number = |name: &String| relation.column(name).and_then(|(at, _)| i64::try_from(at + 1).ok());
     match &constraint.kind {
-        ConstraintKind::PrimaryKey(names) | ConstraintKind::Unique(names) => Some(names.iter().filter_map(number).collect()),
+        ConstraintKind::PrimaryKey(_) | ConstraintKind::Unique(_) | ConstraintKind::ForeignKey(_) => {
+            Some(constraint.kind.columns().iter().filter_map(number).collect())
+        }
         ConstraintKind::Check(expression) => {
             let mentioned = mentioned_names(expression);
             let numbers: Vec<i64> = relation

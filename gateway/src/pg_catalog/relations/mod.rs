@@ -17,6 +17,7 @@ mod information_schema;
 mod namespace;
 mod prepared_statements;
 mod rewrite;
+mod sequence;
 pub mod settings;
 mod ssl;
 mod timezones;
@@ -31,7 +32,22 @@ use crate::sqlstate::SqlError;
 
 impl<'a> Context<'a> {
     fn objects(&self) -> Objects<'a> {
-        Objects { snapshot: self.snapshot, role: self.principal.current_role, database: self.database }
+        Objects {
+            snapshot: self.snapshot,
+            role: self.principal.current_role,
+            database: self.database,
+            temporary: crate::sql::temporary::own_schema(&self.facts.search_path),
+        }
+    }
+
+    /// A default's text with its sequences by name.
+    fn shown_default(&self, text: &str) -> String {
+        crate::handlers::column_text::shown_default(text, |sequence| {
+            let (schema, name) = self.facts.lookup.relation_name(sequence)?;
+            let visible = self.facts.lookup.relation_is_visible(sequence);
+            let quoted = super::lookup::quoted;
+            Some(if visible { quoted(&name) } else { format!("{}.{}", quoted(&schema), quoted(&name)) })
+        })
     }
 }
 
@@ -76,6 +92,7 @@ fn made(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec
         "pg_namespace" => namespace::rows,
         "pg_prepared_statements" => prepared_statements::rows,
         "pg_rewrite" => rewrite::rows,
+        "pg_sequence" => sequence::rows,
         "pg_settings" => settings::rows,
         "pg_shdescription" => description::of_databases,
         "pg_stat_activity" => activity::rows,

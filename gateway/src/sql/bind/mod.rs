@@ -9,12 +9,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, Principal};
-use lakegate_catalog::model::{Oid, Relation, RelationKind, RelationName};
+use lakegate_catalog::model::{ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
 use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts};
 use sqlparser::ast::VisitMut;
 
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
-pub use qualify::{Mentions, object_name, qualify};
+pub use qualify::{Mentions, Written, object_name, qualify, qualify_recording, qualify_view};
 
 use crate::pg_catalog;
 use crate::sql::changes::Changes;
@@ -97,9 +97,18 @@ impl Binder<'_> {
     /// 42P01, 42501, 42809.
     pub fn bind_target(&self, bound: &mut Bound, name: RelationName, access: Access) -> Result<(), SqlError> {
         let relation = self.stored(&name)?;
-        if relation.kind == RelationKind::View {
-            return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot change view \"{}\"", name.name))
-                .hint("Change the tables that the view reads."));
+        match relation.kind {
+            RelationKind::View => {
+                return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot change view \"{}\"", name.name))
+                    .hint("Change the tables that the view reads."));
+            }
+            RelationKind::MaterializedView => {
+                return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot change materialized view \"{}\"", name.name)));
+            }
+            RelationKind::Sequence => {
+                return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot change sequence \"{}\"", name.name)));
+            }
+            RelationKind::ManagedTable | RelationKind::ExternalTable => {}
         }
         let table = authorize::open_table(self.snapshot, &self.principal, &name, access)?;
         if access.select {
@@ -109,6 +118,15 @@ impl Binder<'_> {
         let source = self.table(table);
         bound.relations.push(BoundRelation { name, source });
         Ok(())
+    }
+
+    /// The owner's table, for ALTER TABLE and REFRESH.
+    ///
+    /// # Errors
+    /// 42501.
+    pub fn own_table(&self, name: &RelationName) -> Result<BoundRelation, SqlError> {
+        let table = authorize::open_own_table(self.snapshot, &self.principal, name)?;
+        Ok(BoundRelation { name: name.clone(), source: self.table(table) })
     }
 
     fn stored(&self, name: &RelationName) -> Result<Arc<Relation>, SqlError> {
@@ -145,6 +163,16 @@ impl Binder<'_> {
         let relation = self.stored(name)?;
         if relation.kind == RelationKind::View {
             return self.bind_view(bound, name, &relation, principal, depth).await;
+        }
+        if let Some(sequence) = &relation.sequence {
+            authorize::check(self.snapshot, &principal, ObjectRef::Relation(relation.oid), Privilege::Select)?;
+            let state = self.system.catalog().sequence_state(relation.oid, sequence).await?;
+            bound.relations.push(BoundRelation { name: name.clone(), source: super::sequences::as_rows(state)? });
+            return Ok(());
+        }
+        if relation.kind == RelationKind::MaterializedView && !crate::handlers::materialized_view::is_populated(&relation) {
+            let text = format!("materialized view \"{}\" has not been populated", relation.name);
+            return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, text).hint("Use the REFRESH MATERIALIZED VIEW command."));
         }
         let table = authorize::open_table(self.snapshot, &principal, name, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(name.clone());
@@ -185,19 +213,22 @@ impl Binder<'_> {
         depth: usize,
     ) -> Result<(), SqlError> {
         let view = authorize::open_view(self.snapshot, &principal, name)?;
-        let mut query = super::parse::parse_query(relation.definition.as_deref().unwrap_or_default())?;
-        let scope = NameScope {
-            database: name.database.clone(),
-            search_path: relation
-                .properties
-                .get(VIEW_SEARCH_PATH)
-                .map(|path| path.split('\u{1f}').map(str::to_owned).collect())
-                .unwrap_or_default(),
-        };
-        let mentions = qualify(&mut query, &scope, self.snapshot)?;
+        let (query, mentions) = view_query(self.snapshot, name, relation, &relation.view_reads().unwrap_or_default())?;
         let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
         bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });
         self.bind_mentions(bound, &mentions, Principal::for_owner(view.owner()), depth + 1).await
+    }
+
+    /// The query of a view alone, run with its owner's rights, `reads` saying what its names mean.
+    ///
+    /// # Errors
+    /// As [`Binder::bind`].
+    pub async fn bind_definition(&self, relation: &Relation, reads: &[ViewRead]) -> Result<(sqlparser::ast::Query, Bound), SqlError> {
+        let name = self.snapshot.name_of(relation).ok_or_else(|| undefined(std::slice::from_ref(&relation.name)))?;
+        let (query, mentions) = view_query(self.snapshot, &name, relation, reads)?;
+        let mut bound = Bound::default();
+        self.bind_mentions(&mut bound, &mentions, Principal::for_owner(relation.owner), 1).await?;
+        Ok((query, bound))
     }
 
     async fn bind_catalog(&self, bound: &mut Bound, name: &RelationName, depth: usize) -> Result<(), SqlError> {
@@ -221,4 +252,24 @@ impl Binder<'_> {
         bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });
         self.bind_mentions(bound, &mentions, self.principal, depth + 1).await
     }
+}
+
+/// A view's query under the names of now, and what it names.
+///
+/// # Errors
+/// As [`qualify`]; XX001 where the text does not read.
+pub fn view_query(
+    snapshot: &Snapshot,
+    name: &RelationName,
+    relation: &Relation,
+    reads: &[ViewRead],
+) -> Result<(sqlparser::ast::Query, Mentions), SqlError> {
+    let mut query = super::parse::parse_query(relation.definition.as_deref().unwrap_or_default())?;
+    let path = relation.properties.get(VIEW_SEARCH_PATH);
+    let scope = NameScope {
+        database: name.database.clone(),
+        search_path: path.map(|path| path.split('\u{1f}').map(str::to_owned).collect()).unwrap_or_default(),
+    };
+    let mentions = qualify_view(&mut query, &scope, snapshot, reads)?;
+    Ok((query, mentions))
 }

@@ -26,7 +26,19 @@ impl NameScope {
     pub fn resolve(&self, snapshot: &Snapshot, parts: &[String]) -> Result<RelationName, SqlError> {
         let name =
             |database: &str, schema: &str, name: &str| RelationName { database: database.into(), schema: schema.into(), name: name.into() };
+        if let [.., schema, _] = parts
+            && crate::sql::temporary::is_temporary(schema)
+            && self.temporary() != Some(schema)
+        {
+            // Of another session.
+            return Err(undefined(parts));
+        }
         match parts {
+            [schema, table] if schema == "pg_temp" => self
+                .temporary()
+                .map(|own| name(&self.database, own, table))
+                .filter(|found| exists(snapshot, found))
+                .ok_or_else(|| undefined(parts)),
             [table] => self
                 .schemas_in_order()
                 .map(|schema| name(&self.database, schema, table))
@@ -85,13 +97,21 @@ impl NameScope {
     }
 
     fn creation_schema(&self, snapshot: &Snapshot) -> Option<String> {
-        self.existing_schemas(snapshot).into_iter().next()
+        self.existing_schemas(snapshot).into_iter().find(|schema| !crate::sql::temporary::is_temporary(schema))
+    }
+
+    /// The session's schema of temporary tables, where it has one.
+    #[must_use]
+    pub fn temporary(&self) -> Option<&str> {
+        crate::sql::temporary::own_schema(&self.search_path)
     }
 
     fn schemas_in_order(&self) -> impl Iterator<Item = &str> {
         let named = self.search_path.iter().any(|schema| schema == pg_catalog::PG_CATALOG);
         let implicit = (!named).then_some(pg_catalog::PG_CATALOG);
-        implicit.into_iter().chain(self.search_path.iter().map(String::as_str))
+        let own = usize::from(self.temporary().is_some());
+        let (temporary, path) = self.search_path.split_at(own);
+        temporary.iter().map(String::as_str).chain(implicit).chain(path.iter().map(String::as_str))
     }
 }
 

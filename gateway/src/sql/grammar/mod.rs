@@ -1,11 +1,14 @@
 //! Statements: PostgreSQL's as the parser crate has them, and those that it lacks or spells as another system does.
 
 mod copy;
+mod alter;
 mod cursor;
 mod external_location;
 mod grant;
 mod merge;
 mod role;
+mod sequence;
+mod stored;
 mod table;
 mod transaction;
 
@@ -15,11 +18,14 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
 pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
+pub use alter::{Alter, AlterAction, RelationWord};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
 pub use merge::{is_do_nothing, spell_merge_actions};
 pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
+pub use sequence::{CreateSequence, SequenceOption, of_identity};
+pub use stored::{CreateMaterializedView, Refresh, Reindex};
 pub use table::CreateTable;
 pub use transaction::{Begin, Characteristic, LockMode, LockTable, SetTransaction, TwoPhase};
 
@@ -30,6 +36,11 @@ use crate::sqlstate::SqlError;
 pub enum Command {
     Sql(Box<ast::Statement>),
     CreateTable(Box<CreateTable>),
+    Alter(Box<Alter>),
+    CreateSequence(Box<CreateSequence>),
+    CreateMaterializedView(Box<CreateMaterializedView>),
+    Refresh(Refresh),
+    Reindex(Reindex),
     CreateRole(CreateRole),
     AlterRole(AlterRole),
     DropRole(DropRole),
@@ -79,6 +90,11 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
     match words.as_slice() {
         ["CREATE", "EXTERNAL", "LOCATION", ..] => external_location::parse_create(parser),
         ["DROP", "EXTERNAL", "LOCATION", ..] => external_location::parse_drop(parser),
+        ["ALTER", "TABLE" | "VIEW" | "SEQUENCE" | "INDEX" | "MATERIALIZED", ..] => alter::parse(parser),
+        ["CREATE", "SEQUENCE", ..] | ["CREATE", "TEMP" | "TEMPORARY", "SEQUENCE", ..] => sequence::parse_create(parser),
+        ["CREATE", "MATERIALIZED", ..] => stored::parse_create(parser),
+        ["REFRESH", ..] => stored::parse_refresh(parser),
+        ["REINDEX", ..] => stored::parse_reindex(parser),
         ["CREATE", "ROLE" | "USER" | "GROUP", ..] => role::parse_create(parser),
         ["ALTER", "ROLE" | "USER" | "GROUP", ..] => role::parse_alter(parser),
         ["DROP", "ROLE" | "USER" | "GROUP", ..] => role::parse_drop(parser),

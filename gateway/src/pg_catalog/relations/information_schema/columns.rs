@@ -1,7 +1,9 @@
 //! `information_schema.columns`.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
-use lakegate_catalog::model::{Oid, PgType};
+use lakegate_catalog::model::{Identity, Oid, PgType, Relation, Sequence};
 
 use super::type_shape as shape;
 use crate::pg_catalog::Context;
@@ -42,7 +44,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("table_name", |row| row.class.name)
         .put("column_name", |row| &*row.attribute.name)
         .put("ordinal_position", |row| row.attribute.number)
-        .put("column_default", |row| row.attribute.default)
+        .put("column_default", |row| row.attribute.default.filter(|_| !row.attribute.generated).map(|text| context.shown_default(text)))
         .put("is_nullable", |row| if row.attribute.not_null { "NO" } else { "YES" })
         .put("data_type", |row| shape::data_type(row.base()))
         .put("character_maximum_length", |row| shape::character_maximum_length(row.base()))
@@ -62,14 +64,35 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("udt_name", |row| type_facts(row.base().oid).map(|facts| &facts.name))
         .put("dtd_identifier", |row| row.attribute.number.to_string())
         .all("is_self_referencing", "NO")
-        .all("is_identity", "NO")
-        .all("identity_cycle", "NO")
-        .all("is_generated", "NEVER")
+        .put("is_identity", |row| if row.attribute.identity.is_some() { "YES" } else { "NO" })
+        .put("identity_generation", |row| {
+            row.attribute.identity.map(|identity| match identity {
+                Identity::Always => "ALWAYS",
+                Identity::ByDefault => "BY DEFAULT",
+            })
+        })
+        .put("identity_start", |row| row.sequence(context).map(|sequence| sequence.start.to_string()))
+        .put("identity_increment", |row| row.sequence(context).map(|sequence| sequence.increment.to_string()))
+        .put("identity_maximum", |row| row.sequence(context).map(|sequence| sequence.max.to_string()))
+        .put("identity_minimum", |row| row.sequence(context).map(|sequence| sequence.min.to_string()))
+        .put("identity_cycle", |row| if row.sequence(context).is_some_and(|sequence| sequence.cycle) { "YES" } else { "NO" })
+        .put("is_generated", |row| if row.attribute.generated { "ALWAYS" } else { "NEVER" })
+        .put("generation_expression", |row| row.attribute.default.filter(|_| row.attribute.generated))
         .put("is_updatable", |row| if row.class.kind == "r" { "YES" } else { "NO" })
         .finish()
 }
 
 impl Row<'_> {
+    /// Of an identity column.
+    fn sequence<'s>(&self, context: &'s Context<'_>) -> Option<&'s Sequence> {
+        self.attribute.identity?;
+        let owns = |relation: &&Arc<Relation>| {
+            let owner = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by.as_ref());
+            owner.is_some_and(|(_, column)| *column == self.attribute.name)
+        };
+        context.snapshot.sequences_of(self.class.oid).find(owns)?.sequence.as_ref()
+    }
+
     fn base(&self) -> PgType {
         self.declared.and_then(|facts| facts.base).unwrap_or(self.attribute.data_type)
     }
