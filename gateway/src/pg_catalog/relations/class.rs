@@ -1,7 +1,9 @@
 //! `pg_class`: tables, views, and the indexes that stand for keys.
 
+use std::collections::HashSet;
+
 use arrow_array::RecordBatch;
-use lakegate_catalog::model::ObjectRef;
+use lakegate_catalog::model::{ConstraintKind, ObjectRef, Oid, Relation};
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -26,6 +28,8 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         ClassSource::Recorded(_) | ClassSource::Server(_) => Some(vec![format!("=r/{}", snapshot.role_name(class.owner))]),
     };
     let is_temporary = |schema| snapshot.schema_by_oid(schema).is_some_and(|schema| crate::sql::temporary::is_temporary(&schema.name));
+    // PostgreSQL keeps foreign keys by triggers on both tables, and clients ask for the keys where it says there are some.
+    let in_foreign_keys: HashSet<Oid> = classes.iter().filter_map(Class::stored).flat_map(tables_of_foreign_keys).collect();
     Columns::over(relation, &classes)
         .put("oid", |class| class.oid)
         .put("relname", |class| class.name)
@@ -50,8 +54,8 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("relkind", |class| class.kind)
         .put("relnatts", |class| i64::try_from(class.column_count()).unwrap_or(i64::MAX))
         .put("relchecks", |class| class.stored().map_or(0, super::constraint::checks))
-        .put("relhasrules", |class| class.kind == "v")
-        .all("relhastriggers", false)
+        .put("relhasrules", |class| matches!(class.kind, "v" | "m"))
+        .put("relhastriggers", |class| in_foreign_keys.contains(&class.oid))
         .all("relhassubclass", false)
         .all("relrowsecurity", false)
         .all("relforcerowsecurity", false)
@@ -63,4 +67,15 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("relminmxid", 0)
         .put("relacl", acl)
         .finish()
+}
+
+fn tables_of_foreign_keys(relation: &Relation) -> impl Iterator<Item = Oid> {
+    relation
+        .constraints
+        .iter()
+        .filter_map(|constraint| match &constraint.kind {
+            ConstraintKind::ForeignKey(key) => Some([relation.oid, key.table]),
+            _ => None,
+        })
+        .flatten()
 }
