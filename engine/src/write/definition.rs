@@ -176,6 +176,10 @@ impl Definition {
         if self.position(from).is_err() && self.position(to).is_ok() {
             return Ok(());
         }
+        if self.partition_columns.iter().any(|name| name == from) && !self.is_mapped {
+            // The values of all files in the log go by its name.
+            return Err(error::unsupported_hint("renaming a partition column", "Make the table anew: CREATE TABLE … AS SELECT."));
+        }
         self.field(from)?.insert("name".to_owned(), Value::String(to.to_owned()));
         self.change_filters(|names| names.iter_mut().filter(|name| *name == from).for_each(|name| to.clone_into(name)));
         for name in self.partition_columns.iter_mut().filter(|name| *name == from) {

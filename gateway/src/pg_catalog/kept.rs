@@ -1,5 +1,6 @@
-//! Rows that depend on nothing but a snapshot of the catalog, a role and a database, kept until the snapshot is gone: browsing asks for
-//! the same relations again and again.
+//! Rows that depend on nothing but a snapshot of the catalog, a role, a database and a search path (which says what temporary schema is
+//! the session's own, and which names are shown without theirs), kept until the snapshot is gone: browsing asks for the same relations
+//! again and again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -13,12 +14,13 @@ use super::Context;
 /// All that is kept may have this many bytes; what was made first goes first.
 const BYTES_MAX: usize = 512 << 20;
 
-/// One role's rows in one database.
+/// One role's rows in one database under one search path.
 struct Entry {
     snapshot: Weak<Snapshot>,
     current_role: Oid,
     session_role: Oid,
     database: String,
+    search_path: Vec<String>,
     relations: HashMap<Oid, Vec<RecordBatch>>,
     bytes: usize,
 }
@@ -49,6 +51,7 @@ pub fn keep(relation: Oid, context: &Context<'_>, rows: &[RecordBatch]) {
             current_role: context.principal.current_role,
             session_role: context.principal.session_role,
             database: context.database.to_owned(),
+            search_path: context.facts.search_path.clone(),
             relations: HashMap::new(),
             bytes: 0,
         });
@@ -68,5 +71,6 @@ impl Entry {
             && self.current_role == context.principal.current_role
             && self.session_role == context.principal.session_role
             && self.database == context.database
+            && self.search_path == context.facts.search_path
     }
 }

@@ -7,7 +7,7 @@ CREATE TABLE t (c int);
 INSERT INTO t VALUES (3);
 SELECT * FROM t ORDER BY a;
 SELECT relpersistence, relkind FROM pg_class WHERE oid = 't'::regclass;
-SELECT table_type FROM information_schema.tables WHERE table_name = 't' ORDER BY 1;
+SELECT table_type FROM information_schema.tables WHERE table_name = 't' AND (table_schema = current_schema() OR table_type LIKE 'LOCAL%') ORDER BY 1;
 DROP TABLE t;
 SELECT * FROM t;
 CREATE TEMPORARY TABLE IF NOT EXISTS made AS SELECT g AS n FROM generate_series(1, 3) g;
