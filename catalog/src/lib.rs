@@ -19,6 +19,7 @@ pub mod intents;
 pub mod kek;
 mod keyring;
 pub mod model;
+pub mod relay;
 mod seal;
 pub mod snapshot;
 mod staging;

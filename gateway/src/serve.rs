@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::server::{self, ServerOptions};
+use crate::sql::notification_relay;
 use crate::sql::session::{Sessions, Shared};
 use crate::sqlstate::SqlError;
 use crate::system::SystemRelations;
@@ -126,6 +127,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
     if let Err(error) = crate::sql::temporary::drop_leftovers(&shared).await {
         tracing::warn!(error = %error.message, "temporary tables of an earlier process could not be dropped");
     }
+    notification_relay::start(catalog, &shared.notifications, &stop).await?;
     if config.demo {
         let identity = catalog.bootstrap_identity()?;
         crate::demo::fill(&shared, identity).await.map_err(ServeError::Demo)?;
@@ -142,6 +144,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
     readiness.set(true);
     let draining = stop_on_signal(stop.clone(), readiness)?;
     server::serve(listener, options, Arc::new(Sessions(Arc::clone(&shared))), catalog.clone(), live, draining).await;
+    notification_relay::finish(&shared.notifications).await;
     stop.cancel();
     catalog.close().await;
     tracing::info!("stopped");

@@ -19,6 +19,7 @@ mod delta;
 mod errors;
 #[cfg(test)]
 mod fuzz;
+mod gateways;
 mod introspection;
 #[cfg(test)]
 mod psql;

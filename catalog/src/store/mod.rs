@@ -9,6 +9,7 @@ mod migrate;
 mod objects;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
@@ -30,6 +31,18 @@ pub(crate) struct Store {
     reads: AnyPool,
     writes: AnyPool,
     logs: AnyPool,
+    /// PostgreSQL's, for connections that are no part of a pool.
+    pub(crate) url: Option<Url>,
+}
+
+/// It can hold a password.
+#[derive(Clone)]
+pub(crate) struct Url(pub(crate) Arc<str>);
+
+impl std::fmt::Debug for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Url(…)")
+    }
 }
 
 impl Store {
@@ -147,7 +160,7 @@ async fn open_sqlite(path: &str) -> Result<Store, CatalogError> {
     };
     let writes = options().max_connections(1).min_connections(1).connect(&url).await?;
     let reads = options().max_connections(4).connect(&url).await?;
-    Ok(Store { backend: Backend::Sqlite, reads, logs: writes.clone(), writes })
+    Ok(Store { backend: Backend::Sqlite, reads, logs: writes.clone(), writes, url: None })
 }
 
 async fn open_postgres(url: &str) -> Result<Store, CatalogError> {
@@ -159,7 +172,7 @@ async fn open_postgres(url: &str) -> Result<Store, CatalogError> {
     let writes = options().max_connections(2).connect(url).await?;
     let logs = options().max_connections(1).connect(url).await?;
     let reads = options().max_connections(4).connect(url).await?;
-    Ok(Store { backend: Backend::Postgres, reads, writes, logs })
+    Ok(Store { backend: Backend::Postgres, reads, writes, logs, url: Some(Url(url.into())) })
 }
 
 async fn setup(connection: &mut AnyConnection, settings: &'static str) -> Result<(), sqlx::Error> {

@@ -188,7 +188,8 @@ impl Door {
             auth_method: None,
             pid: 0,
         };
-        let result = self.open(&mut connection, &startup, identity.as_deref().map(|identity| (identity, encryption)), &mut attempt, local).await;
+        let result =
+            self.open(&mut connection, &startup, identity.as_deref().map(|identity| (identity, encryption)), &mut attempt, local).await;
         let error = match result {
             Ok((sql, live, role)) => {
                 metrics::counter!("lakegate_logins_total", "outcome" => "admitted").increment(1);

@@ -15,6 +15,7 @@ pub mod journal;
 mod locate;
 pub mod logged_rows;
 pub mod named_statements;
+pub mod notification_relay;
 pub mod notifications;
 mod overriding;
 pub mod parse;

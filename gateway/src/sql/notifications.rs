@@ -1,5 +1,6 @@
 //! LISTEN and NOTIFY between the sessions of one gateway. Mirrors async.c: one bounded queue, in which each listening session has
-//! a position; what all have passed is dropped.
+//! a position; what all have passed is dropped. What goes to other gateways too waits in a second list for
+//! [`super::notification_relay`].
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,10 +53,18 @@ pub struct Message {
 }
 
 #[derive(Debug, Default)]
-pub struct Notifications(Mutex<Queue>);
+pub struct Notifications {
+    queue: Mutex<Queue>,
+    /// Rings when something is to be relayed.
+    outgoing: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// What is sent goes to other gateways too.
+    relays: bool,
+    outgoing: VecDeque<Queued>,
+    outgoing_bytes: usize,
     messages: VecDeque<Queued>,
     /// Number of the first message.
     first: u64,
@@ -64,10 +73,10 @@ struct Queue {
     listeners: HashMap<i32, Listener>,
 }
 
-#[derive(Debug)]
-struct Queued {
-    database: String,
-    message: Message,
+#[derive(Debug, Clone)]
+pub struct Queued {
+    pub database: String,
+    pub message: Message,
 }
 
 #[derive(Debug)]
@@ -126,7 +135,8 @@ impl Notifications {
     /// # Errors
     /// 54000 where they do not fit: some listener does not take its messages.
     pub fn check_room(&self, bytes: usize) -> Result<(), SqlError> {
-        if self.lock().bytes + bytes > QUEUE_BYTES_MAX {
+        let queue = self.lock();
+        if queue.bytes.max(queue.outgoing_bytes) + bytes > QUEUE_BYTES_MAX {
             return Err(SqlError::new(SqlState::ProgramLimitExceeded, "too many notifications in the NOTIFY queue"));
         }
         Ok(())
@@ -136,8 +146,57 @@ impl Notifications {
     pub fn publish(&self, pid: i32, database: &str, posts: impl IntoIterator<Item = Arc<Post>>) {
         let mut queue = self.lock();
         for post in posts {
-            queue.push(database, Message { pid, post });
+            let message = Message { pid, post };
+            if queue.relays {
+                queue.outgoing_bytes += message.post.bytes();
+                queue.outgoing.push_back(Queued { database: database.to_owned(), message: message.clone() });
+                self.outgoing.notify_one();
+            }
+            queue.push(database, message);
         }
+    }
+
+    /// From here on what is sent is kept for [`Notifications::outgoing`] too.
+    pub fn relay(&self) {
+        self.lock().relays = true;
+    }
+
+    /// The oldest of what other gateways have not been told, `count` at most; waits until there is something. It stays until
+    /// [`Notifications::relayed`].
+    pub async fn outgoing(&self, count: usize) -> Vec<Queued> {
+        loop {
+            let rung = self.outgoing.notified();
+            let waiting: Vec<Queued> = self.lock().outgoing.iter().take(count).cloned().collect();
+            if !waiting.is_empty() {
+                return waiting;
+            }
+            rung.await;
+        }
+    }
+
+    /// Other gateways have been told the oldest `count`.
+    pub fn relayed(&self, count: usize) {
+        let mut queue = self.lock();
+        for _ in 0..count {
+            let Some(told) = queue.outgoing.pop_front() else { break };
+            queue.outgoing_bytes -= told.message.post.bytes();
+        }
+    }
+
+    #[must_use]
+    pub fn has_outgoing(&self) -> bool {
+        !self.lock().outgoing.is_empty()
+    }
+
+    /// A message of another gateway. Whether there was room for it.
+    #[must_use]
+    pub fn deliver(&self, message: &Queued) -> bool {
+        let mut queue = self.lock();
+        let fits = queue.bytes + message.message.post.bytes() <= QUEUE_BYTES_MAX;
+        if fits {
+            queue.push(&message.database, message.message.clone());
+        }
+        fits
     }
 
     /// What a session has not been told yet.
@@ -163,7 +222,7 @@ impl Notifications {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -251,6 +310,28 @@ mod tests {
         all.unlisten(1, "a");
         assert!(all.check_room(large.len()).is_ok());
         assert!(all.receive(2).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_relayed_stays_until_it_was_told() {
+        let (here, there) = (Notifications::default(), Notifications::default());
+        let wake = Arc::default();
+        here.publish(9, "main", [post("a", "0")]);
+        assert!(!here.has_outgoing(), "nobody relays yet");
+        here.relay();
+        there.listen(1, "main", "a", &wake);
+        here.publish(9, "main", [post("a", "1"), post("a", "2"), post("b", "3")]);
+        let first = here.outgoing(2).await;
+        assert!(first.iter().all(|message| there.deliver(message)));
+        here.relayed(2);
+        let rest = here.outgoing(2).await;
+        assert_eq!(rest.len(), 1);
+        assert!(there.deliver(&rest[0]));
+        here.relayed(1);
+        assert!(!here.has_outgoing());
+        assert_eq!(here.lock().outgoing_bytes, 0);
+        assert_eq!(payloads(&there.receive(1)), ["1", "2"]);
+        assert!(!there.has_outgoing(), "what came from another gateway does not go back");
     }
 
     #[test]
