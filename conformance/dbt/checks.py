@@ -219,6 +219,7 @@ def a_role_is_granted():
 
 @check()
 def run_operation():
+    os.makedirs(os.path.join(PROJECT, "macros"), exist_ok=True)
     with open(os.path.join(PROJECT, "macros", "drop_it.sql"), "w", encoding="utf-8") as file:
         file.write("{% macro drop_it() %}{% do run_query('drop table if exists shop.contracted') %}{% endmacro %}")
     dbt("run-operation", "drop_it")

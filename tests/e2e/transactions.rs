@@ -430,7 +430,8 @@ async fn the_history_says_what_became_visible() {
 #[tokio::test]
 async fn an_exported_snapshot_is_what_others_read() {
     let Pair { one, other, schema, .. } = pair().await;
-    one.batch_execute("CREATE TABLE u (id bigint); BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE t IN ACCESS SHARE MODE")
+    one.batch_execute("CREATE TABLE u (id bigint)").await.unwrap();
+    one.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE t IN ACCESS SHARE MODE")
         .await
         .unwrap();
     let name = one.value("SELECT pg_export_snapshot()").await.unwrap();

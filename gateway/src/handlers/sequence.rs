@@ -36,6 +36,7 @@ pub async fn create(session: &mut GatewaySession, create: &CreateSequence) -> Re
         session.notice(SqlError::notice(Severity::Notice, SqlState::DuplicateTable, format!("{text}, skipping")));
         return Ok(done());
     }
+    refuse_name(&create.options)?;
     let mut sequence = parameters(None, PgType::INT8, &create.options)?;
     sequence.owned_by = owner_column(session, &snapshot, &create.options)?.flatten();
     let new = NewRelation { sequence: Some(sequence), ..NewRelation::new(schema, name.name, RelationKind::Sequence) };
@@ -52,6 +53,7 @@ pub async fn alter(
 ) -> Result<(), SqlError> {
     let Some(old) = &relation.sequence else { return Err(undefined(std::slice::from_ref(&relation.name))) };
     authorize::require_owner(snapshot, &session.principal, ObjectRef::Relation(relation.oid))?;
+    refuse_name(options)?;
     let mut changed = parameters(Some(old), old.data_type, options)?;
     if let Some(owned_by) = owner_column(session, snapshot, options)? {
         if old.of_identity {
@@ -98,12 +100,32 @@ pub fn of_column(snapshot: &Snapshot, table: (Oid, Oid, &str), oid: Oid, column:
     sequence.owned_by = Some((table, column.column.clone()));
     sequence.of_identity = column.identity.is_some();
     let base = object_name(table_name, &column.column, "seq");
+    let given = column.options.iter().find_map(|option| match option {
+        SequenceOption::Name(parts) => Some(parts),
+        _ => None,
+    });
+    if let Some(parts) = given {
+        let name = given_name(snapshot, schema, parts)?;
+        return Ok(NewRelation { oid: Some(oid), sequence: Some(sequence), ..NewRelation::new(schema, name, RelationKind::Sequence) });
+    }
     let free = |name: &String| snapshot.relation(schema, name).is_none();
     let name = std::iter::once(base.clone())
         .chain((1..10_000).map(|n| object_name(table_name, &column.column, &format!("seq{n}"))))
         .find(free)
         .unwrap_or(base);
     Ok(NewRelation { oid: Some(oid), sequence: Some(sequence), ..NewRelation::new(schema, name, RelationKind::Sequence) })
+}
+
+/// Source: `generateSerialExtraStmts`.
+///
+/// # Errors
+/// 42P16 for one of another schema than the table's.
+fn given_name(snapshot: &Snapshot, schema: Oid, parts: &[String]) -> Result<String, SqlError> {
+    let (name, qualifier) = parts.split_last().map_or((String::new(), None), |(name, before)| (name.clone(), before.last()));
+    if qualifier.is_some_and(|qualifier| snapshot.schema_by_oid(schema).is_none_or(|schema| schema.name != *qualifier)) {
+        return Err(SqlError::new(SqlState::InvalidTableDefinition, "identity sequence must be in the same schema as table"));
+    }
+    Ok(name)
 }
 
 /// `table_column_label`, the longer part cut first. Source: `makeObjectName`.
@@ -178,7 +200,7 @@ fn parameters(old: Option<&Sequence>, default_type: PgType, options: &[SequenceO
             SequenceOption::Cache(cache) if *cache <= 0 => return Err(parameter(format!("CACHE ({cache}) must be greater than zero"))),
             SequenceOption::Cache(cache) => made.cache = *cache,
             SequenceOption::Cycle(cycle) => made.cycle = *cycle,
-            SequenceOption::DataType(_) | SequenceOption::Restart(_) | SequenceOption::OwnedBy(_) => {}
+            SequenceOption::DataType(_) | SequenceOption::Restart(_) | SequenceOption::OwnedBy(_) | SequenceOption::Name(_) => {}
         }
     }
     let up = made.increment > 0;
@@ -200,6 +222,14 @@ fn parameters(old: Option<&Sequence>, default_type: PgType, options: &[SequenceO
         return Err(parameter(format!("START value ({}) cannot be greater than MAXVALUE ({})", made.start, made.max)));
     }
     Ok(made)
+}
+
+/// SEQUENCE NAME is for identity columns.
+fn refuse_name(options: &[SequenceOption]) -> Result<(), SqlError> {
+    if options.iter().any(|option| matches!(option, SequenceOption::Name(_))) {
+        return Err(SqlError::new(SqlState::SyntaxError, "invalid sequence option SEQUENCE NAME"));
+    }
+    Ok(())
 }
 
 fn sequence_type(data_type: &DataType) -> Result<PgType, SqlError> {

@@ -132,7 +132,9 @@ impl Definition {
                     Some(expr) => column.generated = Some(expr.to_string()),
                     None => {
                         let identity = if *generated_as == ast::GeneratedAs::Always { Identity::Always } else { Identity::ByDefault };
-                        self.add_identity(&mut column, identity, sequence_options.as_deref().unwrap_or_default())?;
+                        let options = of_identity(sequence_options.as_deref().unwrap_or_default())
+                            .map_err(|error| SqlError::new(SqlState::SyntaxError, error.to_string()))?;
+                        self.add_identity(&mut column, identity, options)?;
                     }
                 },
                 other => return Err(SqlError::unsupported(format!("the column option {other}"))),
@@ -152,11 +154,10 @@ impl Definition {
 
     /// # Errors
     /// 22023 for a type that cannot count.
-    pub fn add_identity(&mut self, column: &mut Column, identity: Identity, options: &[ast::SequenceOptions]) -> Result<(), SqlError> {
+    pub fn add_identity(&mut self, column: &mut Column, identity: Identity, options: Vec<SequenceOption>) -> Result<(), SqlError> {
         if !matches!(column.data_type, PgType::INT2 | PgType::INT4 | PgType::INT8) {
             return Err(SqlError::new(SqlState::InvalidParameterValue, "identity column type must be smallint, integer, or bigint"));
         }
-        let options = of_identity(options).map_err(|error| SqlError::new(SqlState::SyntaxError, error.to_string()))?;
         column.not_null = true;
         column.identity = Some(identity);
         self.sequences.push(ColumnSequence { column: column.name.clone(), data_type: column.data_type, options, identity: Some(identity) });

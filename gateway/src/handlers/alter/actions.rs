@@ -7,9 +7,7 @@ use lakegate_catalog::Snapshot;
 use lakegate_catalog::ddl::{NewConstraint, RelationChange, RelationUpdate};
 use lakegate_catalog::model::{Column, ConstraintKind, Identity, PgType, Relation};
 use lakegate_engine_api::{Alteration, ColumnDefinition};
-use sqlparser::ast::{
-    AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, DropBehavior, Expr, GeneratedAs, TableConstraint,
-};
+use sqlparser::ast::{AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, DropBehavior, Expr, TableConstraint};
 
 use super::Table;
 use super::views::dependent_views;
@@ -59,6 +57,7 @@ impl Planning<'_> {
         match action {
             AlterAction::Sql(operation) => self.apply_sql(operation).await,
             AlterAction::SetGenerated { column, always } => self.set_generated(column, *always),
+            AlterAction::AddIdentity { column, always, options } => self.add_identity(column, *always, options).await,
             AlterAction::DropIdentity { column, if_exists } => self.drop_identity(column, *if_exists),
             AlterAction::DropExpression { column, if_exists } => self.drop_expression(column, *if_exists),
             AlterAction::ColumnSequence { column, options } => self.restart(column, options),
@@ -301,30 +300,7 @@ impl Planning<'_> {
             AlterColumnOperation::SetDataType { data_type, using, .. } => {
                 self.set_type(name, column_type(data_type)?, using.clone()).await?;
             }
-            AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {
-                if column.identity.is_some() {
-                    let text = format!("column \"{name}\" of relation \"{relation}\" is already an identity column");
-                    return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, text));
-                }
-                if column.default.is_some() {
-                    let text = format!("column \"{name}\" of relation \"{relation}\" already has a default value");
-                    return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, text));
-                }
-                if !column.not_null {
-                    let text =
-                        format!("column \"{name}\" of relation \"{relation}\" must be declared NOT NULL before identity can be added");
-                    return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, text));
-                }
-                let identity = if *generated_as == Some(GeneratedAs::Always) { Identity::Always } else { Identity::ByDefault };
-                let mut definition = Definition::default();
-                let mut column = column;
-                definition.add_identity(&mut column, identity, sequence_options.as_deref().unwrap_or_default())?;
-                if let Some(sequence) = definition.sequences.pop() {
-                    self.new_sequence(&mut column, sequence).await?;
-                    self.set_default(name, column.default);
-                    self.plan.updates.push(RelationUpdate::SetIdentity { column: name.to_owned(), identity: Some(identity) });
-                }
-            }
+            AlterColumnOperation::AddGenerated { .. } => return Err(SqlError::unsupported("GENERATED without AS IDENTITY")),
         }
         Ok(())
     }
@@ -474,6 +450,32 @@ impl Planning<'_> {
             to.clone_into(&mut constraint.name);
         }
         self.plan.updates.push(RelationUpdate::RenameConstraint { from: from.to_owned(), to: to.to_owned() });
+        Ok(())
+    }
+
+    async fn add_identity(&mut self, name: &str, always: bool, options: &[SequenceOption]) -> Result<(), SqlError> {
+        let mut column = self.column(name)?;
+        let misplaced = |what: &str| {
+            let text = format!("column \"{name}\" of relation \"{}\" {what}", self.table.name);
+            Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, text))
+        };
+        if column.identity.is_some() {
+            return misplaced("is already an identity column");
+        }
+        if column.default.is_some() {
+            return misplaced("already has a default value");
+        }
+        if !column.not_null {
+            return misplaced("must be declared NOT NULL before identity can be added");
+        }
+        let identity = if always { Identity::Always } else { Identity::ByDefault };
+        let mut definition = Definition::default();
+        definition.add_identity(&mut column, identity, options.to_vec())?;
+        if let Some(sequence) = definition.sequences.pop() {
+            self.new_sequence(&mut column, sequence).await?;
+            self.set_default(name, column.default);
+            self.plan.updates.push(RelationUpdate::SetIdentity { column: name.to_owned(), identity: Some(identity) });
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use arrow_array::RecordBatch;
+use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::{ConstraintKind, ObjectRef, Oid, Relation};
 
 use crate::pg_catalog::Context;
@@ -25,7 +26,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let acl = |class: &Class<'_>| match class.source {
         ClassSource::Stored(stored) => snapshot.acl_texts(ObjectRef::Relation(stored.oid)),
         ClassSource::Key(..) | ClassSource::Index(..) => None,
-        ClassSource::Recorded(_) | ClassSource::Server(_) => Some(vec![format!("=r/{}", snapshot.role_name(class.owner))]),
+        ClassSource::Recorded(_) | ClassSource::Server(_) => Some(acl_of_system(snapshot, class.owner)),
     };
     let is_temporary = |schema| snapshot.schema_by_oid(schema).is_some_and(|schema| crate::sql::temporary::is_temporary(&schema.name));
     // PostgreSQL keeps foreign keys by triggers on both tables, and clients ask for the keys where it says there are some.
@@ -67,6 +68,11 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("relminmxid", 0)
         .put("relacl", acl)
         .finish()
+}
+
+/// Everybody may read the system catalogs.
+pub fn acl_of_system(snapshot: &Snapshot, owner: Oid) -> Vec<String> {
+    vec![format!("=r/{}", snapshot.role_name(owner))]
 }
 
 fn tables_of_foreign_keys(relation: &Relation) -> impl Iterator<Item = Oid> {

@@ -1,11 +1,12 @@
-//! `pg_depend`: what views read, and what belongs to tables: row types, keys, their indexes, defaults.
+//! `pg_depend`: what views read, and what belongs to tables: row types, keys, indexes, defaults, sequences.
 
 use arrow_array::RecordBatch;
-use lakegate_catalog::model::{Oid, Relation};
+use lakegate_catalog::model::{ConstraintKind, Oid, Relation};
 use sqlparser::ast::{Expr, SelectItem, SelectItemQualifiedWildcardKind, TableFactor, Visit, Visitor};
 
 use super::constraint;
 use super::rewrite::rule_oid;
+use crate::handlers::column_text::sequence_of_default;
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
 use crate::pg_catalog::recorded::Recorded;
@@ -43,16 +44,37 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
             for number in constraint::columns(stored, key).unwrap_or_default() {
                 row((PG_CONSTRAINT, key.oid), own, usize::try_from(number).unwrap_or(0), "a");
             }
+            if let ConstraintKind::ForeignKey(foreign) = &key.kind
+                && let Some(referenced) = context.snapshot.relation_by_oid(foreign.table)
+            {
+                for number in foreign.referenced.iter().filter_map(|name| referenced.column(name)).map(|(at, _)| at + 1) {
+                    row((PG_CONSTRAINT, key.oid), (PG_CLASS, foreign.table), number, "n");
+                }
+            }
             if constraint::is_key(key) {
                 row((PG_CLASS, key.oid), (PG_CONSTRAINT, key.oid), 0, "i");
             }
         }
         for (number, column) in (1_usize..).zip(&stored.columns) {
-            if column.default.is_some() {
-                row((PG_ATTRDEF, super::attrdef::oid(stored, number)), own, number, "a");
+            let Some(text) = column.generated.as_ref().or(column.default.as_ref()).filter(|_| column.identity.is_none()) else { continue };
+            let default = (PG_ATTRDEF, super::attrdef::oid(stored, number));
+            row(default, own, number, "a");
+            if let Some(sequence) = sequence_of_default(text) {
+                row(default, (PG_CLASS, sequence), 0, "n");
             }
         }
-        let Some(definition) = stored.definition.as_deref().filter(|_| stored.is_view()) else { continue };
+        for index in &stored.indexes {
+            for number in index.columns.iter().filter_map(|column| stored.column(&column.name)).map(|(at, _)| at + 1) {
+                row((PG_CLASS, index.oid), own, number, "a");
+            }
+        }
+        if let Some(sequence) = &stored.sequence
+            && let Some((table, column)) = &sequence.owned_by
+            && let Some((at, _)) = context.snapshot.relation_by_oid(*table).and_then(|table| table.column(column))
+        {
+            row(own, (PG_CLASS, *table), at + 1, if sequence.of_identity { "i" } else { "a" });
+        }
+        let Some(definition) = stored.definition.as_deref() else { continue };
         let rule = (PG_REWRITE, rule_oid(stored));
         row(rule, own, 0, "i");
         row(rule, own, 0, "n");

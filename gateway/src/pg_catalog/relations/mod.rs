@@ -14,6 +14,7 @@ mod description;
 mod gssapi;
 mod index;
 mod information_schema;
+mod init_privs;
 mod namespace;
 mod prepared_statements;
 mod rewrite;
@@ -89,6 +90,7 @@ fn made(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec
         "pg_depend" => depend::rows,
         "pg_description" => description::of_objects,
         "pg_index" => index::rows,
+        "pg_init_privs" => init_privs::rows,
         "pg_namespace" => namespace::rows,
         "pg_prepared_statements" => prepared_statements::rows,
         "pg_rewrite" => rewrite::rows,

@@ -1,4 +1,4 @@
-//! `pg_rewrite`: the `_RETURN` rule of each view, by which clients tell views and their queries.
+//! `pg_rewrite`: the `_RETURN` rule of each view and materialized view, by which clients tell views and their queries.
 
 use arrow_array::RecordBatch;
 use lakegate_catalog::model::Relation;
@@ -10,7 +10,7 @@ use crate::sqlstate::SqlError;
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let stored = context.objects().stored();
-    let views: Vec<&Relation> = stored.into_iter().filter(|relation| relation.is_view()).collect();
+    let views: Vec<&Relation> = stored.into_iter().filter(|relation| relation.definition.is_some()).collect();
     Columns::over(relation, &views)
         .put("oid", |view| rule_oid(view))
         .all("rulename", "_RETURN")

@@ -48,6 +48,11 @@ pub enum AlterAction {
         column: String,
         always: bool,
     },
+    AddIdentity {
+        column: String,
+        always: bool,
+        options: Vec<SequenceOption>,
+    },
     DropIdentity {
         column: String,
         if_exists: bool,
@@ -132,12 +137,18 @@ fn parse_column_action(parser: &mut Parser) -> Result<Option<AlterAction>, Parse
         return Ok(Some(AlterAction::DropExpression { column, if_exists: parse_if_exists(parser) }));
     }
     if accept_words(parser, &["SET", "GENERATED"]) {
-        let always = accept_word(parser, "ALWAYS");
-        if !always {
-            expect_word(parser, "BY")?;
-            parser.expect_keyword_is(Keyword::DEFAULT)?;
+        return Ok(Some(AlterAction::SetGenerated { column, always: parse_always(parser)? }));
+    }
+    if accept_words(parser, &["ADD", "GENERATED"]) {
+        let always = parse_always(parser)?;
+        parser.expect_keyword_is(Keyword::AS)?;
+        expect_word(parser, "IDENTITY")?;
+        let mut options = Vec::new();
+        if parser.consume_token(&Token::LParen) {
+            options = parse_options(parser)?;
+            parser.expect_token(&Token::RParen)?;
         }
-        return Ok(Some(AlterAction::SetGenerated { column, always }));
+        return Ok(Some(AlterAction::AddIdentity { column, always, options }));
     }
     if accept_word(parser, "RESTART") {
         parser.prev_token();
@@ -147,4 +158,14 @@ fn parse_column_action(parser: &mut Parser) -> Result<Option<AlterAction>, Parse
         parser.prev_token();
     });
     Ok(None)
+}
+
+/// `ALWAYS | BY DEFAULT`.
+fn parse_always(parser: &mut Parser) -> Result<bool, ParserError> {
+    let always = accept_word(parser, "ALWAYS");
+    if !always {
+        expect_word(parser, "BY")?;
+        parser.expect_keyword_is(Keyword::DEFAULT)?;
+    }
+    Ok(always)
 }

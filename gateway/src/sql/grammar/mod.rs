@@ -1,7 +1,7 @@
 //! Statements: PostgreSQL's as the parser crate has them, and those that it lacks or spells as another system does.
 
-mod copy;
 mod alter;
+mod copy;
 mod cursor;
 mod external_location;
 mod grant;
@@ -17,8 +17,8 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use alter::{Alter, AlterAction, RelationWord};
+pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};

@@ -28,6 +28,8 @@ pub enum SequenceOption {
     Cycle(bool),
     /// Parts of a column's name; `None`: NONE.
     OwnedBy(Option<Vec<String>>),
+    /// Parts of the name that the sequence of an identity column is given, as pg_dump writes it.
+    Name(Vec<String>),
 }
 
 pub(super) fn parse_create(parser: &mut Parser) -> Result<Command, GrammarError> {
@@ -72,6 +74,9 @@ pub(super) fn parse_options(parser: &mut Parser) -> Result<Vec<SequenceOption>, 
             SequenceOption::Cycle(true)
         } else if accept_words(parser, &["NO", "CYCLE"]) {
             SequenceOption::Cycle(false)
+        } else if accept_words(parser, &["SEQUENCE", "NAME"]) {
+            let name = parser.parse_object_name(false)?;
+            SequenceOption::Name(name_parts(&name).map_err(|error| ParserError::ParserError(error.message))?)
         } else if accept_words(parser, &["OWNED", "BY"]) {
             if accept_word(parser, "NONE") {
                 SequenceOption::OwnedBy(None)
