@@ -11,10 +11,10 @@ use lakegate_engine_api::{BoundRelation, ExecutionContext, RelationSource, Sessi
 use sqlparser::ast::{Expr, ObjectName};
 use tokio::sync::{mpsc, oneshot};
 
-use super::check_forced;
 use super::filter::Filter;
 use super::options::{Format, Options};
 use super::sink::{Reader, StdinSink};
+use super::{check_forced, copied_by_default, refuse_generated};
 use crate::frontend::Response;
 use crate::sql::bind::Bound;
 use crate::sql::execute::Deadline;
@@ -126,13 +126,13 @@ async fn open(
 }
 
 fn copied_columns(relation: &Relation, columns: &[String]) -> Result<SchemaRef, SqlError> {
-    let names: Vec<String> =
-        if columns.is_empty() { relation.columns.iter().map(|column| column.name.clone()).collect() } else { columns.to_vec() };
+    let names: Vec<String> = if columns.is_empty() { copied_by_default(relation) } else { columns.to_vec() };
     let mut fields: Vec<Field> = Vec::with_capacity(names.len());
     for name in names {
         let column = relation.columns.iter().find(|column| column.name == name).ok_or_else(|| {
             SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" of relation \"{}\" does not exist", relation.name))
         })?;
+        refuse_generated(relation, &name)?;
         if fields.iter().any(|field| *field.name() == name) {
             return Err(SqlError::new(SqlState::DuplicateColumn, format!("column \"{name}\" specified more than once")));
         }

@@ -12,6 +12,8 @@ mod sink;
 mod text;
 mod to;
 
+use lakegate_catalog::model::Relation;
+
 use crate::frontend::Response;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::{Copy, CopySource, CopyTarget};
@@ -83,6 +85,21 @@ fn check_forced(options: &Options, relation: Option<(&str, &[String])>, copied: 
                 None => SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" does not exist")),
             });
         }
+    }
+    Ok(())
+}
+
+/// COPY without a list leaves generated columns out.
+fn copied_by_default(relation: &Relation) -> Vec<String> {
+    relation.columns.iter().filter(|column| column.generated.is_none()).map(|column| column.name.clone()).collect()
+}
+
+/// # Errors
+/// 42P10. Source: `CopyGetAttnums`.
+fn refuse_generated(relation: &Relation, name: &str) -> Result<(), SqlError> {
+    if relation.columns.iter().any(|column| column.name == name && column.generated.is_some()) {
+        return Err(SqlError::new(SqlState::InvalidColumnReference, format!("column \"{name}\" is a generated column"))
+            .detail("Generated columns cannot be used in COPY."));
     }
     Ok(())
 }

@@ -12,9 +12,9 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableWithJoins};
 
 use super::binary::{SIGNATURE, TRAILER};
-use super::check_forced;
 use super::options::Format::{Binary, Parquet, Text};
 use super::options::{Header, Options};
+use super::{check_forced, copied_by_default, refuse_generated};
 use crate::frontend::{ClientRows, CopyLines, ParsedStatement, Response};
 use crate::sql::execute::{self, Deadline};
 use crate::sql::grammar::{Command, CopySource, name_parts, table_factor};
@@ -93,12 +93,17 @@ async fn query_of(session: &GatewaySession, source: &CopySource, options: &Optio
                 let message = format!("column \"{column}\" of relation \"{}\" does not exist", resolved.name);
                 return Err(SqlError::new(SqlState::UndefinedColumn, message));
             }
+            refuse_generated(relation, column)?;
             if columns.iter().take(index).any(|before| before == column) {
                 return Err(SqlError::new(SqlState::DuplicateColumn, format!("column \"{column}\" specified more than once")));
             }
         }
         let copied = if columns.is_empty() { &all } else { columns };
         check_forced(options, Some((&resolved.name, &all)), copied)?;
+        let default = copied_by_default(relation);
+        if columns.is_empty() && default.len() < all.len() {
+            return Ok(Statement::Query(Box::new(select_of(name, &default))));
+        }
     }
     Ok(Statement::Query(Box::new(select_of(name, columns))))
 }
