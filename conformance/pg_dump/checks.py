@@ -13,8 +13,16 @@ CREATE VIEW debtors AS SELECT id, name FROM customers WHERE balance < 10;
 COMMENT ON TABLE customers IS 'who buys';
 CREATE SCHEMA other;
 CREATE TABLE other.things (a integer, "Odd Name" text);
+CREATE TABLE other.counted (a serial, b int GENERATED ALWAYS AS IDENTITY (START 5), c int GENERATED ALWAYS AS (a + 1) STORED, d text);
+CREATE INDEX counted_d ON other.counted (d DESC, a);
+CREATE SEQUENCE other.steps INCREMENT 5;
 INSERT INTO customers VALUES (1, 'Ada', '1815-12-10', 10.50, '{a,"b,c"}', '2024-01-01 00:00+00'), (2, E'tab\\there', NULL, 0, NULL, NULL);
 INSERT INTO other.things VALUES (1, 'x'), (2, NULL);
+INSERT INTO other.counted (d) VALUES ('x'), ('y');
+ALTER TABLE other.things ADD CONSTRAINT of_customer FOREIGN KEY (a) REFERENCES customers (id);
+CREATE MATERIALIZED VIEW kept AS SELECT name FROM customers;
+GRANT SELECT ON customers TO PUBLIC;
+SELECT nextval('other.steps');
 """
 RESTORED = f"{tap.database()}_restored"
 
@@ -46,7 +54,11 @@ def schema_only():
     dump = run("pg_dump", "--schema-only")
     has(dump, "CREATE TABLE public.customers", "name character varying(40) NOT NULL", "balance numeric(12,2) DEFAULT 0", "tags text[]",
         "CONSTRAINT rich CHECK ((balance >= ", "CREATE VIEW public.debtors", "CREATE SCHEMA other", "COMMENT ON TABLE public.customers IS 'who buys'",
-        "PRIMARY KEY (id)", '"Odd Name" text')
+        "PRIMARY KEY (id)", '"Odd Name" text', "ALTER SEQUENCE other.counted_a_seq OWNED BY other.counted.a",
+        "ALTER TABLE other.counted ALTER COLUMN b ADD GENERATED ALWAYS AS IDENTITY", "CREATE SEQUENCE other.steps", "INCREMENT BY 5",
+        "CREATE INDEX counted_d ON other.counted USING btree (d DESC, a)", "FOREIGN KEY (a) REFERENCES public.customers(id)",
+        "CREATE MATERIALIZED VIEW public.kept", "GRANT SELECT ON TABLE public.customers TO PUBLIC")
+    assert "pg_catalog.pg_class" not in dump.partition("GRANT")[2], "rights to system catalogs are no part of a dump"
 
 
 @check()
@@ -73,8 +85,11 @@ def data_as_inserts():
 @check()
 def restored_by_psql():
     psql(run("pg_dump", "--no-owner"), PGDATABASE=RESTORED)
-    query = "SELECT * FROM public.customers ORDER BY id; SELECT * FROM other.things ORDER BY a; SELECT * FROM debtors;"
+    query = """SELECT * FROM public.customers ORDER BY id; SELECT * FROM other.things ORDER BY a; SELECT * FROM debtors; SELECT * FROM kept;
+        SELECT * FROM other.counted ORDER BY a;"""
     equal(psql(query, PGDATABASE=RESTORED), psql(query))
+    more = "INSERT INTO other.counted (d) VALUES ('z') RETURNING a, b, c; SELECT nextval('other.steps');"
+    equal(psql(more, PGDATABASE=RESTORED), psql(more))
 
 
 @check()

@@ -12,6 +12,7 @@ pub mod drop;
 pub mod external_location;
 pub mod grant;
 pub mod index;
+pub mod like;
 pub mod lock_table;
 pub mod materialized_view;
 pub mod notify;

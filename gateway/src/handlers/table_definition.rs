@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::ddl::NewConstraint;
-use lakegate_catalog::model::{Column, ConstraintKind, ForeignKey, Identity, Oid, PgType, Relation};
+use lakegate_catalog::model::{Column, Constraint, ConstraintKind, ForeignKey, Identity, Oid, PgType, Relation};
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 
 use super::column_text::{mentioned, stored_default};
@@ -48,8 +48,14 @@ impl Definition {
             return Err(SqlError::new(SqlState::TooManyColumns, format!("tables can have at most {COLUMNS_MAX} columns")));
         }
         let table_name = table.sql.name.0.last().map(ToString::to_string).unwrap_or_default().trim_matches('"').to_owned();
-        for column in &table.sql.columns {
+        for (place, column) in table.sql.columns.iter().enumerate() {
+            for like in table.likes.iter().filter(|like| like.place == place) {
+                definition.add_like(session, snapshot, &table_name, like)?;
+            }
             definition.add_column(session, snapshot, &table_name, column)?;
+        }
+        for like in table.likes.iter().filter(|like| like.place == table.sql.columns.len()) {
+            definition.add_like(session, snapshot, &table_name, like)?;
         }
         for constraint in &table.sql.constraints {
             definition.add_constraint(&table_name, constraint)?;
@@ -186,7 +192,7 @@ impl Definition {
         Ok(())
     }
 
-    fn add_key(&mut self, table: &str, name: Option<String>, kind: ConstraintKind) -> Result<(), SqlError> {
+    pub(super) fn add_key(&mut self, table: &str, name: Option<String>, kind: ConstraintKind) -> Result<(), SqlError> {
         let is_primary = |kind: &ConstraintKind| matches!(kind, ConstraintKind::PrimaryKey(_));
         if is_primary(&kind) && self.constraints.iter().any(|constraint| is_primary(&constraint.kind)) {
             let text = format!("multiple primary keys for table \"{table}\" are not allowed");
@@ -194,6 +200,11 @@ impl Definition {
         }
         self.constraints.push(NewConstraint { name, kind });
         Ok(())
+    }
+
+    /// A constraint of another table, under its name there.
+    pub(super) fn add_named(&mut self, constraint: &Constraint) {
+        self.constraints.push(NewConstraint { name: Some(constraint.name.clone()), kind: constraint.kind.clone() });
     }
 
     /// A Delta constraint needs its name before the catalog could choose one: PostgreSQL's, `table_column_check`.

@@ -5,6 +5,7 @@ mod copy;
 mod cursor;
 mod external_location;
 mod grant;
+mod like;
 mod merge;
 mod role;
 mod sequence;
@@ -22,6 +23,7 @@ pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
+pub use like::{Included, Like};
 pub use merge::{is_do_nothing, spell_merge_actions};
 pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
 pub use sequence::{CreateSequence, SequenceOption, of_identity};
@@ -95,6 +97,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["CREATE", "MATERIALIZED", ..] => stored::parse_create(parser),
         ["REFRESH", ..] => stored::parse_refresh(parser),
         ["REINDEX", ..] => stored::parse_reindex(parser),
+        ["CREATE", "TABLE" | "TEMP" | "TEMPORARY" | "LOCAL" | "GLOBAL" | "UNLOGGED", ..] if like::is_next(parser) => like::parse(parser),
         ["CREATE", "ROLE" | "USER" | "GROUP", ..] => role::parse_create(parser),
         ["ALTER", "ROLE" | "USER" | "GROUP", ..] => role::parse_alter(parser),
         ["DROP", "ROLE" | "USER" | "GROUP", ..] => role::parse_drop(parser),

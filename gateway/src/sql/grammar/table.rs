@@ -8,7 +8,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
-use super::{Command, GrammarError, accept_word, fold, parse_name};
+use super::{Command, GrammarError, Like, accept_word, fold, parse_name};
 use crate::sql::with_changes::take_with;
 use crate::sqlstate::SqlError;
 
@@ -16,6 +16,7 @@ use crate::sqlstate::SqlError;
 #[derive(Debug, Clone)]
 pub struct CreateTable {
     pub sql: ast::CreateTable,
+    pub likes: Vec<Like>,
     /// `LOCATION 'url'`: registers a table that is there.
     pub location: Option<String>,
     pub partitioned_by: Vec<String>,
@@ -28,12 +29,12 @@ pub struct CreateTable {
 
 pub(super) fn parse_sql(parser: &mut Parser) -> Result<Command, GrammarError> {
     match parser.parse_statement()? {
-        ast::Statement::CreateTable(sql) => parse_rest(parser, sql),
+        ast::Statement::CreateTable(sql) => parse_rest(parser, sql, Vec::new()),
         statement => Ok(Command::Sql(Box::new(take_with(statement)?))),
     }
 }
 
-fn parse_rest(parser: &mut Parser, mut sql: ast::CreateTable) -> Result<Command, GrammarError> {
+pub(super) fn parse_rest(parser: &mut Parser, mut sql: ast::CreateTable, likes: Vec<Like>) -> Result<Command, GrammarError> {
     let mut table = CreateTable {
         location: sql.hive_formats.as_ref().and_then(|formats| formats.location.clone()),
         partitioned_by: partition_columns(&sql.hive_distribution),
@@ -41,6 +42,7 @@ fn parse_rest(parser: &mut Parser, mut sql: ast::CreateTable) -> Result<Command,
         properties: BTreeMap::new(),
         query: sql.query.take(),
         with_data: true,
+        likes,
         sql,
     };
     loop {
