@@ -9,6 +9,7 @@ mod from_functions;
 mod recursive;
 mod set_returning;
 mod tableoid;
+mod type_calls;
 mod typed_casts;
 mod values;
 mod whole_rows;
@@ -34,6 +35,7 @@ pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
     finish(node.visit(&mut set_returning::SelectLists))?;
     finish(node.visit(&mut from_functions::LateralFunctions))?;
     finish(node.visit(&mut tableoid::TableOids::default()))?;
+    finish(node.visit(&mut type_calls::TypeCalls))?;
     finish(node.visit(&mut expressions::Expressions))?;
     finish(node.visit(&mut calls::Calls))?;
     finish(node.visit(&mut typed_casts::TypedCasts))
