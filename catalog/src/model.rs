@@ -283,6 +283,9 @@ pub struct IndexColumn {
     pub name: String,
     pub descending: bool,
     pub nulls_first: bool,
+    /// Where another than the type's default was named, e.g. `text_pattern_ops`. Informational.
+    #[serde(default)]
+    pub operator_class: Option<String>,
 }
 
 /// GENERATED … AS IDENTITY.

@@ -224,7 +224,8 @@ pub fn index_definition(row: &Row<'_>, session: &Session) -> Option<String> {
                 (true, true) => " DESC",
                 (true, false) => " DESC NULLS LAST",
             };
-            format!("{}{order}", quote::ident(&column.name))
+            let class = column.operator_class.as_ref().map(|class| format!(" {class}")).unwrap_or_default();
+            format!("{}{class}{order}", quote::ident(&column.name))
         })
         .collect();
     let unique = if found.unique { "UNIQUE " } else { "" };

@@ -8,7 +8,7 @@ use lakegate_catalog::authorize;
 use lakegate_catalog::ddl::{RelationChange, RelationUpdate};
 use lakegate_catalog::model::{Index, IndexColumn, ObjectRef, PgType, Relation, RelationKind};
 use lakegate_engine_api::{Alteration, ExecutionContext};
-use sqlparser::ast::{CreateIndex, Expr, IndexType};
+use sqlparser::ast::{CreateIndex, Expr, IndexType, ObjectName};
 
 use super::sequence::object_name;
 use crate::frontend::Response;
@@ -59,7 +59,10 @@ pub async fn create(
     let index = Index { oid: 0, name, unique: create.unique, method, columns, comment: None };
     let mut indexes = table.indexes.clone();
     indexes.push(index.clone());
-    build(session, &snapshot, &table, filtered_columns(&table, &indexes), true, deadline, journal).await?;
+    let filtered = filtered_columns(&table, &indexes);
+    if filtered != filtered_columns(&table, &table.indexes) {
+        build(session, &snapshot, &table, filtered, true, deadline, journal).await?;
+    }
     let change = RelationChange::Update { relation: table.oid, updates: vec![RelationUpdate::AddIndex(index)] };
     session.catalog().change_relations(&session.principal, vec![change]).await?;
     Ok(done())
@@ -169,22 +172,33 @@ fn columns(create: &CreateIndex, table: &Relation) -> Result<Vec<IndexColumn>, S
             return Err(SqlError::unsupported("an index on an expression").hint("Index a generated column that holds it."));
         };
         let name = fold(name);
-        let Some((_, stored)) = table.column(&name) else {
+        if table.column(&name).is_none() {
             return Err(SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" does not exist")));
-        };
-        if column.operator_class.is_some() {
-            return Err(SqlError::unsupported("an operator class of an index"));
         }
-        if !can_be_filtered(stored.data_type) && create.columns.len() == 1 && !table.partition_columns.contains(&name) {
-            return Err(SqlError::unsupported(format!("an index on column \"{name}\" of its type")).hint(
-                "Bloom filters are made for whole numbers, text, uuid and bytea; ranges are pruned by the statistics that all files have.",
-            ));
-        }
+        let operator_class = column.operator_class.as_ref().map(operator_class).transpose()?.flatten();
         let descending = column.column.options.asc == Some(false);
         let nulls_first = column.column.options.nulls_first.unwrap_or(descending);
-        columns.push(IndexColumn { name, descending, nulls_first });
+        columns.push(IndexColumn { name, descending, nulls_first, operator_class });
     }
     Ok(columns)
+}
+
+/// Those that order by bytes, as all of Lakegate's text does; `None` for a type's default.
+///
+/// # Errors
+/// 42704.
+fn operator_class(name: &ObjectName) -> Result<Option<String>, SqlError> {
+    let class = name_parts(name)?.pop().unwrap_or_default();
+    match class.as_str() {
+        "text_pattern_ops" | "varchar_pattern_ops" | "bpchar_pattern_ops" => Ok(Some(class)),
+        "text_ops" | "varchar_ops" | "bpchar_ops" | "int2_ops" | "int4_ops" | "int8_ops" | "uuid_ops" | "bytea_ops" | "name_ops"
+        | "bool_ops" | "date_ops" | "timestamp_ops" | "timestamptz_ops" | "time_ops" | "interval_ops" | "numeric_ops" | "float4_ops"
+        | "float8_ops" => Ok(None),
+        _ => {
+            let message = format!("operator class \"{class}\" does not exist for access method \"btree\"");
+            Err(SqlError::new(SqlState::UndefinedObject, message))
+        }
+    }
 }
 
 fn is_taken(snapshot: &Snapshot, table: &Relation, name: &str) -> bool {

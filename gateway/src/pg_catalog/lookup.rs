@@ -315,7 +315,7 @@ impl CatalogLookup for SessionLookup {
             });
         }
         let (relation, key) = self.constraint(index).filter(|(_, key)| key.kind.is_index())?;
-        let column = |name: &String| IndexColumn { name: name.clone(), descending: false, nulls_first: false };
+        let column = |name: &String| IndexColumn { name: name.clone(), descending: false, nulls_first: false, operator_class: None };
         let columns = key.kind.columns().iter().map(column).collect();
         Some(IndexDefinition { table: relation.oid, name: key.name.clone(), unique: true, method: "btree".to_owned(), columns })
     }

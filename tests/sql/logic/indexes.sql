@@ -83,3 +83,12 @@ DROP MATERIALIZED VIEW IF EXISTS no_such;
 DROP MATERIALIZED VIEW no_such;
 DROP TABLE t CASCADE;
 SELECT * FROM sooner;
+-- Types whose files have statistics alone, and operator classes.
+CREATE TABLE kinds (at timestamptz, d date, ok bool, n numeric(10,2), name varchar(20), note text);
+CREATE INDEX kinds_at ON kinds (at);
+CREATE INDEX kinds_rest ON kinds (d DESC, ok, n);
+CREATE INDEX kinds_like ON kinds (name varchar_pattern_ops, note text_pattern_ops DESC);
+CREATE INDEX kinds_default ON kinds (note text_ops);
+CREATE INDEX kinds_none ON kinds (note no_such_ops);
+SELECT indexname, replace(indexdef, current_schema() || '.', '') FROM pg_indexes WHERE tablename = 'kinds' AND schemaname = current_schema() ORDER BY 1;
+DROP TABLE kinds;
