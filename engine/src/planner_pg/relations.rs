@@ -168,11 +168,15 @@ impl PgPlanner {
     }
 
     /// `unnest(a, b)` runs in step, shorter arrays padded with NULL.
-    fn unnest_many(&self, args: Vec<Expr>, with_ordinality: bool) -> Result<(LogicalPlan, Vec<String>)> {
+    fn unnest_many(&self, mut args: Vec<Expr>, with_ordinality: bool) -> Result<(LogicalPlan, Vec<String>)> {
+        let mut names: Vec<String> = (1..=args.len()).map(|at| format!("unnest_{at}")).collect();
         if with_ordinality {
-            return Err(error::unsupported("WITH ORDINALITY for unnest of several arrays"));
+            // One more array, of the numbers up to the longest.
+            let lengths = args.iter().map(|arg| Ok(cast(self.call("cardinality", vec![arg.clone()])?, DataType::Int64)));
+            let longest = self.call("greatest", lengths.collect::<Result<_>>()?)?;
+            args.push(self.call("#generate_series", vec![lit(1_i64), longest])?);
+            names.push("ordinality".to_owned());
         }
-        let names: Vec<String> = (1..=args.len()).map(|at| format!("unnest_{at}")).collect();
         let exprs = args.into_iter().zip(&names).map(|(arg, name)| arg.alias(name)).collect::<Vec<_>>();
         let columns = names.iter().map(Column::from_name).collect();
         let plan = LogicalPlanBuilder::empty(true).project(exprs)?.unnest_columns_with_options(columns, dropping())?.build()?;
