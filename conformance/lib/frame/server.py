@@ -35,6 +35,12 @@ class Target:
             self._psql(statement)
         return {**self.environment, "PGDATABASE": name}
 
+    @property
+    def version(self):
+        """Of the Lakegate that ran."""
+        done = subprocess.run([self._process.args[0], "--version"], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
     def faults(self):
         """What no client should be able to do to a server."""
         faults = []
