@@ -19,7 +19,7 @@ use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
 use crate::write::{
     LocalTransaction, Part, PreparedCopy, alter_table, append_rows, commit_together, create_table, drop_table, prepare_change,
-    prepare_create_as, undo_commits,
+    prepare_create_as, prepare_parts, prepare_truncates, undo_commits,
 };
 
 /// Plans and runs in this process, on threads of its own.
@@ -152,7 +152,13 @@ async fn prepare(shared: Arc<Shared>, statement: BoundStatement) -> Result<Arc<d
         Work::Query(query) => prepare_query(shared, query, &statement).await,
         Work::Change { statement: change, .. } => {
             check_depth(change.as_ref())?;
-            Ok(Arc::new(prepare_change(shared, statement).await?))
+            match change.as_ref() {
+                Statement::Query(_) => Ok(Arc::new(prepare_parts(shared, statement).await?)),
+                Statement::Truncate(truncate) if truncate.table_names.len() > 1 => {
+                    Ok(Arc::new(prepare_truncates(shared, statement).await?))
+                }
+                _ => Ok(Arc::new(prepare_change(shared, statement).await?)),
+            }
         }
         Work::CreateTableAs { .. } => Ok(Arc::new(prepare_create_as(shared, &statement).await?)),
         Work::CopyFrom { .. } => Ok(Arc::new(PreparedCopy::prepare(shared, &statement).await?)),

@@ -182,6 +182,6 @@ MERGE INTO no_such_table USING pg_class ON true WHEN MATCHED THEN SELECT
 MERGE INTO no_such_table USING pg_class WHEN MATCHED THEN DELETE
 INSERT INTO no_such_table VALUES (1) ON CONFLICT DO
 INSERT INTO no_such_table VALUES (1) ON CONFLICT (a) DO UPDATE
-WITH d AS (DELETE FROM pg_class RETURNING *) SELECT * FROM d --= 0A000 a change in WITH
+WITH d AS (DELETE FROM no_such_table RETURNING *) SELECT * FROM d
 PREPARE TRANSACTION 'x' --= 0A000 two-phase commit
 COMMIT PREPARED 'x' --= 0A000 two-phase commit

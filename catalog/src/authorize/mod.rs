@@ -65,6 +65,18 @@ impl Access {
         .filter_map(|(asked, privilege)| asked.then_some(privilege))
     }
 
+    /// What either does.
+    #[must_use]
+    pub fn and(self, other: Access) -> Access {
+        Access {
+            select: self.select || other.select,
+            insert: self.insert || other.insert,
+            update: self.update || other.update,
+            delete: self.delete || other.delete,
+            truncate: self.truncate || other.truncate,
+        }
+    }
+
     #[must_use]
     pub fn writes(self) -> bool {
         self.insert || self.update || self.delete || self.truncate

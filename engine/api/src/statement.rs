@@ -36,7 +36,7 @@ pub struct BoundStatement {
 pub enum Work {
     /// SELECT, VALUES, EXPLAIN.
     Query(Box<ast::Statement>),
-    /// INSERT, UPDATE, DELETE, TRUNCATE of `target`.
+    /// INSERT, UPDATE, DELETE, MERGE, TRUNCATE of `target`, or a query with such in WITH; `target` is the first one's then.
     Change { statement: Box<ast::Statement>, target: RelationName },
     /// CREATE TABLE AS: columns and rows in one commit. The columns of `table` are empty: they come from the query.
     /// `with_data` false creates the table without rows.
@@ -161,6 +161,8 @@ pub enum Execution {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub rows: u64,
+    /// Changed by what stands in WITH.
+    pub rows_beside: u64,
     pub bytes_written: u64,
     pub files_written: u64,
     /// Delta version that the commit made; `None` where nothing had to be committed, or is staged in a transaction.

@@ -18,8 +18,11 @@ pub use self::context::{Planner, Sources, planning_error, relation_reference};
 pub use self::limits::check_depth;
 pub use self::names::{column_name, restored};
 pub use self::no_catalog::nobody;
-pub use self::query::{Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, parameters_of, plan_query, returned_schema};
-pub use self::result_fields::cast_to;
+pub use self::query::{
+    Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, found_parameters, parameters_of, plan_query,
+    resolve as resolved_parameters, returned_schema,
+};
+pub use self::result_fields::{cast_to, result_schema};
 pub use self::session::{ScanCounters, Sessions};
 pub use self::source_order::KeepSourceOrder;
 pub use self::text::{plan_json, plan_lines};

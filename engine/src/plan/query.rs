@@ -128,6 +128,40 @@ pub fn parameters_of(state: &SessionState, plan: &LogicalPlan, known: &[Option<F
     resolve(known, &merged)
 }
 
+/// Adds what a plan that is not analysed yet says of the parameters to what is known of them; one without a type is text from then on.
+///
+/// # Errors
+/// None of its own.
+pub fn found_parameters(
+    state: &SessionState,
+    plan: &LogicalPlan,
+    known: &mut Vec<Option<FieldRef>>,
+    found: &mut BTreeMap<usize, Option<FieldRef>>,
+) -> Result<(), EngineError> {
+    let written = placeholders(plan).map_err(|error| planning_error(&error))?;
+    if written.is_empty() {
+        return Ok(());
+    }
+    let analysed = match analyzed_plan(state, plan.clone()) {
+        Ok(analysed) => placeholders(&analysed).map_err(|error| planning_error(&error))?,
+        Err(_) => BTreeMap::new(),
+    };
+    for (number, field) in written {
+        let field = analysed.get(&number).cloned().flatten().or(field);
+        if let Some(place) = number.checked_sub(1) {
+            if known.len() <= place {
+                known.resize(place + 1, None);
+            }
+            if known[place].is_none() {
+                let text = || Arc::new(Field::new(format!("${number}"), DataType::Utf8, true));
+                known[place] = Some(field.clone().unwrap_or_else(text));
+            }
+        }
+        found.insert(number, field);
+    }
+    Ok(())
+}
+
 /// Fields for the types that a client declared; `None` where it left the choice open.
 ///
 /// # Errors

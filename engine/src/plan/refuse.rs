@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use lakegate_engine_api::EngineError;
-use sqlparser::ast::{Query, Select, TableFactor, Visit, Visitor};
+use sqlparser::ast::{Query, Select, SetExpr, TableFactor, Visit, Visitor};
 
 use crate::error;
 
@@ -26,6 +26,8 @@ impl Visitor for Ignored {
     type Break = &'static str;
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
+        let is_change = matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_));
+        refuse(is_change, "a data-modifying statement here in WITH")?;
         refuse(!query.locks.is_empty(), "FOR UPDATE or FOR SHARE")?;
         refuse(query.for_clause.is_some(), "FOR XML or FOR JSON")?;
         refuse(query.settings.is_some(), "SETTINGS in a query")?;

@@ -11,7 +11,7 @@ use arrow_array::types::{Int8Type, Int64Type};
 use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use datafusion::common::ParamValues;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
@@ -76,28 +76,21 @@ impl Rows {
 }
 
 impl Run {
-    /// Runs the plans, which are analysed, one after the other, then commits. `returned`: columns of the rows that RETURNING gives.
+    /// Runs the plans, which are analysed, one after the other. `returned`: columns of the rows that RETURNING gives.
+    /// Gives the number of rows to which something was done.
     ///
     /// # Errors
-    /// The statement's; `Conflict` where another writer replaced the same files.
-    pub async fn apply(
+    /// The statement's.
+    pub async fn take_in(
         &self,
+        work: &mut Work<'_>,
         plans: Vec<ChangePlan>,
-        manner: Manner,
         returned: Option<&SchemaRef>,
-    ) -> Result<(Outcome, Option<Spooled>), EngineError> {
-        let appender = Appender::new(Arc::clone(&self.shared), &self.state, self.target.clone(), manner.blind)?;
+    ) -> Result<(u64, Option<Spooled>), EngineError> {
+        let before = work.rows;
         let pool = Arc::clone(&self.state.runtime_env().memory_pool);
-        let mut work = Work {
-            appender: &appender,
-            gone: BTreeMap::new(),
-            keys: Keys { seen: Vec::new(), reservation: MemoryConsumer::new("keys of an upsert").register(&pool) },
-            few: Vec::new(),
-            few_size: (0, 0),
-            writer: None,
-            returned: returned.map(|schema| Spool::new(Arc::clone(self.state.runtime_env()), Arc::clone(schema))),
-            rows: 0,
-        };
+        work.keys = Keys::new(&pool);
+        work.returned = returned.map(|schema| Spool::new(Arc::clone(self.state.runtime_env()), Arc::clone(schema)));
         for ChangePlan { plan, shape } in plans {
             let plan = filled_plan(&self.state, plan, self.values.clone())?;
             let (physical, mut stream) = self.start(&plan).await?;
@@ -106,27 +99,33 @@ impl Run {
             }
             collect_metrics(&physical, &self.metrics);
         }
-        let (rows, gone) = (work.rows, std::mem::take(&mut work.gone));
         let spooled = match work.returned.take() {
             Some(spool) => Some(spool.finish().map_err(|error| error::from_datafusion(&error, &[]))?),
             None => None,
         };
+        Ok((work.rows - before, spooled))
+    }
+
+    /// Commits, or stages, what has been taken in.
+    ///
+    /// # Errors
+    /// `Conflict` where another writer replaced the same files; `Storage`, `CommitUnknown`.
+    pub async fn finish(&self, appender: &Appender, mut work: Work<'_>, manner: Manner) -> Result<Outcome, EngineError> {
+        let (rows, gone) = (work.rows, std::mem::take(&mut work.gone));
         if gone.is_empty() && !manner.rests_on_absence {
             let payload = work.payload().await?;
-            let outcome = appender.make_visible(Staged { payload, rows }, &self.context, &self.metrics).await?;
-            return Ok((outcome, spooled));
+            return appender.make_visible(Staged { payload, rows }, &self.context, &self.metrics).await;
         }
         let mut writer = work.into_writer().await?;
-        self.write_rest(&appender, &gone, &mut writer).await?;
+        self.write_rest(appender, &gone, &mut writer).await?;
         let adds = writer.close().await?;
-        let outcome = self.make_visible(&appender, manner, &gone, adds, rows).await?;
-        Ok((outcome, spooled))
+        self.make_visible(appender, manner, &gone, adds, rows).await
     }
 
     /// Commits, or stages, that rows go and files come.
     ///
     /// # Errors
-    /// As [`Run::apply`].
+    /// As [`Run::finish`].
     pub async fn make_visible(
         &self,
         appender: &Appender,
@@ -291,7 +290,7 @@ fn place(files: &arrow_array::Int64Array, rows: &arrow_array::Int64Array, at: us
 }
 
 /// What has come out of the plans so far.
-struct Work<'a> {
+pub struct Work<'a> {
     appender: &'a Appender,
     gone: Gone,
     keys: Keys,
@@ -306,7 +305,13 @@ struct Work<'a> {
 /// Columns before the new row: what is done, and the row's place.
 const FIRST: usize = 3;
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    #[must_use]
+    pub fn new(appender: &'a Appender, pool: &Arc<dyn MemoryPool>) -> Self {
+        let (gone, few, few_size) = (BTreeMap::new(), Vec::new(), (0, 0));
+        Self { appender, gone, keys: Keys::new(pool), few, few_size, writer: None, returned: None, rows: 0 }
+    }
+
     async fn take(&mut self, batch: &RecordBatch, shape: &Shape, returned: Option<&SchemaRef>) -> Result<(), EngineError> {
         let (applied, written) = self.judge(batch, shape)?;
         self.rows += u64::try_from(applied.true_count()).unwrap_or(0);
@@ -436,6 +441,10 @@ struct Keys {
 type BatchKeys = Vec<Vec<Option<OwnedRow>>>;
 
 impl Keys {
+    fn new(pool: &Arc<dyn MemoryPool>) -> Self {
+        Self { seen: Vec::new(), reservation: MemoryConsumer::new("keys of an upsert").register(pool) }
+    }
+
     fn of(&mut self, batch: &RecordBatch, shape: &Shape) -> Result<BatchKeys, EngineError> {
         let mut keys = Vec::with_capacity(shape.arbiters.len());
         for (number, columns) in shape.arbiters.iter().enumerate() {

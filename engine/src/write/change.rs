@@ -18,7 +18,7 @@ use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionConte
 use sqlparser::ast::{Insert, Statement, visit_relations};
 
 use super::append::Appender;
-use super::apply::{Gone, Manner, Rows, Run};
+use super::apply::{Gone, Manner, Rows, Run, Work as Applying};
 use super::checks::RowChecks;
 use super::dml::{ChangePlan, Context, Dml, ORDINAL, PROPOSED, Shape, TARGET, Upsert, proposed_plan};
 use super::insert::{ParameterFields, insert_plan};
@@ -100,6 +100,55 @@ pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> R
     Ok(PreparedChange { shared, state, statement, target, parameters, versions, way, tables: opened.tables })
 }
 
+/// TRUNCATE of several tables: one after the other, in the transaction that their relations are bound with.
+pub struct PreparedTruncates(Vec<PreparedChange>);
+
+/// # Errors
+/// As [`prepare_change`].
+pub async fn prepare_truncates(shared: Arc<Shared>, statement: BoundStatement) -> Result<PreparedTruncates, EngineError> {
+    let Work::Change { statement: ast, .. } = &statement.work else { return Err(error::internal("a change is one")) };
+    let Statement::Truncate(all) = ast.as_ref() else { return Err(error::internal("a TRUNCATE is one")) };
+    let mut prepared: Vec<PreparedChange> = Vec::new();
+    for table in &all.table_names {
+        let target = super::parts::three_parts(&table.name).ok_or_else(|| error::internal("names have three parts"))?;
+        if prepared.iter().any(|before| before.target.name == target) {
+            continue;
+        }
+        let one = Statement::Truncate(sqlparser::ast::Truncate { table_names: vec![table.clone()], ..all.clone() });
+        let work = Work::Change { statement: Box::new(one), target };
+        prepared.push(prepare_change(Arc::clone(&shared), BoundStatement { work, ..statement.clone() }).await?);
+    }
+    Ok(PreparedTruncates(prepared))
+}
+
+#[async_trait]
+impl Prepared for PreparedTruncates {
+    fn parameters(&self) -> &[FieldRef] {
+        &[]
+    }
+
+    fn result_schema(&self) -> Option<&SchemaRef> {
+        None
+    }
+
+    fn table_versions(&self) -> Vec<(RelationName, u64)> {
+        self.0.iter().flat_map(Prepared::table_versions).collect()
+    }
+
+    async fn execute(&self, _: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
+        let mut outcome = Outcome::default();
+        for table in &self.0 {
+            if self.0.len() > 1 && table.target.transaction.is_none() {
+                return Err(error::internal("a change of several tables has a transaction"));
+            }
+            if let Execution::Done(done) = table.execute(Vec::new(), context.clone()).await? {
+                outcome.rows += done.rows;
+            }
+        }
+        Ok(Execution::Done(outcome))
+    }
+}
+
 /// Plans, for the statement's mistakes, its parameters' types and the columns that it returns.
 fn trial(
     state: &SessionState,
@@ -129,12 +178,12 @@ fn trial(
     Ok((parameters, Some(returned)))
 }
 
-fn returned_columns(shape: &Shape) -> std::ops::Range<usize> {
+pub fn returned_columns(shape: &Shape) -> std::ops::Range<usize> {
     let first = 3 + shape.width;
     first..first + shape.returned
 }
 
-fn present_returned(plan: LogicalPlan, shape: &Shape) -> Result<LogicalPlan, EngineError> {
+pub fn present_returned(plan: LogicalPlan, shape: &Shape) -> Result<LogicalPlan, EngineError> {
     present_columns(plan, &returned_columns(shape)).map_err(|error| planning_error(&error))
 }
 
@@ -196,18 +245,18 @@ fn clears(statement: &Statement) -> bool {
     }
 }
 
-fn add_target(shared: &Arc<Shared>, sources: &mut Sources, target: &Target) {
+pub fn add_target(shared: &Arc<Shared>, sources: &mut Sources, target: &Target) {
     let Target { version, columns, name, .. } = target;
     let scan = TableScan::new(Arc::clone(&shared.tables), Arc::clone(version), columns.clone(), name.name.clone()).with_row_places();
     sources.tables.insert(TableReference::bare(TARGET), provider_as_source(Arc::new(scan)));
 }
 
-fn add_proposed(sources: &mut Sources, rows: Arc<dyn datafusion::catalog::TableProvider>) {
+pub fn add_proposed(sources: &mut Sources, rows: Arc<dyn datafusion::catalog::TableProvider>) {
     sources.tables.insert(TableReference::bare(PROPOSED), provider_as_source(rows));
 }
 
 /// The target's columns, and the order in which rows came.
-fn proposed_schema(target: &Target) -> SchemaRef {
+pub fn proposed_schema(target: &Target) -> SchemaRef {
     let mut fields: Vec<FieldRef> = target.columns.schema.fields().to_vec();
     fields.push(Arc::new(Field::new(ORDINAL, DataType::Int64, false)));
     Arc::new(Schema::new(fields))
@@ -340,8 +389,16 @@ async fn change_once(
         Ok(ChangePlan { plan: present_returned(plan, &shape)?, shape })
     };
     let plans = plans.into_iter().map(present).collect::<Result<Vec<_>, _>>()?;
-    let manner = Manner { kind: kind(ast), blind: is_blind(ast), rests_on_absence: dml.rests_on_absence() };
-    run.apply(plans, manner, returned.as_ref()).await
+    let manner = manner(ast, &dml);
+    let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), manner.blind)?;
+    let mut work = Applying::new(&appender, &run.state.runtime_env().memory_pool);
+    let (_, rows) = run.take_in(&mut work, plans, returned.as_ref()).await?;
+    Ok((run.finish(&appender, work, manner).await?, rows))
+}
+
+/// How a statement is told to the table's log.
+pub fn manner(statement: &Statement, dml: &Dml) -> Manner {
+    Manner { kind: kind(statement), blind: is_blind(statement), rests_on_absence: dml.rests_on_absence() }
 }
 
 fn kind(statement: &Statement) -> StepKind {
@@ -374,7 +431,7 @@ async fn clear(run: &Run, statement: &Statement) -> Result<Option<Outcome>, Engi
 }
 
 /// The rows of an INSERT … ON CONFLICT, checked and numbered.
-async fn propose(run: &Run, sources: &Sources, upsert: &Upsert, fields: &ParameterFields) -> Result<Spooled, EngineError> {
+pub async fn propose(run: &Run, sources: &Sources, upsert: &Upsert, fields: &ParameterFields) -> Result<Spooled, EngineError> {
     let planner = Planner::new(&run.state, sources);
     let context = Context { planner: &planner, sources, target: &run.target, parameters: fields };
     let plan = filled_plan(&run.state, analyzed_plan(&run.state, proposed_plan(&context, upsert)?)?, run.values.clone())?;

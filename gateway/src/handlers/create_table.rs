@@ -156,7 +156,7 @@ async fn create_as(
     let snapshot = session.catalog().snapshot();
     let facts = session.facts(&snapshot);
     let mut query = Box::new(query.clone());
-    let bound = session.binder(&snapshot, &facts).bind(query.as_mut(), None).await?;
+    let bound = session.binder(&snapshot, &facts).bind(query.as_mut(), &[]).await?;
     journal.note_read(bound.tables_read.iter().cloned());
     journal.note_written([place.name.clone()]);
     let location = new_location(&session.shared.warehouse_root, &place.name);

@@ -137,7 +137,7 @@ pub async fn describe(
         (VIEW_READS.to_owned(), reads),
     ]);
     let mut statement = Box::new(Statement::Query(Box::new(query.clone())));
-    let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), None).await?;
+    let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), &[]).await?;
     let prepared = session
         .shared
         .engine

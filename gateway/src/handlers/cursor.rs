@@ -27,7 +27,11 @@ pub async fn declare(
     parameters: Vec<ArrayRef>,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    let checked = if declare.hold || session.in_transaction() { Ok(()) } else { require_block(session, "DECLARE CURSOR") };
+    let checked = match crate::sql::prepare::is_change(&statement.command) {
+        true => Err(SqlError::unsupported("a data-modifying statement in DECLARE CURSOR")),
+        false if declare.hold || session.in_transaction() => Ok(()),
+        false => require_block(session, "DECLARE CURSOR"),
+    };
     let plan = match checked.and_then(|()| session.cursors.check(&declare.name)) {
         Ok(()) => statement.fresh_plan(session).await,
         Err(error) => Err(error),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrow_array::ArrayRef;
 use futures::StreamExt;
+use lakegate_catalog::model::RelationName;
 use lakegate_engine_api::{Execution, ExecutionContext, Outcome};
 use sqlparser::ast::Statement;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::prepare::{Plan, PreparedStatement};
 use super::row_errors::RowErrors;
 use super::session::GatewaySession;
 use super::statement_type::statement_type;
+use super::with_changes::main_statement;
 use crate::frontend::{Response, TransactionStatus};
 use crate::handlers;
 use crate::sqlstate::{SqlError, SqlState};
@@ -168,7 +170,7 @@ async fn run_plan(
         }
         Ok(Execution::Returned { schema, stream, outcome }) => {
             let tag = match &*statement.command {
-                Command::Sql(sql) if matches!(**sql, Statement::Insert(_)) => "INSERT 0",
+                Command::Sql(sql) if matches!(main_statement(sql), Statement::Insert(_)) => "INSERT 0",
                 command => statement_type(command),
             };
             session.change_done(journal, outcome).await?;
@@ -195,14 +197,24 @@ async fn open(session: &mut GatewaySession, statement: &PreparedStatement) -> Re
             word => word,
         };
         session.refuse_read_only(word)?;
-        // One that is a message of its own needs no transaction.
-        if (session.transaction.is_open() || session.more_follows || session.is_staging())
-            && let Some(target) = super::prepare::changed_table(session, &statement.command).await?
-        {
-            session.open_change(word, &target)?;
-        }
+        let targets = super::prepare::changed_tables(session, &statement.command).await?;
+        // One that is a message of its own and changes one table needs no transaction.
+        let follows = session.more_follows;
+        session.more_follows |= targets.len() > 1;
+        let opened = open_changes(session, word, &targets);
+        session.more_follows = follows;
+        opened?;
     }
     statement.fresh_plan(session).await
+}
+
+fn open_changes(session: &mut GatewaySession, word: &str, targets: &[RelationName]) -> Result<(), SqlError> {
+    if session.transaction.is_open() || session.more_follows || session.is_staging() {
+        for target in targets {
+            session.open_change(word, target)?;
+        }
+    }
+    Ok(())
 }
 
 async fn start(plan: &Plan, parameters: Vec<ArrayRef>, journal: &Journal, deadline: &Deadline) -> Result<Execution, SqlError> {
@@ -212,7 +224,7 @@ async fn start(plan: &Plan, parameters: Vec<ArrayRef>, journal: &Journal, deadli
 
 fn change_tag(command: &Command, outcome: &Outcome) -> String {
     let Command::Sql(sql) = command else { return String::new() };
-    match sql.as_ref() {
+    match main_statement(sql) {
         Statement::Insert(_) => format!("INSERT 0 {}", outcome.rows),
         Statement::Update(_) => format!("UPDATE {}", outcome.rows),
         Statement::Delete(_) => format!("DELETE {}", outcome.rows),

@@ -268,7 +268,7 @@ fn metrics(read: MetricsSnapshot) -> StatementMetrics {
 
 fn written(outcome: &Outcome) -> StatementMetrics {
     StatementMetrics {
-        written_rows: Some(outcome.rows),
+        written_rows: Some(outcome.rows + outcome.rows_beside),
         written_bytes: Some(outcome.bytes_written),
         written_files: Some(outcome.files_written),
         ..metrics(outcome.metrics)

@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::bind::Bound;
 use super::grammar::{Command, TwoPhase};
 use super::session::GatewaySession;
-use super::target::{access, target_name};
+use super::target::targets;
+use super::with_changes::changes;
 use crate::frontend::{ParsedStatement, PreparedSql, declared};
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -228,19 +229,10 @@ async fn plan_over(session: &GatewaySession, command: &Command, types: &[Oid], s
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
     };
     let mut statement = Box::new(statement.clone());
-    let target = match target_name(&statement)? {
-        Some(parts) => {
-            let name = session.scope(snapshot).resolve(snapshot, &parts)?;
-            let relation = snapshot.relation_by_name(&name);
-            let columns = relation.map(|relation| relation.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>());
-            let access = access(&statement, &columns.unwrap_or_default())?;
-            Some((name, access))
-        }
-        None => None,
-    };
-    let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), target.clone()).await?;
-    let work = match target {
-        Some((target, _)) => Work::Change { statement, target },
+    let targets = targets(&statement, &session.scope(snapshot), snapshot)?;
+    let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), &targets).await?;
+    let work = match targets.into_iter().next() {
+        Some(first) => Work::Change { statement, target: first.name },
         None => Work::Query(statement),
     };
     let prepared = session
@@ -278,23 +270,21 @@ impl Plan {
     }
 }
 
-/// The table that a statement changes.
+/// The tables that a statement changes.
 ///
 /// # Errors
 /// 0A000; 42P01 for a name that is none.
-pub async fn changed_table(session: &GatewaySession, command: &Command) -> Result<Option<RelationName>, SqlError> {
-    let Some(parts) = planned(command).map(target_name).transpose()?.flatten() else { return Ok(None) };
+pub async fn changed_tables(session: &GatewaySession, command: &Command) -> Result<Vec<RelationName>, SqlError> {
+    let Some(statement) = planned(command) else { return Ok(Vec::new()) };
     let snapshot = session.catalog().refresh().await?;
-    session.scope(&snapshot).resolve(&snapshot, &parts).map(Some)
+    let targets = targets(statement, &session.scope(&snapshot), &snapshot)?;
+    Ok(targets.into_iter().map(|target| target.name).collect())
 }
 
-/// INSERT, UPDATE, DELETE, MERGE or TRUNCATE.
+/// INSERT, UPDATE, DELETE, MERGE or TRUNCATE, or a query with such in WITH.
 #[must_use]
 pub fn is_change(command: &Command) -> bool {
-    matches!(
-        planned(command),
-        Some(Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_) | Statement::Truncate(_))
-    )
+    planned(command).is_some_and(|statement| !changes(statement).is_empty())
 }
 
 /// COMMIT, ROLLBACK and PREPARE TRANSACTION: what a failed transaction still takes.

@@ -3,12 +3,13 @@
 use sqlparser::ast::{ObjectType, Statement};
 
 use super::grammar::{Command, RelationWord, TwoPhase};
+use super::with_changes::main_statement;
 
 /// As `system.query.history.statement_type` shows it.
 #[must_use]
 pub fn statement_type(command: &Command) -> &'static str {
     match command {
-        Command::Sql(statement) => of_sql(statement),
+        Command::Sql(statement) => of_sql(main_statement(statement)),
         Command::CreateTable(table) if table.query.is_some() => "CREATE TABLE AS",
         Command::CreateTable(_) => "CREATE TABLE",
         Command::Alter(alter) => match alter.word {

@@ -3,21 +3,25 @@
 
 use std::ops::ControlFlow;
 
+use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::Access;
+use lakegate_catalog::model::RelationName;
 use sqlparser::ast::{
     self, ConflictTarget, Delete, Expr, Ident, Insert, Merge, MergeAction, ObjectName, ObjectNamePart, OnConflictAction, OnInsert,
     SelectItem, SelectItemQualifiedWildcardKind, Statement, TableFactor, Update, UpdateTableFromKind, Visit, Visitor,
 };
 
+use super::bind::NameScope;
 use super::grammar::{fold, is_do_nothing, name_parts};
+use super::with_changes::changes;
 use crate::sqlstate::SqlError;
 
-/// The name of the table that a statement changes.
+/// The names of the tables that a change, which is one of [`changes`], changes.
 ///
 /// # Errors
 /// 0A000.
-pub fn target_name(statement: &Statement) -> Result<Option<Vec<String>>, SqlError> {
-    let name = match statement {
+fn target_names(change: &Statement) -> Result<Vec<Vec<String>>, SqlError> {
+    let name = match change {
         Statement::Insert(insert) => match &insert.table {
             ast::TableObject::TableName(name) => name,
             _ => return Err(SqlError::unsupported("INSERT INTO what is no table")),
@@ -25,24 +29,55 @@ pub fn target_name(statement: &Statement) -> Result<Option<Vec<String>>, SqlErro
         Statement::Update(update) => table_name(&update.table.relation)?,
         Statement::Delete(delete) => table_name(deleted_from(delete)?)?,
         Statement::Merge(merge) => table_name(&merge.table)?,
-        Statement::Truncate(truncate) => {
-            let [table] = truncate.table_names.as_slice() else { return Err(SqlError::unsupported("TRUNCATE of more than one table")) };
-            &table.name
-        }
-        Statement::Explain { statement, .. } => match statement.as_ref() {
-            Statement::Query(_) => return Ok(None),
-            _ => return Err(SqlError::unsupported("EXPLAIN of what is no query")),
-        },
-        _ => return Ok(None),
+        Statement::Truncate(truncate) => return truncate.table_names.iter().map(|table| name_parts(&table.name)).collect(),
+        _ => return Ok(Vec::new()),
     };
-    Ok(Some(name_parts(name)?))
+    Ok(vec![name_parts(name)?])
+}
+
+/// A table that a statement changes.
+#[derive(Debug, Clone)]
+pub struct ChangedBy {
+    pub name: RelationName,
+    pub access: Access,
+    /// How often it is named as the target.
+    pub mentions: usize,
+}
+
+/// The tables that a statement changes, each once, in the order of its changes.
+///
+/// # Errors
+/// 42P01; 0A000.
+pub fn targets(statement: &Statement, scope: &NameScope, snapshot: &Snapshot) -> Result<Vec<ChangedBy>, SqlError> {
+    if let Statement::Explain { statement, .. } = statement
+        && !matches!(statement.as_ref(), Statement::Query(query) if changes(&Statement::Query(query.clone())).is_empty())
+    {
+        return Err(SqlError::unsupported("EXPLAIN of what is no query"));
+    }
+    let mut found: Vec<ChangedBy> = Vec::new();
+    for change in changes(statement) {
+        for parts in target_names(change)? {
+            let name = scope.resolve(snapshot, &parts)?;
+            let relation = snapshot.relation_by_name(&name);
+            let columns: Vec<String> = relation.iter().flat_map(|relation| &relation.columns).map(|column| column.name.clone()).collect();
+            let access = access(change, &columns)?;
+            match found.iter_mut().find(|known| known.name == name) {
+                Some(known) => {
+                    known.access = known.access.and(access);
+                    known.mentions += 1;
+                }
+                None => found.push(ChangedBy { name, access, mentions: 1 }),
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// What it does to the table, whose columns are given. Names in subqueries count as the table's where they could be.
 ///
 /// # Errors
 /// 0A000.
-pub fn access(statement: &Statement, columns: &[String]) -> Result<Access, SqlError> {
+fn access(statement: &Statement, columns: &[String]) -> Result<Access, SqlError> {
     Ok(match statement {
         Statement::Insert(insert) => of_insert(insert, columns),
         Statement::Update(update) => of_update(update, columns),

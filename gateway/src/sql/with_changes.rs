@@ -3,28 +3,95 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Ident, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableAlias, TableFactor, VisitMut, VisitorMut, With, visit_relations,
+    Cte, Ident, ObjectName, ObjectNamePart, Query, SetExpr, Statement, TableAlias, TableFactor, VisitMut, VisitorMut, With, visit_relations,
 };
 
 use super::grammar::{fold, table_factor};
 use crate::sqlstate::SqlError;
 
-/// A query that is a change with a WITH before it becomes the change.
+/// A query that is a change with a WITH before it becomes the change. Where WITH itself changes something, the changes stay in it, and
+/// its plain queries move to where they are named; the query that is left stands in brackets.
 ///
 /// # Errors
-/// 0A000 where WITH itself changes something.
+/// None that a statement can cause.
 pub fn take_with(statement: Statement) -> Result<Statement, SqlError> {
     let Statement::Query(query) = statement else { return Ok(statement) };
-    if query.with.as_ref().is_some_and(|with| with.cte_tables.iter().any(|cte| is_change(&cte.query.body))) {
-        return Err(
-            SqlError::unsupported("a data-modifying statement in WITH").hint("Run it as a statement of its own, in one transaction.")
-        );
+    if !query.with.as_ref().is_some_and(|with| with.cte_tables.iter().any(|cte| is_change(&cte.query.body))) {
+        return match is_change(&query.body) {
+            true => moved(query.with, *query.body),
+            false => Ok(Statement::Query(query)),
+        };
     }
-    if !is_change(&query.body) {
-        return Ok(Statement::Query(query));
+    let mut query = *query;
+    let Some(with) = query.with.take() else { return Err(SqlError::unsupported("this statement")) };
+    let template = super::parse::parse_query("SELECT * FROM t")?;
+    let (mut plain, mut changes) = (Vec::new(), Vec::new());
+    let before = |plain: &[Cte]| (!plain.is_empty()).then(|| With { cte_tables: plain.to_vec(), ..with.clone() });
+    for mut cte in with.cte_tables.clone() {
+        if !is_change(&cte.query.body) {
+            plain.push(cte);
+            continue;
+        }
+        let own = moved(cte.query.with.take(), *cte.query.body)?;
+        let change = moved(before(&plain), set_expr(own)?)?;
+        cte.query = Box::new(Query { body: Box::new(set_expr(change)?), ..template.clone() });
+        changes.push(cte);
     }
-    let Query { with, body, .. } = *query;
-    let (SetExpr::Insert(mut change) | SetExpr::Update(mut change) | SetExpr::Delete(mut change) | SetExpr::Merge(mut change)) = *body
+    let body = match is_change(&query.body) {
+        true => set_expr(moved(before(&plain), *query.body)?)?,
+        false => {
+            query.with = before(&plain);
+            SetExpr::Query(Box::new(query))
+        }
+    };
+    let with = With { recursive: false, cte_tables: changes, ..with };
+    Ok(Statement::Query(Box::new(Query { with: Some(with), body: Box::new(body), ..template })))
+}
+
+/// The changes of a statement in their order: those in WITH, then the statement's own.
+#[must_use]
+pub fn changes(statement: &Statement) -> Vec<&Statement> {
+    match statement {
+        Statement::Query(query) => {
+            let within = query.with.iter().flat_map(|with| &with.cte_tables).map(|cte| cte.query.body.as_ref());
+            within.chain([query.body.as_ref()]).filter_map(change).collect()
+        }
+        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_) | Statement::Truncate(_) => {
+            vec![statement]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The statement that the client is told of: the one after WITH.
+#[must_use]
+pub fn main_statement(statement: &Statement) -> &Statement {
+    match statement {
+        Statement::Query(query) => change(&query.body).unwrap_or(statement),
+        _ => statement,
+    }
+}
+
+fn change(body: &SetExpr) -> Option<&Statement> {
+    match body {
+        SetExpr::Insert(change) | SetExpr::Update(change) | SetExpr::Delete(change) | SetExpr::Merge(change) => Some(change),
+        _ => None,
+    }
+}
+
+fn set_expr(change: Statement) -> Result<SetExpr, SqlError> {
+    Ok(match change {
+        Statement::Insert(_) => SetExpr::Insert(change),
+        Statement::Update(_) => SetExpr::Update(change),
+        Statement::Delete(_) => SetExpr::Delete(change),
+        Statement::Merge(_) => SetExpr::Merge(change),
+        _ => return Err(SqlError::unsupported("this statement in WITH")),
+    })
+}
+
+/// The change `body` with the queries of `with` where it names them.
+fn moved(with: Option<With>, body: SetExpr) -> Result<Statement, SqlError> {
+    let (SetExpr::Insert(mut change) | SetExpr::Update(mut change) | SetExpr::Delete(mut change) | SetExpr::Merge(mut change)) = body
     else {
         return Err(SqlError::unsupported("this statement"));
     };
@@ -52,7 +119,7 @@ pub fn take_with(statement: Statement) -> Result<Statement, SqlError> {
 }
 
 fn is_change(body: &SetExpr) -> bool {
-    matches!(body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_))
+    change(body).is_some()
 }
 
 struct Mover {
@@ -136,7 +203,6 @@ fn named(name: &Ident) -> TableFactor {
 mod tests {
     use crate::sql::grammar::Command;
     use crate::sql::parse::parse;
-    use crate::sqlstate::SqlState;
 
     fn moved(text: &str) -> String {
         match &**parse(text).unwrap()[0].command.as_ref().unwrap() {
@@ -158,8 +224,15 @@ mod tests {
     }
 
     #[test]
-    fn a_change_in_with_is_refused() {
-        let refused = parse("with q as (delete from t returning *) select * from q").unwrap_err();
-        assert_eq!(refused.state, SqlState::FeatureNotSupported);
+    fn changes_stay_in_with() {
+        assert_eq!(
+            moved("with q as (select 1), d as (delete from t using q returning *), r as (select * from d) select * from r, q order by 1"),
+            "WITH d AS (DELETE FROM t USING (WITH q AS (SELECT 1) SELECT * FROM q) AS q RETURNING *) \
+             (WITH q AS (SELECT 1), r AS (SELECT * FROM d) SELECT * FROM r, q ORDER BY 1)"
+        );
+        assert_eq!(
+            moved("with d as (update t set a = 1 returning a) insert into u select a from d returning 1"),
+            "WITH d AS (UPDATE t SET a = 1 RETURNING a) INSERT INTO u SELECT a FROM d RETURNING 1"
+        );
     }
 }

@@ -20,6 +20,7 @@ use crate::pg_catalog;
 use crate::sql::changes::Changes;
 use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
+use crate::sql::target::ChangedBy;
 use crate::sql::together::CommittedTogether;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -72,20 +73,17 @@ impl Bound {
 }
 
 impl Binder<'_> {
-    /// Qualifies the names of a statement and binds what it names. `target`: the table that it changes, and how.
+    /// Qualifies the names of a statement and binds what it names. `targets`: the tables that it changes, and how.
     ///
     /// # Errors
     /// 42P01, 42501, 42809 for changing what is no table.
-    pub async fn bind(&self, node: &mut (impl VisitMut + Send), target: Option<(RelationName, Access)>) -> Result<Bound, SqlError> {
+    pub async fn bind(&self, node: &mut (impl VisitMut + Send), targets: &[ChangedBy]) -> Result<Bound, SqlError> {
         let mut mentions = qualify(node, &self.scope, self.snapshot)?;
         let mut bound = Bound::default();
-        if let Some((name, access)) = target {
+        for ChangedBy { name, access, mentions: as_target } in targets {
             // Its own mention as the target does not read it.
-            if let Some(count) = mentions.get_mut(&name) {
-                *count -= 1;
-            }
-            let read = mentions.remove(&name).is_some_and(|count| count > 0);
-            self.bind_target(&mut bound, name, Access { select: access.select || read, ..access })?;
+            let read = mentions.remove(name).is_some_and(|count| count > *as_target);
+            self.bind_target(&mut bound, name.clone(), Access { select: access.select || read, ..*access })?;
         }
         self.bind_mentions(&mut bound, &mentions, self.principal, 0).await?;
         Ok(bound)
