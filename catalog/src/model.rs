@@ -97,6 +97,12 @@ impl PgType {
         ((self.oid == 1043 || self.oid == 1042) && self.typmod >= 4).then(|| self.typmod - 4)
     }
 
+    /// How many digits of a second's fraction a `timestamp(n)`, `timestamptz(n)` or `time(n)` keeps, where that is fewer than six.
+    #[must_use]
+    pub fn fractional_digits(self) -> Option<u32> {
+        matches!(self.oid, 1083 | 1114 | 1184).then_some(self.typmod).filter(|digits| (0..6).contains(digits)).map(i32::unsigned_abs)
+    }
+
     /// The array type over an element type, where PostgreSQL has one that we use.
     #[must_use]
     pub fn array_of(element: Oid) -> Option<Oid> {

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::server::{self, ServerOptions};
+use crate::sql::advisory::AdvisoryLocks;
 use crate::sql::notification_relay;
 use crate::sql::session::{Sessions, Shared};
 use crate::sqlstate::SqlError;
@@ -120,6 +121,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         warehouse_root: config.warehouse_root.clone(),
         system: SystemRelations::new(catalog.clone(), live.clone()),
         notifications: Arc::default(),
+        advisory: AdvisoryLocks::default(),
         together: Arc::default(),
         snapshots: Default::default(),
         server_start: Utc::now(),

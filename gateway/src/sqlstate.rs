@@ -81,6 +81,7 @@ sqlstates! {
     InvalidSchemaName = "3F000",
     TransactionRollback = "40000",
     SerializationFailure = "40001",
+    DeadlockDetected = "40P01",
     SyntaxError = "42601",
     InsufficientPrivilege = "42501",
     CannotCoerce = "42846",
@@ -410,6 +411,8 @@ impl From<SqlMistake> for SqlState {
             SqlMistake::CardinalityViolation => SqlState::CardinalityViolation,
             SqlMistake::InsufficientPrivilege => SqlState::InsufficientPrivilege,
             SqlMistake::CantChangeSetting => SqlState::CantChangeRuntimeParam,
+            SqlMistake::Deadlock => SqlState::DeadlockDetected,
+            SqlMistake::LockNotAvailable => SqlState::LockNotAvailable,
         }
     }
 }

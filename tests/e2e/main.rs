@@ -22,6 +22,8 @@ mod fuzz;
 mod gateways;
 mod introspection;
 #[cfg(test)]
+mod locks;
+#[cfg(test)]
 mod psql;
 #[cfg(test)]
 mod s3_faults;

@@ -431,9 +431,7 @@ async fn the_history_says_what_became_visible() {
 async fn an_exported_snapshot_is_what_others_read() {
     let Pair { one, other, schema, .. } = pair().await;
     one.batch_execute("CREATE TABLE u (id bigint)").await.unwrap();
-    one.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE t IN ACCESS SHARE MODE")
-        .await
-        .unwrap();
+    one.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE t IN ACCESS SHARE MODE").await.unwrap();
     let name = one.value("SELECT pg_export_snapshot()").await.unwrap();
     let writer = Client::admin(support::server()).await.unwrap();
     writer.batch_execute(&format!("INSERT INTO {schema}.t VALUES (4, 'late')")).await.unwrap();

@@ -80,6 +80,10 @@ pub enum SqlMistake {
     InsufficientPrivilege,
     /// The setting is none that a client may change.
     CantChangeSetting,
+    /// Sessions wait for each other.
+    Deadlock,
+    /// A lock was not to be had in time.
+    LockNotAvailable,
 }
 
 /// PostgreSQL's class 22.

@@ -14,7 +14,7 @@ mod transaction;
 
 pub use alteration::Alteration;
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
-pub use lookup::{CatalogLookup, IndexDefinition, SessionSignal, Signalled};
+pub use lookup::{AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, IndexDefinition, SessionSignal, Signalled};
 pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
     NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,

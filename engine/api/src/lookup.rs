@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
 
 use arrow_array::RecordBatch;
 use lakegate_catalog::model::{IndexColumn, Oid};
@@ -36,6 +38,26 @@ pub struct IndexDefinition {
     pub method: String,
     pub columns: Vec<IndexColumn>,
 }
+
+/// What an advisory lock is called: one number of eight bytes or two of four, which are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AdvisoryKey {
+    Whole(i64),
+    Halves(i32, i32),
+}
+
+/// `pg_advisory_lock` and its kin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdvisoryRequest {
+    pub key: AdvisoryKey,
+    pub shared: bool,
+    /// It ends with the transaction, not with the session.
+    pub transaction: bool,
+    pub wait: bool,
+}
+
+/// Whether the lock was taken, once that is known.
+pub type AdvisoryTaken = Pin<Box<dyn Future<Output = Result<bool, EngineError>> + Send>>;
 
 /// Scoped to the session's database, search path and role.
 pub trait CatalogLookup: Debug + Send + Sync {
@@ -158,6 +180,16 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn sequence_of_column(&self, _table: Oid, _column: &str) -> Result<Option<Oid>, EngineError> {
         Ok(None)
     }
+    /// Takes an advisory lock for the session or its transaction. What waits leaves the queue where it is dropped.
+    fn take_advisory_lock(&self, _request: AdvisoryRequest) -> AdvisoryTaken {
+        Box::pin(async { Err(EngineError::Unsupported { feature: "an advisory lock here".to_owned(), hint: None }) })
+    }
+    /// `pg_advisory_unlock`: whether the session held it.
+    fn release_advisory_lock(&self, _key: AdvisoryKey, _shared: bool) -> bool {
+        false
+    }
+    /// `pg_advisory_unlock_all`.
+    fn release_advisory_locks(&self) {}
     /// `pg_listening_channels`.
     fn listening_channels(&self) -> Vec<String> {
         Vec::new()

@@ -17,6 +17,20 @@ pub trait EngineTransaction: Debug + Send + Sync {
     /// Whether a statement has staged something that was not rolled back.
     fn has_changes(&self) -> bool;
 
+    /// Whether a statement has staged something to be written, rather than locked rows alone.
+    fn has_writes(&self) -> bool {
+        self.has_changes()
+    }
+
+    /// The rows that were read must stay as they are: the commit fails with `Conflict` where another one has meanwhile changed or
+    /// deleted rows of the table. Rows that others add do not matter.
+    ///
+    /// # Errors
+    /// `Unsupported` by this engine; `Internal` where the transaction is over.
+    fn lock_rows(&self) -> Result<(), EngineError> {
+        Err(EngineError::Unsupported { feature: "FOR UPDATE by this engine".to_owned(), hint: None })
+    }
+
     /// What is staged up to here, for [`EngineTransaction::roll_back_to`].
     fn mark(&self) -> usize;
 

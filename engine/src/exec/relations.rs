@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::datasource::{MemTable, provider_as_source};
 use futures::future::try_join_all;
-use lakegate_engine_api::catalog::{AuthorizedTable, RelationName};
+use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, RelationName};
 use lakegate_engine_api::{BoundRelation, EngineError, RelationSource};
 
 use super::Shared;
@@ -48,6 +48,9 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Res
         tables.push((version.location.prefix.to_string(), relation.name.name.clone()));
         opened.locations.push(table.relation().location.clone());
         let columns = version.columns.tagged(table.relation());
+        if let Some(key) = primary_key(table.relation()) {
+            opened.sources.keys.insert(relation_reference(&relation.name), key);
+        }
         let scan = TableScan::new(Arc::clone(&shared.tables), version, columns, relation.name.name.clone());
         opened.sources.tables.insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
         opened.scans.push((relation.name.clone(), scan));
@@ -94,4 +97,11 @@ fn named(error: EngineError, name: &RelationName) -> EngineError {
         EngineError::NotADeltaTable => EngineError::MissingFile { table: name.name.clone() },
         other => other,
     }
+}
+
+fn primary_key(relation: &Relation) -> Option<Vec<String>> {
+    relation.constraints.iter().find_map(|constraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey(columns) => Some(columns.clone()),
+        _ => None,
+    })
 }

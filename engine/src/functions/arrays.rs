@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, MutableArrayData, make_array, new_null_array};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::compute::SortOptions;
-use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::common::Result;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::pg_type;
+use lakegate_engine_api::{PG_TYPE_KEY, pg_type};
 
 use super::call::Row;
 use super::error::unsupported;
@@ -194,9 +194,23 @@ fn array_over(element: &Field) -> Field {
 }
 
 fn literal_type(args: &ReturnFieldArgs<'_>) -> Result<Field> {
-    let element = args.arg_fields.iter().find(|field| field.data_type() != &DataType::Null);
+    let is_null = |field: &FieldRef| field.data_type() == &DataType::Null;
+    // An open literal takes the type of the others.
+    let is_open = |at: usize| {
+        let constant = matches!(args.scalar_arguments.get(at), Some(Some(ScalarValue::Utf8(_))));
+        constant && args.arg_fields[at].metadata().is_empty()
+    };
+    let typed = args.arg_fields.iter().enumerate().find(|(at, field)| !is_null(field) && !is_open(*at)).map(|(_, field)| field);
+    let element = typed.or_else(|| args.arg_fields.iter().find(|field| !is_null(field)));
     let element = element.map_or_else(|| Field::new("element", DataType::Utf8, true), |field| field.as_ref().clone());
-    Ok(array_over(&element))
+    let array = array_over(&element);
+    // Of a constant's elements no field is kept: the list's own tag says what they are.
+    let tag =
+        PgType::array_of(pg_type(&element).oid).filter(|_| element.metadata().contains_key(PG_TYPE_KEY) && array.metadata().is_empty());
+    Ok(match tag.filter(|_| !element.data_type().is_decimal()) {
+        Some(oid) => array.with_metadata([(PG_TYPE_KEY.to_owned(), oid.to_string())].into()),
+        None => array,
+    })
 }
 
 fn array_type(args: &ReturnFieldArgs<'_>) -> Result<Field> {

@@ -28,8 +28,18 @@ use super::{error, kernel, reg};
 /// The cast of one type to another, as an expression.
 #[must_use]
 pub fn cast_expr(expr: Expr, from: &FieldRef, to: &FieldRef, session: &Arc<Session>) -> Expr {
-    let cast =
-        PgCast { from: pg_type(from), to: Arc::clone(to), session: Arc::clone(session), signature: Signature::any(1, Volatility::Stable) };
+    named_cast(expr, from, to, session, false)
+}
+
+/// The same under a name of its own, for where a cast stands beside the column that it casts, as keys of joins do.
+#[must_use]
+pub fn cast_beside(expr: Expr, from: &FieldRef, to: &FieldRef, session: &Arc<Session>) -> Expr {
+    named_cast(expr, from, to, session, true)
+}
+
+fn named_cast(expr: Expr, from: &FieldRef, to: &FieldRef, session: &Arc<Session>, named: bool) -> Expr {
+    let (from, to, session) = (pg_type(from), Arc::clone(to), Arc::clone(session));
+    let cast = PgCast { from, to, session, named, signature: Signature::any(1, Volatility::Stable) };
     Arc::new(ScalarUDF::new_from_impl(cast)).call(vec![expr])
 }
 
@@ -266,16 +276,9 @@ fn datetime(array: &ArrayRef, to_pg: PgType, to: &FieldRef, session: &Session) -
                 (true, false) => stamps(&|utc| zone.to_local(utc)),
                 _ => stamps(&|value| value),
             };
-            let unit = precision_unit(to_pg.typmod);
-            let rounded: TimestampMicrosecondArray =
-                converted.unary(|value| if is_infinite(value) { value } else { round_to(value, unit) });
-            Arc::new(rounded.with_timezone_opt(wanted.clone()))
+            Arc::new(converted.with_timezone_opt(wanted.clone()))
         }
-        (DataType::Time64(_), DataType::Time64(_)) => {
-            let unit = precision_unit(to_pg.typmod);
-            let rounded: Time64MicrosecondArray = canonical.as_primitive::<Time64MicrosecondType>().unary(|value| round_to(value, unit));
-            Arc::new(rounded)
-        }
+        (DataType::Time64(_), DataType::Time64(_)) => Arc::clone(&canonical),
         (DataType::Time64(_), DataType::Interval(_)) => Arc::new(
             canonical
                 .as_primitive::<Time64MicrosecondType>()
@@ -301,12 +304,33 @@ fn datetime(array: &ArrayRef, to_pg: PgType, to: &FieldRef, session: &Session) -
         }
         _ => compute::cast(&canonical, target)?,
     };
-    Ok(result)
+    Ok(rounded(&result, to_pg))
 }
 
 #[must_use]
 pub fn is_infinite(timestamp: i64) -> bool {
     timestamp == TIMESTAMP_INFINITY || timestamp == TIMESTAMP_MINUS_INFINITY
+}
+
+/// Times with as many digits of seconds as their type keeps, half rounded away from zero.
+#[must_use]
+pub fn rounded(array: &ArrayRef, pg: PgType) -> ArrayRef {
+    if pg.fractional_digits().is_none() {
+        return Arc::clone(array);
+    }
+    let unit = precision_unit(pg.typmod);
+    match array.data_type() {
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            let times = array.as_primitive::<TimestampMicrosecondType>();
+            let round = |value| if is_infinite(value) { value } else { round_to(value, unit) };
+            Arc::new(times.unary::<_, TimestampMicrosecondType>(round).with_timezone_opt(zone.clone()))
+        }
+        DataType::Time64(TimeUnit::Microsecond) => {
+            let times = array.as_primitive::<Time64MicrosecondType>();
+            Arc::new(times.unary::<_, Time64MicrosecondType>(|value| round_to(value, unit)))
+        }
+        _ => Arc::clone(array),
+    }
 }
 
 /// Microseconds of the last digit that a precision keeps.
@@ -541,6 +565,8 @@ struct PgCast {
     from: PgType,
     to: FieldRef,
     session: Arc<Session>,
+    /// Whether its name tells it from what it casts.
+    named: bool,
     signature: Signature,
 }
 
@@ -554,7 +580,8 @@ impl ScalarUDFImpl for PgCast {
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.first().map(|arg| arg.schema_name().to_string()).unwrap_or_default())
+        let of = args.first().map(|arg| arg.schema_name().to_string()).unwrap_or_default();
+        Ok(if self.named { format!("{of}::{}", type_name(pg_type(&self.to))) } else { of })
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -582,7 +609,7 @@ impl std::fmt::Debug for PgCast {
 
 impl PartialEq for PgCast {
     fn eq(&self, other: &Self) -> bool {
-        self.from == other.from && self.to == other.to && Arc::ptr_eq(&self.session, &other.session)
+        self.from == other.from && self.to == other.to && self.named == other.named && Arc::ptr_eq(&self.session, &other.session)
     }
 }
 

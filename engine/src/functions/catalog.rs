@@ -458,7 +458,6 @@ fn lookups(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
             .build(),
     );
     // There are no advisory locks, so none is left after this.
-    all.push(stable("pg_advisory_unlock_all", session).on(&[], Ty::VOID, text(session, |_, _| Ok(Some(String::new())))).build());
     all.push(
         stable("pg_blocking_pids", session)
             .on(&[Ty::INT4], Ty::Array(PgType::INT4), Body::Columns(Box::new(|args| empty_list(args.result.data_type(), args.rows))))

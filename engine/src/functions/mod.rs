@@ -2,6 +2,7 @@
 //! are written here. A function that is in neither list does not exist.
 
 mod acl;
+pub mod advisory;
 mod aggregates;
 pub mod arithmetic;
 mod array_agg;
@@ -44,7 +45,7 @@ pub mod text;
 mod to_char;
 mod to_char_number;
 mod to_date;
-mod typed;
+pub mod typed;
 pub mod types;
 
 use std::collections::HashMap;
@@ -65,7 +66,8 @@ pub struct Registry {
 /// Makes a group of functions that hold the session, in an order that is always the same.
 type Group = fn(&Arc<Session>) -> Vec<Arc<ScalarUDF>>;
 
-const OF_SESSION: [Group; 14] = [
+const OF_SESSION: [Group; 15] = [
+    advisory::session_functions,
     datetime::session_functions,
     datetime_parts::session_functions,
     to_char::session_functions,
@@ -162,6 +164,12 @@ impl Registry {
     pub fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let of_session = PLACES.get(name).and_then(|(group, at)| self.group(*group)?.get(*at));
         of_session.or_else(|| BY_NAME.get(name)).cloned()
+    }
+
+    /// Whether a name is a scalar function's.
+    #[must_use]
+    pub fn is_scalar(name: &str) -> bool {
+        PLACES.contains_key(name) || BY_NAME.contains_key(name)
     }
 
     /// All names and aliases.

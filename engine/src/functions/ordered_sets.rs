@@ -34,7 +34,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::AnyArray, Ty::FLOAT8, Ty::BOOL], Returns::Element(0), columns(discrete))
             .on(&[Ty::AnyArray, floats, Ty::BOOL], Returns::By(same_elements), columns(discrete_many))
             .build(),
-        PgFunction::immutable("#sorted").on(&[Ty::AnyArray], Returns::By(same_elements), columns(sorted)).build(),
+        PgFunction::immutable("#sorted").on(&[Ty::AnyArray, Ty::BOOL, Ty::BOOL], Returns::By(same_elements), columns(sorted)).build(),
         PgFunction::immutable("#mode").on(&[Ty::AnyArray, Ty::BOOL], Returns::Element(0), columns(mode)).build(),
     ]
 }
@@ -227,13 +227,15 @@ fn gathered(data_type: &DataType, picked: &[Option<ArrayRef>]) -> Result<ArrayRe
 fn sorted(args: &Columns<'_>) -> Result<ArrayRef> {
     let DataType::List(element) = args.result.data_type() else { return internal_err!("a list was expected") };
     let lists = args.arrays[0].as_list::<i32>();
+    let all = |at: usize| args.arrays[at].as_boolean().iter().all(|value| value == Some(true));
+    let (descending, nulls_first) = (all(1), all(2));
     let (mut picked, mut lengths) = (Vec::with_capacity(args.rows), Vec::with_capacity(args.rows));
     for row in 0..args.rows {
         let values = lists.value(row);
         let indices = if matches!(values.data_type(), DataType::Interval(_)) {
-            sorted_intervals(&values, false)
+            sorted_intervals(&values, descending)
         } else {
-            compute::sort_to_indices(&values, Some(SortOptions { descending: false, nulls_first: false }), None)?
+            compute::sort_to_indices(&values, Some(SortOptions { descending, nulls_first }), None)?
         };
         lengths.push(if lists.is_valid(row) { values.len() } else { 0 });
         picked.push(compute::take(&values, &indices, None)?);

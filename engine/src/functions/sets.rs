@@ -30,10 +30,20 @@ pub struct SetFunction {
     pub list: &'static str,
     /// Columns of the rows; none where the elements are the one column.
     pub columns: &'static [&'static str],
+    /// The name of that column where it is not the function's or its alias.
+    pub value: Option<&'static str>,
 }
 
 const fn set(name: &'static str, list: &'static str) -> SetFunction {
-    SetFunction { name, list, columns: &[] }
+    SetFunction { name, list, columns: &[], value: None }
+}
+
+const fn values(name: &'static str, list: &'static str) -> SetFunction {
+    SetFunction { name, list, columns: &[], value: Some("value") }
+}
+
+const fn records(name: &'static str, list: &'static str, columns: &'static [&'static str]) -> SetFunction {
+    SetFunction { name, list, columns, value: None }
 }
 
 pub const SET_FUNCTIONS: &[SetFunction] = &[
@@ -43,24 +53,24 @@ pub const SET_FUNCTIONS: &[SetFunction] = &[
     set("regexp_matches", "#regexp_matches_rows"),
     set("regexp_split_to_table", "regexp_split_to_array"),
     set("string_to_table", "string_to_array"),
-    set("json_array_elements", "#json_array_elements"),
-    set("jsonb_array_elements", "#json_array_elements"),
-    set("json_array_elements_text", "#json_array_elements_text"),
-    set("jsonb_array_elements_text", "#json_array_elements_text"),
+    values("json_array_elements", "#json_array_elements"),
+    values("jsonb_array_elements", "#json_array_elements"),
+    values("json_array_elements_text", "#json_array_elements_text"),
+    values("jsonb_array_elements_text", "#json_array_elements_text"),
     set("json_object_keys", "#json_object_keys"),
     set("jsonb_object_keys", "#json_object_keys"),
-    SetFunction { name: "json_each", list: "#json_each", columns: &["key", "value"] },
-    SetFunction { name: "jsonb_each", list: "#json_each", columns: &["key", "value"] },
-    SetFunction { name: "json_each_text", list: "#json_each_text", columns: &["key", "value"] },
-    SetFunction { name: "jsonb_each_text", list: "#json_each_text", columns: &["key", "value"] },
+    records("json_each", "#json_each", &["key", "value"]),
+    records("jsonb_each", "#json_each", &["key", "value"]),
+    records("json_each_text", "#json_each_text", &["key", "value"]),
+    records("jsonb_each_text", "#json_each_text", &["key", "value"]),
     set("pg_listening_channels", "#pg_listening_channels"),
     set("pg_partition_ancestors", "#pg_partition_ancestors"),
-    SetFunction { name: "_pg_expandarray", list: "_pg_expandarray", columns: &["x", "n"] },
-    SetFunction { name: "aclexplode", list: "#aclexplode", columns: &["grantor", "grantee", "privilege_type", "is_grantable"] },
-    SetFunction { name: "pg_options_to_table", list: "#pg_options_to_table", columns: &["option_name", "option_value"] },
-    SetFunction { name: "pg_available_extensions", list: "#pg_available_extensions", columns: &["name", "default_version", "comment"] },
-    SetFunction { name: "pg_show_all_settings", list: "#pg_show_all_settings", columns: super::catalog_objects::SETTING_COLUMNS },
-    SetFunction { name: "pg_get_keywords", list: "#pg_get_keywords", columns: &["word", "catcode", "barelabel", "catdesc", "baredesc"] },
+    records("_pg_expandarray", "_pg_expandarray", &["x", "n"]),
+    records("aclexplode", "#aclexplode", &["grantor", "grantee", "privilege_type", "is_grantable"]),
+    records("pg_options_to_table", "#pg_options_to_table", &["option_name", "option_value"]),
+    records("pg_available_extensions", "#pg_available_extensions", &["name", "default_version", "comment"]),
+    records("pg_show_all_settings", "#pg_show_all_settings", super::catalog_objects::SETTING_COLUMNS),
+    records("pg_get_keywords", "#pg_get_keywords", &["word", "catcode", "barelabel", "catdesc", "baredesc"]),
 ];
 
 #[must_use]

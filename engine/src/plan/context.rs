@@ -17,14 +17,14 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::RelationName;
-use sqlparser::ast::{Query, Statement};
+use sqlparser::ast::{ObjectName, Query, Statement};
 
 use super::names::{name_columns, restored};
 use super::refuse::refuse_ignored;
 use super::spelling::respell;
 use crate::error;
 use crate::functions::Registry;
-use crate::planner_pg::passes;
+use crate::planner_pg::passes::{self, Relations};
 use crate::planner_pg::types::PgTypes;
 
 /// Views inside views.
@@ -35,6 +35,8 @@ const VIEW_DEPTH_MAX: usize = 64;
 pub struct Sources {
     pub tables: HashMap<TableReference, Arc<dyn TableSource>>,
     pub views: HashMap<TableReference, (Arc<Query>, Vec<String>)>,
+    /// Columns of primary keys.
+    pub keys: HashMap<TableReference, Vec<String>>,
 }
 
 /// Plans against one set of sources.
@@ -64,7 +66,7 @@ impl<'a> Planner<'a> {
         refuse_ignored(&query).map_err(error::external)?;
         respell(&mut query);
         name_columns(&mut query);
-        passes::run(&mut query)?;
+        passes::run(&mut query, self)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
         SqlToRel::new(self).sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
     }
@@ -82,7 +84,7 @@ impl<'a> Planner<'a> {
         refuse_ignored(&expr).map_err(error::external)?;
         respell(&mut expr);
         name_columns(&mut expr);
-        passes::run(&mut expr)?;
+        passes::run(&mut expr, self)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
         SqlToRel::new(self).sql_to_expr(expr, schema, &mut context)
     }
@@ -117,6 +119,33 @@ fn renamed(plan: LogicalPlan, columns: &[String]) -> Result<LogicalPlan> {
     }
     let exprs: Vec<Expr> = fields.iter().zip(names).map(|(field, name)| Expr::Column(field.clone()).alias(name)).collect();
     LogicalPlanBuilder::from(plan).project(exprs)?.build()
+}
+
+impl Relations for Planner<'_> {
+    fn columns(&self, name: &ObjectName) -> Option<Vec<String>> {
+        let parts: Vec<&str> = name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
+        let reference = match parts.as_slice() {
+            [database, schema, relation] => TableReference::full(*database, *schema, *relation),
+            // The target of a change has columns that are none of its own.
+            [relation] if !relation.starts_with('\u{0}') => TableReference::bare(*relation),
+            _ => return None,
+        };
+        let source = match self.sources.tables.get(&reference) {
+            Some(source) => Arc::clone(source),
+            None => {
+                let (query, columns) = self.sources.views.get(&reference)?;
+                // What is wrong with it is told where it is planned.
+                self.view(&reference, query, columns).ok()?
+            }
+        };
+        Some(source.schema().fields().iter().map(|field| field.name().clone()).collect())
+    }
+
+    fn primary_key(&self, name: &ObjectName) -> Option<&[String]> {
+        let parts: Vec<&str> = name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
+        let [database, schema, relation] = parts.as_slice() else { return None };
+        self.sources.keys.get(&TableReference::full(*database, *schema, *relation)).map(Vec::as_slice)
+    }
 }
 
 impl ContextProvider for Planner<'_> {

@@ -16,7 +16,7 @@ mod text;
 
 pub use self::context::{Planner, Sources, planning_error, relation_reference};
 pub use self::limits::check_depth;
-pub use self::names::{column_name, restored};
+pub use self::names::{another, column_name, restored};
 pub use self::no_catalog::nobody;
 pub use self::query::{
     Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, found_parameters, parameters_of, plan_query,

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    DataType, Distinct, Expr, FunctionArguments, Ident, ObjectNamePart, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
-    TrimWhereField, UnaryOperator, Value, VisitMut, VisitorMut, visit_expressions,
+    BinaryOperator, DataType, Distinct, Expr, FunctionArguments, Ident, ObjectNamePart, OrderByExpr, OrderByKind, Query, Select,
+    SelectItem, SetExpr, TrimWhereField, UnaryOperator, Value, VisitMut, VisitorMut, visit_expressions,
 };
 
 /// Starts the aliases made here; no statement can hold it.
@@ -26,6 +26,12 @@ pub fn restored(name: &str) -> &str {
         Some((_, name)) => name,
         None => name,
     }
+}
+
+/// A name that clients see as `name`, beside others of it.
+#[must_use]
+pub fn another(number: usize, name: &str) -> String {
+    format!("{MARK}u{number}{MARK}{name}")
 }
 
 struct Namer {
@@ -186,6 +192,7 @@ fn figure(expr: &Expr) -> Option<(String, Strength)> {
             });
             field.and_then(strong).or_else(|| figure(root))
         }
+        Expr::QualifiedWildcard(name, _) => name.0.last().and_then(|name| name.as_ident()).and_then(|name| strong(folded(name))),
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => figure(inner),
         Expr::Function(function) => {
             if matches!(function.args, FunctionArguments::Subquery(_)) && function.name.to_string().eq_ignore_ascii_case("array") {
@@ -221,6 +228,7 @@ fn figure(expr: &Expr) -> Option<(String, Strength)> {
             _ => "btrim",
         }),
         Expr::AtTimeZone { .. } => strong("timezone"),
+        Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => strong("overlaps"),
         Expr::IsNormalized { .. } => strong("is_normalized"),
         Expr::UnaryOp { op: UnaryOperator::Plus, expr } if matches!(expr.as_ref(), Expr::Value(_)) => None,
         _ => None,

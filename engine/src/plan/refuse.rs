@@ -32,7 +32,6 @@ impl Visitor for Ignored {
         refuse(query.for_clause.is_some(), "FOR XML or FOR JSON")?;
         refuse(query.settings.is_some(), "SETTINGS in a query")?;
         refuse(query.format_clause.is_some(), "FORMAT in a query")?;
-        refuse(query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties), "FETCH FIRST … WITH TIES")?;
         refuse(query.fetch.as_ref().is_some_and(|fetch| fetch.percent), "FETCH FIRST … PERCENT")
     }
 

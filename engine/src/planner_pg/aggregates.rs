@@ -22,11 +22,24 @@ impl PgPlanner {
     pub fn aggregate_call(&self, raw: RawAggregateExpr) -> Result<Expr> {
         let RawAggregateExpr { func, args, distinct, filter, order_by, null_treatment } = raw;
         let args = args.into_iter().map(int4_literals).collect::<Result<Vec<_>>>()?;
-        // PostgreSQL finds distinct values by sorting them.
-        let sorts = distinct && order_by.is_empty();
-        let order_by = match args.first() {
-            Some(first) if sorts && func.name() == "string_agg" => vec![first.clone().sort(true, false)],
-            _ => order_by,
+        // PostgreSQL finds distinct values by sorting them. The list is sorted where it is finished: an order that the rows come in
+        // is that of one aggregate, and others may stand beside it.
+        let by_value = match order_by.as_slice() {
+            [] => Some((false, false)),
+            [key] if Some(&int4_literals(key.expr.clone())?) == args.first() => Some((!key.asc, key.nulls_first)),
+            _ if distinct && matches!(func.name(), "array_agg" | "string_agg" | "json_agg" | "jsonb_agg") => {
+                let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
+                return Err(error::mistake(SqlMistake::InvalidColumnReference, message));
+            }
+            _ => None,
+        };
+        let sorts = by_value.filter(|_| distinct);
+        let sorted =
+            |list: Expr, (descending, nulls_first): (bool, bool)| self.call("#sorted", vec![list, lit(descending), lit(nulls_first)]);
+        let distinct_list = |value: &Expr, filter: Option<Box<Expr>>| -> Result<Expr> {
+            let list =
+                AggregateFunction::new_udf(self.aggregate("array_agg")?, vec![value.clone()], true, filter, Vec::new(), null_treatment);
+            Ok(Expr::AggregateFunction(list))
         };
         let call = |name: &str, args: Vec<Expr>| -> Result<Expr> {
             let func = self.aggregate(name)?;
@@ -57,7 +70,16 @@ impl PgPlanner {
             name @ "first_value" => {
                 Err(error::mistake(SqlMistake::WrongObjectType, format_args!("window function {name} requires an OVER clause")))
             }
-            "array_agg" if sorts => self.call("#sorted", vec![call("array_agg", args)?]),
+            name @ ("array_agg" | "json_agg" | "jsonb_agg") if sorts.is_some() && args.len() == 1 => {
+                let list = sorted(distinct_list(&args[0], filter)?, sorts.unwrap_or_default())?;
+                if name == "array_agg" { Ok(list) } else { self.call(&format!("#{name}"), vec![list]) }
+            }
+            "string_agg" if sorts.is_some() && matches!(args.as_slice(), [_, Expr::Literal(..)]) => {
+                let present = Expr::IsNotNull(Box::new(args[0].clone()));
+                let filter = Some(Box::new(filter.map_or(present.clone(), |filter| filter.and(present))));
+                let list = sorted(distinct_list(&args[0], filter)?, sorts.unwrap_or_default())?;
+                self.call("array_to_string", vec![list, args[1].clone()])
+            }
             "every" => call("bool_and", args),
             "variance" => call("var", args),
             "stddev_samp" => call("stddev", args),
@@ -95,6 +117,9 @@ impl PgPlanner {
         };
         let aggregate = |name: &str| self.aggregate(name).map(WindowFunctionDefinition::AggregateUDF);
         check_count(func_def.name(), &args)?;
+        if distinct {
+            return Err(error::unsupported("DISTINCT in window functions"));
+        }
         match func_def.name() {
             "count" if counts_rows(&args) => Ok(call(func_def, vec![every_row()])),
             "sum" => {

@@ -17,7 +17,7 @@ use lakegate_engine_api::{NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, pg_type};
 use super::PgPlanner;
 use super::operand::{is_unknown, literal, numeric_literal};
 use super::types::CAST_FIELD;
-use crate::functions::cast::{cast_expr, check_exists, is_plain};
+use crate::functions::cast::{cast_beside, cast_expr, check_exists, is_plain};
 use crate::functions::types::{is_decimal, is_integer, is_text};
 
 #[derive(Debug)]
@@ -40,17 +40,20 @@ impl PgCasts {
             schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
         }
         let names = NamePreserver::new(&plan);
+        // A join's keys are computed beside its columns, and filters turn into such.
+        let named = matches!(plan, LogicalPlan::Join(_) | LogicalPlan::Filter(_));
         plan.map_expressions(|expr| {
             let name = names.save(&expr);
-            expr.transform_up(|expr| self.0.cast(expr, &schema)).map(|transformed| transformed.update_data(|expr| name.restore(expr)))
+            expr.transform_up(|expr| self.0.cast(expr, &schema, named))
+                .map(|transformed| transformed.update_data(|expr| name.restore(expr)))
         })?
         .map_data(LogicalPlan::recompute_schema)
     }
 }
 
 impl PgPlanner {
-    /// One cast.
-    fn cast(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    /// One cast; `named`: under a name of its own.
+    fn cast(&self, expr: Expr, schema: &DFSchema, named: bool) -> Result<Transformed<Expr>> {
         let Expr::Cast(Cast { expr, field: to }) = expr else { return Ok(Transformed::no(expr)) };
         let from = expr.to_field(schema)?.1;
         // A cast that names only an Arrow type was put in by coercion: its target's tag is the source's where that fits.
@@ -92,7 +95,8 @@ impl PgPlanner {
         if is_plain(&from, &to) {
             return Ok(Transformed::no(Expr::Cast(Cast::new_from_field(expr, to))));
         }
-        Ok(Transformed::yes(cast_expr(*expr, &from, &to, self.session())))
+        let cast = if named { cast_beside } else { cast_expr };
+        Ok(Transformed::yes(cast(*expr, &from, &to, self.session())))
     }
 }
 

@@ -1,37 +1,32 @@
 //! Correlated subqueries that DataFusion cannot turn into joins: run once for each distinct set of outer values. Right for
 //! every query, fast only where outer rows are few, as in what clients ask the catalogs.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+mod apply;
+mod join_conditions;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
-use datafusion::arrow::array::{Array, ArrayRef, ListArray, StructArray};
-use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, UnnestOptions, internal_err};
+use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, TableReference, UnnestOptions, internal_err};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::async_udf::AsyncScalarUDF;
 use datafusion::logical_expr::expr::{Exists, InSubquery, Placeholder};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{
-    AggregateUDF, BinaryExpr, ColumnarValue, Distinct, DistinctOn, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator,
-    ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Subquery, SubqueryAlias, Volatility, lit,
+    AggregateUDF, BinaryExpr, Distinct, DistinctOn, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, Signature,
+    Subquery, SubqueryAlias, Volatility, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionConfig;
-use futures::TryStreamExt;
-use lakegate_engine_api::SqlMistake;
 
+use self::apply::{Apply, Kind};
 use super::{PgPlanner, lateral, set_comparison};
-use crate::functions::error::{mistake, unsupported};
+use crate::functions::error::unsupported;
 
 /// Begins the names of the columns that hold subqueries' results.
 const APPLIED: &str = "#applied";
@@ -130,6 +125,12 @@ fn rewrite(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
         LogicalPlan::Join(join) => lateral_join(join, context)?,
         plan => plan,
     };
+    let plan = match plan {
+        LogicalPlan::Join(join) if join.filter.as_ref().is_some_and(|filter| !plain(filter)) => {
+            return join_conditions::spelled(join, context);
+        }
+        plan => plan,
+    };
     applied(plan, context)
 }
 
@@ -162,7 +163,7 @@ fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
     let [input] = plan.inputs()[..] else { return Err(unsupported("a correlated subquery of this kind in a join condition")) };
     let kept = input.schema().columns();
     let mut exprs: Vec<Expr> = kept.iter().cloned().map(Expr::Column).collect();
-    exprs.extend(calls);
+    exprs.extend(seen_from(calls, input.schema())?);
     let beneath = LogicalPlanBuilder::from(input.clone()).project(exprs)?.build()?;
     let passes_through = matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Sort(_));
     let plan = match plan {
@@ -179,6 +180,19 @@ fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
     Ok(plan)
 }
 
+/// What calls take from outside, where that is a column of the rows at hand; the rest comes from further out.
+fn seen_from(calls: Vec<Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
+    let seen = |expr: Expr| {
+        expr.transform(|expr| {
+            Ok(match expr {
+                Expr::OuterReferenceColumn(_, column) if schema.has_column(&column) => Transformed::yes(Expr::Column(column)),
+                other => Transformed::no(other),
+            })
+        })
+    };
+    calls.into_iter().map(|call| seen(call).map(|transformed| transformed.data)).collect()
+}
+
 /// Where a subquery stands decides what DataFusion can make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -190,6 +204,8 @@ enum Place {
     Value,
     /// Anywhere else, as in DISTINCT ON and ORDER BY: nothing that is correlated.
     Elsewhere,
+    /// In the condition of an outer join: nothing.
+    Join,
 }
 
 fn condition(expr: Expr, schema: &DFSchema, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Result<Expr> {
@@ -221,8 +237,8 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
     match expr {
         Expr::ScalarSubquery(subquery) => {
             let subquery = inner(subquery, context)?;
-            let joins = place != Place::Elsewhere;
-            if subquery.outer_ref_columns.is_empty() || (joins && joins_as_scalar(&subquery.subquery)?) {
+            let joins = !matches!(place, Place::Elsewhere | Place::Join);
+            if (subquery.outer_ref_columns.is_empty() && place != Place::Join) || (joins && joins_as_scalar(&subquery.subquery)?) {
                 return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
             }
             if joins && let Some(gathered) = gathered(&subquery, context)? {
@@ -285,7 +301,7 @@ fn inner(subquery: Subquery, context: &Arc<Context>) -> Result<Subquery> {
 fn call(subquery: Subquery, kind: Kind, result: Field, first: Vec<Expr>, calls: &mut Vec<Expr>, context: &Arc<Context>) -> Expr {
     let outer: Vec<(Arc<Field>, Column)> = outer_columns(&subquery);
     let mut args = first;
-    args.extend(outer.iter().map(|(_, column)| Expr::Column(column.clone())));
+    args.extend(outer.iter().map(|(field, column)| Expr::OuterReferenceColumn(Arc::clone(field), column.clone())));
     // Parameters are filled in where plans can see them: as arguments.
     let parameters = placeholders(&subquery.subquery);
     args.extend(parameters.iter().cloned().map(Expr::Placeholder));
@@ -447,6 +463,14 @@ fn lateral_join(join: Join, context: &Arc<Context>) -> Result<LogicalPlan> {
         return Ok(LogicalPlan::Join(join));
     }
     let keep = join.join_type == JoinType::Left;
+    if keep && let Some((join, subquery)) = join_conditions::inside(&join, alias.as_ref(), &subquery)? {
+        return lateral_rows(join, alias, subquery, context);
+    }
+    lateral_rows(join, alias, subquery, context)
+}
+
+fn lateral_rows(join: Join, alias: Option<TableReference>, subquery: Subquery, context: &Arc<Context>) -> Result<LogicalPlan> {
+    let keep = join.join_type == JoinType::Left;
     let always = join.filter.as_ref().is_none_or(|filter| matches!(filter, Expr::Literal(ScalarValue::Boolean(Some(true)), _)));
     if !join.on.is_empty() || !(keep || join.join_type == JoinType::Inner) || (keep && !always) {
         return Err(unsupported("a LATERAL subquery in this kind of join"));
@@ -466,7 +490,7 @@ fn lateral_join(join: Join, context: &Arc<Context>) -> Result<LogicalPlan> {
     let column = call(subquery, Kind::Rows, list, Vec::new(), &mut calls, context);
     let Expr::Column(column) = column else { return internal_err!("a call stands as a column") };
     let mut exprs: Vec<Expr> = join.left.schema().columns().into_iter().map(Expr::Column).collect();
-    exprs.extend(calls);
+    exprs.extend(seen_from(calls, join.left.schema())?);
     let handling = if keep { NullHandling::PreserveAndExpandEmpty } else { NullHandling::Drop };
     let unnested = LogicalPlanBuilder::from(join.left.as_ref().clone())
         .project(exprs)?
@@ -482,211 +506,5 @@ fn lateral_join(join: Join, context: &Arc<Context>) -> Result<LogicalPlan> {
     match join.filter {
         Some(filter) if !always => plan.filter(filter)?.build(),
         _ => plan.build(),
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    /// The one value, NULL without a row.
-    Scalar,
-    Exists,
-    /// Whether the first argument is among the rows.
-    In,
-    /// All rows as a list of records.
-    Rows,
-}
-
-/// A subquery as a function of its outer columns.
-struct Apply {
-    plan: Arc<LogicalPlan>,
-    /// Its own for each subquery: plans tell functions apart by name.
-    name: String,
-    /// What the arguments stand for: outer columns, then parameters by their ids.
-    outer: Vec<Column>,
-    parameters: Vec<String>,
-    kind: Kind,
-    result: Field,
-    context: Arc<Context>,
-    signature: Signature,
-}
-
-impl Apply {
-    async fn run(&self, state: &SessionState, values: &[ScalarValue]) -> Result<RecordBatch> {
-        let plan = self.plan.as_ref().clone().transform_up_with_subqueries(|plan| {
-            plan.map_expressions(|expr| {
-                expr.transform_up(|expr| {
-                    if let Expr::Placeholder(parameter) = &expr
-                        && let Some(at) = self.parameters.iter().position(|id| *id == parameter.id)
-                        && let Some(value) = values.get(self.outer.len() + at)
-                    {
-                        let metadata = parameter.field.as_ref().map(|field| FieldMetadata::from(field.as_ref()));
-                        return Ok(Transformed::yes(Expr::Literal(value.clone(), metadata)));
-                    }
-                    let Expr::OuterReferenceColumn(field, column) = expr else { return Ok(Transformed::no(expr)) };
-                    Ok(match self.outer.iter().position(|outer| *outer == column).and_then(|at| values.get(at)) {
-                        Some(value) => {
-                            let metadata = FieldMetadata::from(field.as_ref());
-                            Transformed::yes(Expr::Literal(value.clone(), Some(metadata)))
-                        }
-                        None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
-                    })
-                })
-            })
-        })?;
-        let plan = plan.data.transform_up_with_subqueries(lateral::unwrapped)?;
-        let plan = state.optimize(&plan.data)?;
-        let physical = state.query_planner().create_physical_plan(&plan, state).await?;
-        let schema = physical.schema();
-        let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())?;
-        let batches: Vec<RecordBatch> = match self.kind {
-            // One row more than may be there, or than need be seen.
-            Kind::Scalar | Kind::Exists => {
-                let mut stream = stream;
-                let (mut kept, mut rows) = (Vec::new(), 0);
-                while let Some(batch) = stream.try_next().await? {
-                    rows += batch.num_rows();
-                    kept.push(batch);
-                    if rows > 1 {
-                        break;
-                    }
-                }
-                kept
-            }
-            Kind::In | Kind::Rows => stream.try_collect().await?,
-        };
-        Ok(concat_batches(&schema, &batches)?)
-    }
-
-    fn value(&self, found: &Found, wanted: Option<&ScalarValue>) -> Result<ScalarValue> {
-        let rows = &found.rows;
-        match self.kind {
-            Kind::Exists => Ok(ScalarValue::Boolean(Some(rows.num_rows() > 0))),
-            Kind::Scalar => match rows.num_rows() {
-                0 => ScalarValue::try_new_null(self.result.data_type()),
-                1 => ScalarValue::try_from_array(rows.column(0), 0)?.cast_to(self.result.data_type()),
-                _ => Err(mistake(SqlMistake::CardinalityViolation, "more than one row returned by a subquery used as an expression")),
-            },
-            Kind::In => {
-                let wanted = wanted.cloned().unwrap_or(ScalarValue::Null);
-                if rows.num_rows() == 0 {
-                    return Ok(ScalarValue::Boolean(Some(false)));
-                }
-                if wanted.is_null() {
-                    return Ok(ScalarValue::Boolean(None));
-                }
-                if found.members.contains(&wanted) {
-                    return Ok(ScalarValue::Boolean(Some(true)));
-                }
-                Ok(ScalarValue::Boolean(if rows.column(0).null_count() > 0 { None } else { Some(false) }))
-            }
-            Kind::Rows => {
-                let DataType::List(row) = self.result.data_type() else { return internal_err!("rows are a list") };
-                let DataType::Struct(fields) = row.data_type() else { return internal_err!("rows are records") };
-                let columns = rows
-                    .columns()
-                    .iter()
-                    .zip(fields)
-                    .map(|(column, field)| Ok(datafusion::arrow::compute::cast(column, field.data_type())?))
-                    .collect::<Result<Vec<ArrayRef>>>()?;
-                let records = StructArray::try_new_with_length(fields.clone(), columns, None, rows.num_rows())?;
-                let offsets = datafusion::arrow::buffer::OffsetBuffer::from_lengths([rows.num_rows()]);
-                let list = ListArray::try_new(Arc::clone(row), offsets, Arc::new(records), None)?;
-                Ok(ScalarValue::List(Arc::new(list)))
-            }
-        }
-    }
-}
-
-/// What a subquery gave for one set of outer values.
-struct Found {
-    rows: RecordBatch,
-    /// For [`Kind::In`]: the values there are.
-    members: HashSet<ScalarValue>,
-}
-
-impl Found {
-    /// `wanted`: the type in which members are compared.
-    fn new(rows: RecordBatch, wanted: Option<&DataType>) -> Result<Found> {
-        let mut members = HashSet::new();
-        if let Some(wanted) = wanted {
-            let values = datafusion::arrow::compute::cast(rows.column(0), wanted)?;
-            for at in (0..values.len()).filter(|at| values.is_valid(*at)) {
-                members.insert(ScalarValue::try_from_array(&values, at)?);
-            }
-        }
-        Ok(Found { rows, members })
-    }
-}
-
-impl ScalarUDFImpl for Apply {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        Ok(self.result.data_type().clone())
-    }
-
-    fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<Arc<Field>> {
-        Ok(Arc::new(self.result.clone()))
-    }
-
-    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        internal_err!("subqueries run asynchronously")
-    }
-}
-
-#[async_trait]
-impl AsyncScalarUDFImpl for Apply {
-    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = args.number_rows;
-        let arrays = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
-        let first = usize::from(self.kind == Kind::In);
-        let state = self.context.state();
-        let wanted_type = arrays.first().filter(|_| first == 1).map(|array| array.data_type().clone());
-        let mut known: HashMap<Vec<ScalarValue>, Found> = HashMap::new();
-        let mut values = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let key = arrays.iter().skip(first).map(|array| ScalarValue::try_from_array(array, row)).collect::<Result<Vec<_>>>()?;
-            if !known.contains_key(&key) {
-                let found = Found::new(self.run(&state, &key).await?, wanted_type.as_ref())?;
-                known.insert(key.clone(), found);
-            }
-            let wanted = if first == 1 { Some(ScalarValue::try_from_array(&arrays[0], row)?) } else { None };
-            let Some(found) = known.get(&key) else { return internal_err!("the rows were just found") };
-            values.push(self.value(found, wanted.as_ref())?);
-        }
-        let array = if values.is_empty() {
-            datafusion::arrow::array::new_empty_array(self.result.data_type())
-        } else {
-            ScalarValue::iter_to_array(values)?
-        };
-        let array = datafusion::arrow::compute::cast(&array, self.result.data_type())?;
-        Ok(ColumnarValue::Array(array))
-    }
-}
-
-impl std::fmt::Debug for Apply {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Apply").field("kind", &self.kind).field("outer", &self.outer).finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for Apply {
-    fn eq(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.outer == other.outer && self.plan == other.plan
-    }
-}
-
-impl Eq for Apply {}
-
-impl Hash for Apply {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.kind.hash(state);
-        self.outer.hash(state);
     }
 }

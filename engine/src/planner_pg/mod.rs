@@ -9,6 +9,7 @@
 mod aggregates;
 mod casts;
 mod correlated;
+mod json_operators;
 mod lateral;
 mod list_types;
 mod operand;
@@ -20,6 +21,7 @@ mod resolve;
 mod set_comparison;
 pub mod types;
 mod unions;
+mod with_ties;
 
 use std::collections::HashMap;
 use std::fmt;

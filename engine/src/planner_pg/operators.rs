@@ -6,6 +6,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::Like;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawFieldAccessExpr, RawWindowExpr};
 use datafusion::logical_expr::{BinaryExpr, Expr, GetFieldAccess, Operator, lit};
+use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
 use sqlparser::ast::BinaryOperator;
 
@@ -36,8 +37,21 @@ impl ExprPlanner for PgPlanner {
     fn plan_field_access(&self, raw: RawFieldAccessExpr, schema: &DFSchema) -> Result<PlannerResult<RawFieldAccessExpr>> {
         match raw.field_access {
             GetFieldAccess::ListIndex { key } => {
-                let index = Operand::of(*key, schema)?.into_type(PgType::INT4, self.style())?;
+                let index = Operand::of(*key, schema)?;
                 let operand = Operand::of(raw.expr.clone(), schema)?;
+                if operand.family() == Family::Jsonb {
+                    return self.jsonb_subscript(operand, index).map(PlannerResult::Planned);
+                }
+                let is_no_container = match operand.family() {
+                    Family::Json | Family::Bool | Family::Int | Family::Numeric | Family::Float => true,
+                    Family::Text => operand.pg != PgType::NAME,
+                    _ => false,
+                };
+                if is_no_container && !operand.unknown {
+                    let message = format!("cannot subscript type {} because it does not support subscripting", operand.type_name());
+                    return Err(error::mistake(SqlMistake::DatatypeMismatch, message));
+                }
+                let index = index.into_type(PgType::INT4, self.style())?;
                 if operand.pg == PgType::NAME {
                     // A name is an array of "char" from 0 on.
                     let character = self.call("substring", vec![operand.expr, index.expr + lit(1_i32), lit(1_i32)])?;
@@ -53,7 +67,11 @@ impl ExprPlanner for PgPlanner {
             field_access @ GetFieldAccess::NamedStructField { .. } => {
                 let operand = Operand::of(raw.expr.clone(), schema)?;
                 match (&field_access, operand.family()) {
-                    (GetFieldAccess::NamedStructField { name: ScalarValue::Utf8(Some(name)) }, Family::Json | Family::Jsonb) => {
+                    (_, Family::Json) => {
+                        let message = "cannot subscript type json because it does not support subscripting";
+                        Err(error::mistake(SqlMistake::DatatypeMismatch, message))
+                    }
+                    (GetFieldAccess::NamedStructField { name: ScalarValue::Utf8(Some(name)) }, Family::Jsonb) => {
                         self.call("#json_get", vec![operand.expr, lit(name.as_str())]).map(PlannerResult::Planned)
                     }
                     (GetFieldAccess::NamedStructField { name: ScalarValue::Utf8(Some(name)) }, _) => {
@@ -461,27 +479,6 @@ impl PgPlanner {
             }
             _ => Err(undefined_operator(&left.type_name(), &op.to_string(), &right.type_name())),
         }
-    }
-
-    fn json(&self, op: &BinaryOperator, function: &str, left: Operand, right: Operand) -> Result<Expr> {
-        if !matches!(left.family(), Family::Json | Family::Jsonb) {
-            return Err(undefined_operator(&left.type_name(), &op.to_string(), &right.type_name()));
-        }
-        let right = match right.family() {
-            Family::Int => right,
-            Family::Text | Family::Unknown => right.into_type(PgType::TEXT, self.style())?,
-            _ => return Err(undefined_operator(&left.type_name(), &op.to_string(), &right.type_name())),
-        };
-        self.call(function, vec![left.expr, right.expr])
-    }
-
-    fn json_path(&self, op: &BinaryOperator, function: &str, left: Operand, right: Operand) -> Result<Expr> {
-        if !matches!(left.family(), Family::Json | Family::Jsonb) || !matches!(right.family(), Family::Array | Family::Unknown) {
-            return Err(undefined_operator(&left.type_name(), &op.to_string(), &right.type_name()));
-        }
-        let texts = PgType::plain(1009);
-        let right = right.into_type(texts, self.style())?;
-        self.call(function, vec![left.expr, right.expr])
     }
 
     fn contains(&self, op: &BinaryOperator, whole: Operand, part: Operand) -> Result<Expr> {

@@ -11,9 +11,11 @@ use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor};
 
 use super::PgPlanner;
+use super::list_types::tag_of;
 use super::operand::{Operand, int4_literals, is_unknown};
 use crate::functions::error;
 use crate::functions::sets::{SetFunction, set_function};
+use crate::plan::another;
 
 impl RelationPlanner for PgPlanner {
     fn plan_relation(&self, relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
@@ -50,7 +52,21 @@ impl PgPlanner {
             let args = self.arguments(args, context)?;
             match self.streamed_series(name, &args, with_ordinality, context)? {
                 Some(plan) => (plan, vec![name.to_owned()]),
-                None => self.unnested(name, set, args, with_ordinality)?,
+                None => {
+                    let (plan, mut columns) = self.unnested(name, set, args, with_ordinality)?;
+                    if let (Some(value), Some(first)) = (set.value, columns.first_mut()) {
+                        let renamed = plan
+                            .schema()
+                            .columns()
+                            .into_iter()
+                            .enumerate()
+                            .map(|(at, column)| if at == 0 { Expr::Column(column).alias(value) } else { Expr::Column(column) });
+                        *first = value.to_owned();
+                        (LogicalPlanBuilder::from(plan).project(renamed.collect::<Vec<_>>())?.build()?, columns)
+                    } else {
+                        (plan, columns)
+                    }
+                }
             }
         } else {
             let call = ast::Expr::Function(ast::Function {
@@ -67,12 +83,12 @@ impl PgPlanner {
             let mut builder = LogicalPlanBuilder::empty(true).project(vec![expr.alias(name)])?;
             let mut columns = vec![name.to_owned()];
             if with_ordinality {
-                builder = builder.project(vec![ident(name), lit(1_i64).alias("ordinality")])?;
+                builder = builder.project(vec![ident(name), cast(lit(1_i64), DataType::Int64).alias("ordinality")])?;
                 columns.push("ordinality".to_owned());
             }
             (builder.build()?, columns)
         };
-        aliased(plan, columns, name, set.is_none_or(|set| set.columns.is_empty()), alias, context)
+        aliased(plan, columns, name, set.is_none_or(|set| set.columns.is_empty() && set.value.is_none()), alias, context)
     }
 
     fn arguments(&self, args: Vec<FunctionArg>, context: &mut dyn RelationPlannerContext) -> Result<Vec<Expr>> {
@@ -121,6 +137,7 @@ impl PgPlanner {
         }
         let args = self.json_argument(name, args)?;
         let list = self.call(set.list, args)?;
+        let tag = element_tag(&list)?;
         let list = if with_ordinality { self.call("#with_ordinality", vec![list])? } else { list };
         let plan = LogicalPlanBuilder::empty(true)
             .project(vec![list.alias(name)])?
@@ -130,7 +147,12 @@ impl PgPlanner {
         let (value, ordinality) = if with_ordinality {
             (self.call("#field", vec![row.clone(), lit("v")])?, Some(self.call("#field", vec![row, lit("ordinality")])?))
         } else {
-            (row, None)
+            // Unnesting forgets what the elements are.
+            let value = match tag {
+                Some(tag) => self.call("#as_type", vec![row, lit(tag)])?,
+                None => row,
+            };
+            (value, None)
         };
         let (mut exprs, mut columns) = (Vec::new(), Vec::new());
         if set.columns.is_empty() {
@@ -168,16 +190,18 @@ impl PgPlanner {
     }
 
     /// `unnest(a, b)` runs in step, shorter arrays padded with NULL.
-    fn unnest_many(&self, mut args: Vec<Expr>, with_ordinality: bool) -> Result<(LogicalPlan, Vec<String>)> {
-        let mut names: Vec<String> = (1..=args.len()).map(|at| format!("unnest_{at}")).collect();
+    fn unnest_many(&self, args: Vec<Expr>, with_ordinality: bool) -> Result<(LogicalPlan, Vec<String>)> {
+        // All have one name, which a plan does not take.
+        let name = |at: usize| if at == 0 { "unnest".to_owned() } else { another(at, "unnest") };
+        let mut names: Vec<String> = (0..args.len()).map(name).collect();
+        let mut exprs = Vec::with_capacity(args.len() + 1);
         if with_ordinality {
-            // One more array, of the numbers up to the longest.
-            let lengths = args.iter().map(|arg| Ok(cast(self.call("cardinality", vec![arg.clone()])?, DataType::Int64)));
-            let longest = self.call("greatest", lengths.collect::<Result<_>>()?)?;
-            args.push(self.call("#generate_series", vec![lit(1_i64), longest])?);
+            let lengths = args.iter().map(|arg| self.call("cardinality", vec![arg.clone()])).collect::<Result<Vec<_>>>()?;
+            let longest = cast(self.call("greatest", lengths)?, DataType::Int64);
             names.push("ordinality".to_owned());
+            exprs.push(self.call("#generate_series", vec![lit(1_i64), longest])?.alias("ordinality"));
         }
-        let exprs = args.into_iter().zip(&names).map(|(arg, name)| arg.alias(name)).collect::<Vec<_>>();
+        exprs.splice(0..0, args.into_iter().zip(&names).map(|(arg, name)| arg.alias(name)));
         let columns = names.iter().map(Column::from_name).collect();
         let plan = LogicalPlanBuilder::empty(true).project(exprs)?.unnest_columns_with_options(columns, dropping())?.build()?;
         Ok((plan, names))
@@ -220,6 +244,17 @@ impl PgPlanner {
         let texts = cells.into_iter().map(|cell| Ok(Operand::of(cell, empty)?.into_type(PgType::TEXT, self.style())?.expr));
         one_tag(texts.collect::<Result<_>>()?, empty)
     }
+}
+
+/// The tag of a list's elements, where they have one.
+fn element_tag(list: &Expr) -> Result<Option<String>> {
+    let field = list.to_field(&DFSchema::empty())?.1;
+    let own = match field.data_type() {
+        DataType::List(element) => element.metadata().get(PG_TYPE_KEY).cloned(),
+        _ => None,
+    };
+    let by_list = PgType::element_of(pg_type(&field).oid).filter(|_| field.metadata().contains_key(PG_TYPE_KEY));
+    Ok(own.or_else(|| by_list.and_then(|element| tag_of(PgType::plain(element)))))
 }
 
 /// Cells under one tag, as a plan's VALUES must have them: where they differ, the one of the type without its modifier.

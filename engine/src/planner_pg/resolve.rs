@@ -15,14 +15,16 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, RecursiveQuery, SortExpr, Subquery, Values, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
-use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
+use lakegate_engine_api::{EngineError, PG_TYPE_KEY, SqlMistake, pg_type};
 
 use super::PgPlanner;
 use super::list_types::{element_type, item_type, tag_of};
 use super::operand::{Family, Operand, is_unknown};
 use super::types::{CAST_FIELD, cast_field};
+use super::with_ties;
 use crate::functions::error;
+use crate::functions::types::type_name;
 
 #[derive(Debug)]
 pub struct ResolveTypes(pub PgPlanner);
@@ -56,7 +58,10 @@ impl ResolveTypes {
         if matches!(plan, LogicalPlan::Limit(_)) {
             let empty = DFSchema::empty();
             let typed = plan.map_expressions(|expr| self.0.resolve_expr(expr, &empty).map(Transformed::yes))?;
-            return typed.data.recompute_schema();
+            return match typed.data.recompute_schema()? {
+                LogicalPlan::Limit(limit) => with_ties::spelled(limit),
+                plan => Ok(plan),
+            };
         }
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
@@ -105,10 +110,71 @@ impl ResolveTypes {
         let planned = Arc::clone(query.static_term.schema());
         let static_term = self.plan(Arc::unwrap_or_clone(query.static_term), outer, false)?;
         let typed = Arc::clone(static_term.schema());
-        let static_term = with_tags_of(static_term, &planned)?;
-        let recursive_term = with_tags_of(self.plan(Arc::unwrap_or_clone(query.recursive_term), outer, false)?, &planned)?;
+        let static_term = self.tagged_as(static_term, &planned, |_, _| true)?;
+        let recursive_term = self.plan(Arc::unwrap_or_clone(query.recursive_term), outer, false)?;
+        self.check_recursive_types(&query.name, &typed, &recursive_term)?;
+        let recursive_term = self.tagged_as(recursive_term, &planned, |_, _| true)?;
         let query = RecursiveQuery { static_term: Arc::new(static_term), recursive_term: Arc::new(recursive_term), ..query };
-        with_tags_of(LogicalPlan::RecursiveQuery(query).recompute_schema()?, &typed)
+        self.with_tags_of(LogicalPlan::RecursiveQuery(query).recompute_schema()?, &typed)
+    }
+
+    /// The recursive term's numbers are not cut to the first term's type (`analyzeCTETargetList`).
+    fn check_recursive_types(&self, name: &str, first: &DFSchema, term: &LogicalPlan) -> Result<()> {
+        let LogicalPlan::Projection(projection) = term else { return Ok(()) };
+        for (at, (expr, field)) in projection.expr.iter().zip(first.fields()).enumerate() {
+            // Planning has made the term's columns those of the first term by casts that nobody wrote.
+            let Expr::Cast(Cast { expr, field: target }) = expr.clone().unalias() else { continue };
+            if target.name() == CAST_FIELD {
+                continue;
+            }
+            let first = Operand { expr: lit(ScalarValue::Null), pg: pg_type(field), arrow: field.data_type().clone(), unknown: false };
+            let own = Operand::of(*expr, projection.input.schema())?;
+            let is_number = |operand: &Operand| matches!(operand.family(), Family::Int | Family::Numeric | Family::Float);
+            if own.unknown || !is_number(&first) || !is_number(&own) {
+                continue;
+            }
+            let overall = common_type(&[first.clone(), own], "UNION")?;
+            if family_of(overall) != first.family() {
+                let message = format!(
+                    "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
+                    at + 1,
+                    first.type_name(),
+                    type_name(overall)
+                );
+                let hint = Some("Cast the output of the non-recursive term to the correct type.".to_owned());
+                return Err(error::external(EngineError::Sql { mistake: SqlMistake::DatatypeMismatch, message, hint }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan with the tags that its columns have in another schema.
+    fn with_tags_of(&self, plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+        self.tagged_as(plan, schema, |now, then| now.metadata() != then.metadata())
+    }
+
+    /// The same of the columns that `choose`; of others the plan may have tags that its execution has not.
+    fn tagged_as(&self, plan: LogicalPlan, schema: &DFSchema, choose: impl Fn(&Field, &Field) -> bool) -> Result<LogicalPlan> {
+        let differs = |now: &Field, then: &Field| now.data_type() == then.data_type() && choose(now, then);
+        let fields = plan.schema().fields().iter().zip(schema.fields());
+        if !fields.clone().any(|(now, then)| differs(now, then)) {
+            return Ok(plan);
+        }
+        let columns = fields
+            .zip(plan.schema().columns())
+            .map(|((now, then), column)| {
+                if !differs(now, then) {
+                    return Ok(Expr::Column(column));
+                }
+                let (qualifier, name) = (column.relation.clone(), column.name.clone());
+                let column = Expr::Column(column);
+                // A cast to the same Arrow type would be optimised away, tag and all.
+                let tag = then.metadata().get(PG_TYPE_KEY).cloned().unwrap_or_default();
+                let tagged = self.0.call("#as_type", vec![column, lit(tag)])?;
+                Ok(tagged.alias_qualified(qualifier, name))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        LogicalPlanBuilder::from(plan).project(columns)?.build()
     }
 
     /// Each column of VALUES in one type.
@@ -257,6 +323,7 @@ impl PgPlanner {
                 result = common;
                 args
             }
+            "#make_array" => self.unify(args, schema, "ARRAY")?,
             "greatest" => self.unify(args, schema, "GREATEST")?,
             "least" => self.unify(args, schema, "LEAST")?,
             "nullif" => match <[Expr; 2]>::try_from(args) {
@@ -516,27 +583,6 @@ impl PgPlanner {
             })
             .collect())
     }
-}
-
-/// The plan with the tags that its columns have in another schema.
-fn with_tags_of(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
-    let differs = |now: &Field, then: &Field| now.metadata() != then.metadata() && now.data_type() == then.data_type();
-    let fields = plan.schema().fields().iter().zip(schema.fields());
-    if !fields.clone().any(|(now, then)| differs(now, then)) {
-        return Ok(plan);
-    }
-    let columns = fields
-        .zip(plan.schema().columns())
-        .map(|((now, then), column)| {
-            if !differs(now, then) {
-                return Expr::Column(column);
-            }
-            let (qualifier, name) = (column.relation.clone(), column.name.clone());
-            let field = Field::new(CAST_FIELD, now.data_type().clone(), true).with_metadata(then.metadata().clone());
-            Expr::Cast(Cast::new_from_field(Box::new(Expr::Column(column)), Arc::new(field))).alias_qualified(qualifier, name)
-        })
-        .collect::<Vec<_>>();
-    LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
 
 /// The literal NULL, of no type yet.

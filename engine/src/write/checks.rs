@@ -14,6 +14,7 @@ use lakegate_engine_api::{DataError, EngineError, Violation, pg_type};
 use super::defaults::log_expression;
 use crate::delta::{CONSTRAINT_PREFIX, TableColumn, TableColumns, TableVersion};
 use crate::error;
+use crate::functions::cast::rounded;
 use crate::functions::text::style::Style;
 use crate::functions::text::value_out;
 use crate::plan::{Planner, Sources, cast_to};
@@ -61,7 +62,7 @@ impl RowChecks {
         Ok(Self { table: table.to_owned(), columns: columns.clone(), conditions })
     }
 
-    /// The rows, with text cut to its column's length where only spaces go.
+    /// The rows, with text cut to its column's length where only spaces go, and times rounded to its digits.
     ///
     /// # Errors
     /// `Constraint`; `Data` for text that is too long.
@@ -72,7 +73,7 @@ impl RowChecks {
             let pg = pg_type(&column.field);
             arrays.push(match pg.character_length() {
                 Some(length) => fitted(array, usize::try_from(length).unwrap_or(0), pg.oid == 1042)?,
-                None => Arc::clone(array),
+                None => rounded(array, pg),
             });
         }
         // As PostgreSQL: the first row that fails, and in it NOT NULL before the rest.

@@ -59,9 +59,21 @@ pub struct Change {
 /// # Errors
 /// `Conflict` where another writer's commit undoes what the change rests on; `CommitUnknown`; `Storage`.
 pub async fn commit(table: &Arc<Table>, name: &str, change: Change) -> Result<u64, EngineError> {
+    commit_where(table, name, change, false).await
+}
+
+/// The same where nobody else may have changed or deleted rows.
+///
+/// # Errors
+/// As [`commit`].
+pub async fn commit_locked(table: &Arc<Table>, name: &str, change: Change) -> Result<u64, EngineError> {
+    commit_where(table, name, change, true).await
+}
+
+async fn commit_where(table: &Arc<Table>, name: &str, change: Change, locked: bool) -> Result<u64, EngineError> {
     for _ in 0..RACES_MAX {
         let current = table.newest().await?;
-        if !still_stands(table, &change, &current).await? {
+        if !still_stands(table, &change, &current).await? || (locked && !rows_stand(&change.base, &current)) {
             return Err(EngineError::Conflict { table: name.to_owned() });
         }
         match attempt(table, name, &change, &current).await? {
@@ -145,6 +157,12 @@ pub async fn still_stands(table: &Table, change: &Change, current: &TableVersion
         return Ok(false);
     }
     Ok(!(change.rests_on_absence && has_additions(table, change.base.version(), current.version()).await?))
+}
+
+/// Whether all rows of a version are still there, as they were.
+#[must_use]
+pub fn rows_stand(base: &TableVersion, current: &TableVersion) -> bool {
+    base.version() == current.version() || active_files(base).is_subset(&active_files(current))
 }
 
 fn files_stand(change: &Change, current: &TableVersion) -> Result<bool, EngineError> {

@@ -217,7 +217,7 @@ impl Definition {
         self.rewrites |= !same;
         self.validates |= column.data_type.character_length().is_some();
         // What is kept of text can lose spaces at its end.
-        self.rewrites |= column.data_type.character_length().is_some();
+        self.rewrites |= column.data_type.character_length().is_some() || column.data_type.fractional_digits().is_some();
         Ok(())
     }
 

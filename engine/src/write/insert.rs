@@ -10,7 +10,7 @@ use lakegate_engine_api::{EngineError, SqlMistake};
 use sqlparser::ast::{Expr as AstExpr, Insert, ObjectName, ObjectNamePart, Query, SetExpr, Visit, Visitor};
 use std::ops::ControlFlow;
 
-use super::assign::assigned;
+use super::assign::{cell, in_array_type_of, inserted};
 use super::defaults::{catalog_expression, is_default, log_expression, null};
 use super::target::Target;
 use crate::delta::TableColumn;
@@ -171,7 +171,7 @@ fn common_defaults(
             continue;
         }
         let expr = planner.expression(default, &empty, parameters.clone()).map_err(|error| planning_error(&error))?;
-        defaults.push(Some(assigned(expr, &empty, column)?));
+        defaults.push(Some(inserted(expr, &empty, column)?));
     }
     Ok(defaults)
 }
@@ -199,7 +199,7 @@ fn values_plan(
                 None => default_of(&target.relation, column)?,
             };
             let expr = planner.expression(ast, &empty, parameters.clone()).map_err(|error| planning_error(&error))?;
-            values.push(assigned(expr, &empty, column)?);
+            values.push(cell(expr, &empty, column)?);
         }
         planned.push(values);
     }
@@ -207,13 +207,9 @@ fn values_plan(
     let plan =
         if with_subqueries { one_by_one(planned, target) } else { LogicalPlanBuilder::values(planned).and_then(LogicalPlanBuilder::build) };
     let plan = plan.map_err(|error| planning_error(&error))?;
-    let exprs = plan
-        .schema()
-        .columns()
-        .into_iter()
-        .zip(&target.columns.columns)
-        .zip(defaults)
-        .map(|((from, column), default)| default.unwrap_or(Expr::Column(from)).alias(column.field.name()));
+    let exprs = plan.schema().columns().into_iter().zip(&target.columns.columns).zip(defaults).map(|((from, column), default)| {
+        default.unwrap_or_else(|| in_array_type_of(Expr::Column(from), column)).alias(column.field.name())
+    });
     let plan = LogicalPlanBuilder::from(plan).project(exprs.collect::<Vec<_>>()).and_then(LogicalPlanBuilder::build);
     with_generated(planner, plan.map_err(|error| planning_error(&error))?, target)
 }
@@ -269,17 +265,17 @@ fn select_plan(
             Some(at) => {
                 refuse_generated(column)?;
                 match literals.get(at).cloned().flatten() {
-                    Some(literal) => assigned(literal, &schema, column)?,
+                    Some(literal) => inserted(literal, &schema, column)?,
                     None => {
                         let from = datafusion::common::Column::new(Some(source.clone()), &names[at]);
-                        assigned(Expr::Column(from), &schema, column)?
+                        inserted(Expr::Column(from), &schema, column)?
                     }
                 }
             }
             None => {
                 let default = default_of(&target.relation, column)?;
                 let expr = planner.expression(default, &DFSchema::empty(), parameters.clone()).map_err(|error| planning_error(&error))?;
-                assigned(expr, &DFSchema::empty(), column)?
+                inserted(expr, &DFSchema::empty(), column)?
             }
         };
         exprs.push(expr.alias(column.field.name()));
@@ -354,7 +350,7 @@ pub fn with_generated(planner: &Planner<'_>, plan: LogicalPlan, target: &Target)
             Some(text) => {
                 let ast = log_expression(text, &format!("the generated column \"{}\"", column.field.name()))?;
                 let expr = planner.expression(ast, &schema, Vec::new()).map_err(|error| planning_error(&error))?;
-                assigned(expr, &schema, column)?
+                inserted(expr, &schema, column)?
             }
         };
         exprs.push(expr.alias(column.field.name()));

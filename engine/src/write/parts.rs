@@ -4,6 +4,7 @@
 //! The gateway has moved the plain queries of WITH to where they are named: what is left in WITH are the changes.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -16,9 +17,9 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{
-    BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, SessionFacts, SqlMistake, Work as Task,
+    BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, SqlMistake, Work as Task,
 };
-use sqlparser::ast::{FromTable, Ident, ObjectName, Query, SetExpr, Statement, TableFactor, TableObject};
+use sqlparser::ast::{FromTable, Ident, ObjectName, Query, SetExpr, Statement, TableFactor, TableObject, Visit, visit_relations};
 
 use super::append::Appender;
 use super::apply::{Manner, Run, Work};
@@ -78,9 +79,14 @@ pub async fn prepare_parts(shared: Arc<Shared>, statement: BoundStatement) -> Re
         if let Dml::Upsert(_) = &dml {
             add_proposed(&mut sources, Arc::new(EmptyTable::new(proposed_schema(&target))));
         }
-        let context = Trial { state: &state, facts: &statement.session, sources: &sources, target: &target };
+        let context = Trial { state: &state, sources: &sources, target: &target };
         result = context.returned(&dml, &mut known, &mut found, part.name.is_none())?;
-        if let Some((name, aliases)) = &part.name {
+        if let Some((name, _)) = part.name.as_ref().filter(|_| !dml.returns_rows()) {
+            let name = name.table();
+            if parts.iter().any(|part| reads(&part.statement, name)) || main.is_some_and(|main| reads(main, name)) {
+                return Err(error::unsupported(format!("reading WITH query \"{name}\", which has no RETURNING clause,")));
+            }
+        } else if let Some((name, aliases)) = &part.name {
             let rows = named(result.take(), aliases)?;
             sources.tables.insert(name.clone(), provider_as_source(Arc::new(EmptyTable::new(rows))));
         }
@@ -132,6 +138,15 @@ fn change(body: &SetExpr) -> Option<&Statement> {
     }
 }
 
+/// Whether a query of WITH is named where rows are read.
+fn reads(node: &impl Visit, name: &str) -> bool {
+    let named = visit_relations(node, |relation| match relation.0.as_slice() {
+        [part] if part.as_ident().is_some_and(|part| folded(part) == name) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    named.is_break()
+}
+
 fn target_name(statement: &Statement) -> Result<RelationName, EngineError> {
     let of = |factor: &TableFactor| match factor {
         TableFactor::Table { name, .. } => three_parts(name),
@@ -177,7 +192,6 @@ fn named(returned: Option<SchemaRef>, aliases: &[String]) -> Result<SchemaRef, E
 
 struct Trial<'a> {
     state: &'a SessionState,
-    facts: &'a Arc<SessionFacts>,
     sources: &'a Sources,
     target: &'a Target,
 }
@@ -217,7 +231,7 @@ impl Trial<'_> {
 /// The columns of a part as other parts see them.
 fn inner_schema(plan: &LogicalPlan, columns: std::ops::Range<usize>) -> Result<SchemaRef, EngineError> {
     let columns: Vec<usize> = columns.collect();
-    let schema = result_schema(plan.schema().as_arrow(), &[]);
+    let schema = result_schema(plan.schema().as_arrow(), &[], &[]);
     schema.project(&columns).map(Arc::new).map_err(|error| error::from_arrow(&error))
 }
 

@@ -11,7 +11,7 @@ use deltalake_core::protocol::DeltaOperation;
 use lakegate_engine_api::{CommitDecision, Decision, EngineError, Outcome, TableCommit};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockWriteGuard, oneshot};
 
-use super::commit::{Attempt, Change, CommitId, attempt, still_stands};
+use super::commit::{Attempt, Change, CommitId, attempt, rows_stand, still_stands};
 use super::files::{FileLayout, bytes_of};
 use super::staged::active_files;
 use crate::delta::{Table, TableVersion, Tables};
@@ -32,6 +32,8 @@ pub struct Part {
     pub change: Change,
     /// All that was written for it, also what is in no action any more.
     pub files: Vec<Add>,
+    /// Nobody else may have changed or deleted rows.
+    pub locked: bool,
 }
 
 impl Part {
@@ -219,7 +221,8 @@ impl Part {
     /// The newest version, where the change stands on top of it.
     async fn newest(&self) -> Result<Arc<TableVersion>, EngineError> {
         let newest = self.table.newest().await?;
-        if still_stands(&self.table, &self.change, &newest).await? {
+        let rows_stand = !self.locked || rows_stand(&self.change.base, &newest);
+        if rows_stand && still_stands(&self.table, &self.change, &newest).await? {
             Ok(newest)
         } else {
             Err(EngineError::Conflict { table: self.name.clone() })

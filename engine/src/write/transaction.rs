@@ -14,7 +14,7 @@ use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{EngineError, EngineTransaction, ExecutionContext, Outcome};
 
 use super::append::append_together;
-use super::commit::{Change, CommitId, commit};
+use super::commit::{Change, CommitId, commit, commit_locked};
 use super::files::{FileLayout, bytes_of};
 use super::queue::Payload;
 use super::staged::{Net, Step, operation};
@@ -50,7 +50,19 @@ struct Stage {
     pictured: Option<(u64, Arc<TableVersion>)>,
     /// Steps that changed the table's definition, and what it was after them.
     altered: Vec<(usize, Arc<TableVersion>)>,
+    /// How many steps there were when rows were locked.
+    locks: Vec<usize>,
     is_over: bool,
+}
+
+/// What a transaction leaves when it ends.
+struct Ended {
+    table: ChangedTable,
+    steps: Vec<Step>,
+    /// The table with its last definition, which rows that wait are of.
+    defined: Arc<TableVersion>,
+    /// The rows of the base must still be there.
+    locked: bool,
 }
 
 /// The table, as it was when the transaction first named it.
@@ -240,21 +252,22 @@ impl LocalTransaction {
     /// `Storage`.
     pub async fn take_part(&self) -> Result<Option<Part>, EngineError> {
         match self.end() {
-            Some((changed, steps, defined)) => changed.into_part(steps, &defined).await,
+            Some(ended) => ended.table.into_part(ended.steps, &ended.defined, ended.locked).await,
             None => Ok(None),
         }
     }
 
     /// Ends the transaction; what it staged is the caller's.
-    fn end(&self) -> Option<(ChangedTable, Vec<Step>, Arc<TableVersion>)> {
+    fn end(&self) -> Option<Ended> {
         let mut stage = self.stage();
         stage.is_over = true;
         stage.pictured = None;
         let steps = std::mem::take(&mut stage.steps);
+        let locked = !std::mem::take(&mut stage.locks).is_empty();
         let defined = stage.altered.drain(..).next_back().map(|(_, version)| version);
         stage.table.take().map(|table| {
             let defined = defined.unwrap_or_else(|| Arc::clone(&table.base));
-            (table, steps, defined)
+            Ended { table, steps, defined, locked }
         })
     }
 
@@ -276,7 +289,24 @@ impl EngineTransaction for LocalTransaction {
     }
 
     fn has_changes(&self) -> bool {
+        let stage = self.stage();
+        !(stage.steps.is_empty() && stage.locks.is_empty())
+    }
+
+    fn has_writes(&self) -> bool {
         !self.stage().steps.is_empty()
+    }
+
+    fn lock_rows(&self) -> Result<(), EngineError> {
+        let mut stage = self.stage();
+        if stage.is_over || stage.table.is_none() {
+            return Err(error::internal("rows were locked of no table"));
+        }
+        let at = stage.steps.len();
+        if stage.locks.last() != Some(&at) {
+            stage.locks.push(at);
+        }
+        Ok(())
     }
 
     fn mark(&self) -> usize {
@@ -289,6 +319,7 @@ impl EngineTransaction for LocalTransaction {
     fn roll_back_to(&self, mark: usize) {
         let (changed, dropped) = {
             let mut stage = self.stage();
+            stage.locks.retain(|at| *at <= mark);
             if mark >= stage.steps.len() {
                 return;
             }
@@ -306,19 +337,19 @@ impl EngineTransaction for LocalTransaction {
     }
 
     fn roll_back(&self) {
-        if let Some((changed, steps, _)) = self.end() {
-            self.discard_behind(&changed, &steps);
+        if let Some(Ended { table, steps, .. }) = self.end() {
+            self.discard_behind(&table, &steps);
         }
     }
 
     async fn commit(&self, context: ExecutionContext) -> Result<Outcome, EngineError> {
-        let Some((changed, steps, defined)) = self.end() else { return Ok(Outcome::default()) };
+        let Some(Ended { table, steps, defined, locked }) = self.end() else { return Ok(Outcome::default()) };
         if context.cancel.is_cancelled() {
-            self.discard_behind(&changed, &steps);
+            self.discard_behind(&table, &steps);
             return Err(EngineError::Canceled);
         }
         // From here on it is either committed or not: it does not stop half-way.
-        self.shared.runtime.run_to_end(async move { changed.commit(steps, &defined).await }).await
+        self.shared.runtime.run_to_end(async move { table.commit(steps, &defined, locked).await }).await
     }
 }
 
@@ -341,10 +372,10 @@ impl ChangedTable {
     }
 
     /// `defined`: the table with its last definition, which rows that wait are of.
-    async fn commit(self, mut steps: Vec<Step>, defined: &TableVersion) -> Result<Outcome, EngineError> {
+    async fn commit(self, mut steps: Vec<Step>, defined: &TableVersion, locked: bool) -> Result<Outcome, EngineError> {
         let layout = self.layout(defined);
         let rows: Vec<RecordBatch> = steps.iter_mut().flat_map(|step| std::mem::take(&mut step.rows)).collect();
-        let outcome = self.commit_net(&layout, &steps, rows).await;
+        let outcome = self.commit_net(&layout, &steps, rows, locked).await;
         // Of a commit that may have happened the files must stay.
         if matches!(&outcome, Err(error) if !matches!(error, EngineError::CommitUnknown { .. })) {
             layout.discard(&all_adds(&steps)).await;
@@ -352,7 +383,7 @@ impl ChangedTable {
         outcome
     }
 
-    async fn into_part(self, mut steps: Vec<Step>, defined: &TableVersion) -> Result<Option<Part>, EngineError> {
+    async fn into_part(self, mut steps: Vec<Step>, defined: &TableVersion, locked: bool) -> Result<Option<Part>, EngineError> {
         let layout = self.layout(defined);
         let rows: Vec<RecordBatch> = steps.iter_mut().flat_map(|step| std::mem::take(&mut step.rows)).collect();
         let mut files = all_adds(&steps);
@@ -366,28 +397,32 @@ impl ChangedTable {
         files.extend(written.iter().cloned());
         let mut net = Net::of(&steps);
         net.adds.extend(written);
-        if net.is_empty() {
+        if net.is_empty() && !locked {
             layout.discard(&files).await;
             return Ok(None);
         }
-        let ids: Vec<CommitId> = steps.iter().map(|step| step.id).take(IDS_MAX).collect();
-        let blind = net.removes.is_empty() && net.definition.is_empty() && steps.iter().all(|step| step.blind);
+        // Rows that were locked and not changed make an entry of their own in the table's log: nobody can come between.
+        let mut ids: Vec<CommitId> = steps.iter().map(|step| step.id).take(IDS_MAX).collect();
+        if ids.is_empty() {
+            ids.push(CommitId::new());
+        }
+        let blind = !locked && net.removes.is_empty() && net.definition.is_empty() && steps.iter().all(|step| step.blind);
         let operation = operation(&steps, &net);
         let rests_on_absence = steps.iter().any(|step| step.rests_on_absence);
         let exclusive = !net.definition.is_empty();
         let (base, actions) = (Arc::clone(&self.base), net.into_actions());
         let change = Change { base, actions, operation, ids, blind, rests_on_absence, exclusive };
-        Ok(Some(Part { table: self.table, name: self.name, location: self.location, layout, change, files }))
+        Ok(Some(Part { table: self.table, name: self.name, location: self.location, layout, change, files, locked }))
     }
 
-    async fn commit_net(&self, layout: &FileLayout, steps: &[Step], rows: Vec<RecordBatch>) -> Result<Outcome, EngineError> {
+    async fn commit_net(&self, layout: &FileLayout, steps: &[Step], rows: Vec<RecordBatch>, locked: bool) -> Result<Outcome, EngineError> {
         let mut net = Net::of(steps);
         let ids: Vec<CommitId> = steps.iter().map(|step| step.id).take(IDS_MAX).collect();
         if net.is_empty() && rows.is_empty() {
             return Ok(Outcome::default());
         }
         let rests_on_absence = steps.iter().any(|step| step.rests_on_absence);
-        if net.removes.is_empty() && net.definition.is_empty() && !rests_on_absence {
+        if net.removes.is_empty() && net.definition.is_empty() && !rests_on_absence && !locked {
             // Shares a commit with what other statements append.
             let blind = steps.iter().all(|step| step.blind);
             let payload = Payload { rows, files: net.adds };
@@ -405,7 +440,10 @@ impl ChangedTable {
         let change = Change { base, actions, operation, ids, blind: false, rests_on_absence, exclusive };
         let committed = {
             let _order = self.table.writes.commits.lock().await;
-            commit(&self.table, &self.name, change).await
+            match locked {
+                true => commit_locked(&self.table, &self.name, change).await,
+                false => commit(&self.table, &self.name, change).await,
+            }
         };
         match committed {
             Ok(version) => {

@@ -1,6 +1,7 @@
 //! One file a command. The engine's own statements (SELECT, INSERT, UPDATE, DELETE, TRUNCATE, EXPLAIN) do not come here.
 
 pub mod alter;
+pub mod analyze;
 pub mod column_text;
 pub mod comment;
 pub mod copy;
@@ -100,6 +101,7 @@ async fn dispatch(
         Command::Begin(begin) => transaction::begin(session, begin),
         Command::SetTransaction(set) => transaction::set(session, set),
         Command::LockTable(lock) => lock_table::run(session, lock).await,
+        Command::Analyze(analyze) => analyze::run(session, analyze).await,
         Command::TwoPhase(command) => transaction::two_phase(session, command).await,
         Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) => {
             Err(SqlError::new(SqlState::InternalError, "a command came by the wrong way"))

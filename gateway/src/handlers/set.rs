@@ -63,6 +63,7 @@ pub async fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Re
             session.cursors.close_all();
             session.pending.change(Change::UnlistenAll);
             session.settle_notifications();
+            session.shared.advisory.release_session(session.start.backend_pid);
             session.named.clear();
             session.events.push(crate::frontend::SessionEvent::Deallocated { name: None });
             session.effects.sequences.forget();

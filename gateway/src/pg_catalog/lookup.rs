@@ -10,7 +10,10 @@ use lakegate_catalog::model::{
     Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, IndexColumn, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation, Sequence,
 };
 use lakegate_catalog::{CatalogError, Snapshot};
-use lakegate_engine_api::{CatalogLookup, DataError, EngineError, IndexDefinition, Limit, SessionSignal, Signalled, SqlMistake};
+use lakegate_engine_api::{
+    AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, DataError, EngineError, IndexDefinition, Limit, SessionSignal, Signalled,
+    SqlMistake,
+};
 
 use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
 use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, view_text, views};
@@ -442,6 +445,24 @@ impl CatalogLookup for SessionLookup {
         Ok(name)
     }
 
+    fn take_advisory_lock(&self, request: AdvisoryRequest) -> AdvisoryTaken {
+        let database = self.database_oid(&self.database).unwrap_or_default();
+        let taken = self.effects.advisory.clone().take(self.effects.pid, database, request, self.effects.lock_timeout());
+        Box::pin(async move { taken.await.map_err(refused) })
+    }
+
+    fn release_advisory_lock(&self, key: AdvisoryKey, shared: bool) -> bool {
+        let released = self.effects.advisory.release(self.effects.pid, self.database_oid(&self.database).unwrap_or_default(), key, shared);
+        if !released {
+            self.effects.warn(format!("you don't own a lock of type {}", if shared { "ShareLock" } else { "ExclusiveLock" }));
+        }
+        released
+    }
+
+    fn release_advisory_locks(&self) {
+        self.effects.advisory.release_session(self.effects.pid);
+    }
+
     fn listening_channels(&self) -> Vec<String> {
         self.effects.notifications.channels(self.effects.pid)
     }
@@ -459,6 +480,9 @@ fn refused(error: SqlError) -> EngineError {
         SqlState::UndefinedObject => mistake(SqlMistake::UndefinedObject),
         SqlState::InsufficientPrivilege => mistake(SqlMistake::InsufficientPrivilege),
         SqlState::CantChangeRuntimeParam => mistake(SqlMistake::CantChangeSetting),
+        SqlState::DeadlockDetected => mistake(SqlMistake::Deadlock),
+        SqlState::LockNotAvailable => mistake(SqlMistake::LockNotAvailable),
+        SqlState::OutOfMemory => EngineError::OutOfMemory { detail: message },
         SqlState::FeatureNotSupported => {
             EngineError::Unsupported { feature: message.trim_end_matches(" is not supported").to_owned(), hint: error.fields.hint }
         }

@@ -21,6 +21,7 @@ use lakegate_catalog::model::RelationName;
 use lakegate_engine_api::{RelationSource, SessionFacts};
 
 use crate::server::LiveSessions;
+use crate::sql::advisory::AdvisoryLocks;
 use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
 use crate::sqlstate::{SqlError, SqlState};
@@ -40,6 +41,8 @@ pub struct Context<'a> {
     /// The session's own.
     pub named: &'a NamedStatements,
     pub cursors: &'a Cursors,
+    /// Of all sessions.
+    pub advisory: &'a AdvisoryLocks,
 }
 
 /// Whether PostgreSQL 15 has such a system relation.

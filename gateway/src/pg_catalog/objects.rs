@@ -239,7 +239,8 @@ impl<'a> Objects<'a> {
             return self.visible(relation).map(stored_class);
         }
         let of_constraints = self.snapshot.relations_with_constraint(schema.oid, name).filter_map(|relation| self.visible(relation));
-        let key = of_constraints.flat_map(|relation| keys(relation).map(move |key| key_class(relation, key))).find(|class| class.name == name);
+        let key =
+            of_constraints.flat_map(|relation| keys(relation).map(move |key| key_class(relation, key))).find(|class| class.name == name);
         key.or_else(|| {
             let relation = self.visible(self.snapshot.relation_with_index(schema.oid, name)?)?;
             relation.indexes.iter().find(|index| index.name == name).map(|index| index_class(relation, index))

@@ -316,6 +316,12 @@ impl GatewaySession {
         let picture = changes.catalog.as_ref().unwrap_or(&self.shared.catalog).refresh().await?;
         let stored = self.shared.catalog.snapshot();
         let tables = changes.tables_to_commit(&picture, &stored)?;
+        let writes = tables.iter().any(|table| table.engine.has_writes());
+        if !writes && changes.catalog.as_ref().is_none_or(|catalog| catalog.staged_changes() == 0) {
+            // What was only read was read from one picture, locked or not.
+            tables.iter().for_each(|table| table.engine.roll_back());
+            return Ok(false);
+        }
         let (new, known): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| changes.is_new(&table.location));
         let context = || ExecutionContext { statement_id: Uuid::now_v7(), cancel: cancel.clone() };
         // Those that nobody can name before the catalog's commit are no part of it.

@@ -2,8 +2,11 @@
 //! with the statement's rows, so the wish is checked and kept, and fulfilled when the statement has ended well.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use super::advisory::AdvisoryLocks;
 use super::notifications::{Notifications, Post};
 use super::sequences::SessionSequences;
 use crate::sqlstate::{SqlError, SqlState};
@@ -24,6 +27,7 @@ pub enum Effect {
     Notify(Post),
     /// Under a name that is made already.
     ExportSnapshot(String),
+    Warning(String),
 }
 
 /// Shared by a session and the functions of its statements.
@@ -31,9 +35,12 @@ pub enum Effect {
 pub struct Effects {
     pub pid: i32,
     pub notifications: Arc<Notifications>,
+    pub advisory: AdvisoryLocks,
     /// What RESET gives, by lower-case name.
     pub resets: BTreeMap<String, String>,
     pub sequences: SessionSequences,
+    /// `lock_timeout` in milliseconds, 0 for none.
+    lock_timeout_ms: AtomicU64,
     wishes: Mutex<Wishes>,
 }
 
@@ -47,8 +54,30 @@ struct Wishes {
 
 impl Effects {
     #[must_use]
-    pub fn new(pid: i32, notifications: Arc<Notifications>, resets: BTreeMap<String, String>, sequences: SessionSequences) -> Self {
-        Effects { pid, notifications, resets, sequences, wishes: Mutex::default() }
+    pub fn new(
+        pid: i32,
+        notifications: Arc<Notifications>,
+        advisory: AdvisoryLocks,
+        resets: BTreeMap<String, String>,
+        sequences: SessionSequences,
+    ) -> Self {
+        Effects { pid, notifications, advisory, resets, sequences, lock_timeout_ms: AtomicU64::new(0), wishes: Mutex::default() }
+    }
+
+    pub fn set_lock_timeout(&self, limit: Option<Duration>) {
+        let millis = limit.map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        self.lock_timeout_ms.store(millis, Ordering::Relaxed);
+    }
+
+    #[must_use]
+    pub fn lock_timeout(&self) -> Option<Duration> {
+        Some(self.lock_timeout_ms.load(Ordering::Relaxed)).filter(|millis| *millis > 0).map(Duration::from_millis)
+    }
+
+    /// Tells the client when the statement has ended.
+    pub fn warn(&self, message: String) {
+        // Too many of them are not worth an error.
+        let _ = self.wish(Effect::Warning(message));
     }
 
     /// # Errors

@@ -191,6 +191,7 @@ async fn run_plan(
 
 /// The statement's plan; where it changes a table in a transaction, one that stages the change there.
 async fn open(session: &mut GatewaySession, statement: &PreparedStatement) -> Result<Arc<Plan>, SqlError> {
+    let locked = super::prepare::locked_tables(session, &statement.command).await?;
     if super::prepare::is_change(&statement.command) {
         let word = match statement_type(&statement.command) {
             "TRUNCATE" => "TRUNCATE TABLE",
@@ -200,12 +201,29 @@ async fn open(session: &mut GatewaySession, statement: &PreparedStatement) -> Re
         let targets = super::prepare::changed_tables(session, &statement.command).await?;
         // One that is a message of its own and changes one table needs no transaction.
         let follows = session.more_follows;
-        session.more_follows |= targets.len() > 1;
+        let locks_others = locked.iter().any(|table| targets.iter().all(|target| target != table));
+        session.more_follows |= targets.len() > 1 || locks_others;
         let opened = open_changes(session, word, &targets);
         session.more_follows = follows;
         opened?;
     }
-    statement.fresh_plan(session).await
+    for table in &locked {
+        session.open_change("SELECT FOR UPDATE", table)?;
+    }
+    let plan = statement.fresh_plan(session).await?;
+    lock_rows(session, &locked)?;
+    Ok(plan)
+}
+
+/// In a transaction, what the plan reads of these tables must stay as it is.
+fn lock_rows(session: &GatewaySession, locked: &[RelationName]) -> Result<(), SqlError> {
+    let Some(changes) = session.transaction.changes() else { return Ok(()) };
+    let snapshot = session.catalog().snapshot();
+    let tables = locked.iter().filter_map(|name| snapshot.relation_by_name(name)).filter_map(|relation| changes.table(relation.oid));
+    for table in tables {
+        table.lock_rows()?;
+    }
+    Ok(())
 }
 
 fn open_changes(session: &mut GatewaySession, word: &str, targets: &[RelationName]) -> Result<(), SqlError> {

@@ -1,5 +1,6 @@
 //! The SQL front end: text to AST, AST to a bound statement, statement to answer.
 
+pub mod advisory;
 pub mod bind;
 pub mod changes;
 pub mod cursors;
@@ -13,6 +14,7 @@ pub mod grammar;
 mod identity_options;
 pub mod journal;
 mod locate;
+mod locking_reads;
 pub mod logged_rows;
 pub mod named_statements;
 pub mod notification_relay;
@@ -30,6 +32,7 @@ pub mod session;
 pub mod session_settings;
 pub mod setting_registry;
 pub mod settings;
+mod spellings;
 pub mod statement_type;
 mod string_names;
 pub mod table_query;

@@ -191,8 +191,8 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let shown_end = part.iter().rev().find(is_shown).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let dialect = PostgreSqlDialect {};
-    let (tokens, overriding) =
-        super::overriding::take_out(super::trim_blanks::spell_out(super::table_query::spell_out(super::plain_spelling::spell_out(without_comments(part)))));
+    let tokens = super::plain_spelling::spell_out(super::spellings::spell_out(without_comments(part)));
+    let (tokens, overriding) = super::overriding::take_out(super::trim_blanks::spell_out(super::table_query::spell_out(tokens)));
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(NESTING_DEPTH_MAX)
         .with_tokens_with_locations(grammar::spell_merge_actions(super::identity_options::in_order(tokens)));

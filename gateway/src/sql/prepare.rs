@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::bind::Bound;
 use super::grammar::{Command, TwoPhase};
+use super::locking_reads;
 use super::session::GatewaySession;
 use super::target::targets;
 use super::with_changes::changes;
@@ -229,6 +230,11 @@ async fn plan_over(session: &GatewaySession, command: &Command, types: &[Oid], s
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
     };
     let mut statement = Box::new(statement.clone());
+    if matches!(command, Command::Sql(_)) {
+        // Elsewhere they are refused.
+        locking_reads::locked_tables(&statement, &session.scope(snapshot), snapshot, &session.principal)?;
+        locking_reads::strip(statement.as_mut());
+    }
     let targets = targets(&statement, &session.scope(snapshot), snapshot)?;
     let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), &targets).await?;
     let work = match targets.into_iter().next() {
@@ -279,6 +285,19 @@ pub async fn changed_tables(session: &GatewaySession, command: &Command) -> Resu
     let snapshot = session.catalog().refresh().await?;
     let targets = targets(statement, &session.scope(&snapshot), &snapshot)?;
     Ok(targets.into_iter().map(|target| target.name).collect())
+}
+
+/// The tables whose rows a statement locks.
+///
+/// # Errors
+/// As [`locking_reads::locked_tables`].
+pub async fn locked_tables(session: &GatewaySession, command: &Command) -> Result<Vec<RelationName>, SqlError> {
+    let Command::Sql(statement) = command else { return Ok(Vec::new()) };
+    if !locking_reads::locks(statement) {
+        return Ok(Vec::new());
+    }
+    let snapshot = session.catalog().refresh().await?;
+    locking_reads::locked_tables(statement, &session.scope(&snapshot), &snapshot, &session.principal)
 }
 
 /// INSERT, UPDATE, DELETE, MERGE or TRUNCATE, or a query with such in WITH.

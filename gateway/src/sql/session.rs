@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::advisory::AdvisoryLocks;
 use super::bind::{Binder, NameScope, SYSTEM_DATABASE};
 use super::changes::Changes;
 use super::cursors::Cursors;
@@ -47,6 +48,7 @@ pub struct Shared {
     pub warehouse_root: String,
     pub system: SystemRelations,
     pub notifications: Arc<Notifications>,
+    pub advisory: AdvisoryLocks,
     pub together: Arc<CommittedTogether>,
     pub snapshots: ExportedSnapshots,
     pub server_start: DateTime<Utc>,
@@ -114,7 +116,8 @@ impl GatewaySession {
         current.set_internal("session_authorization", start.authenticated.name());
         current.set_role(None, "none", snapshot.is_superuser(role));
         let sequences = SessionSequences::new(shared.catalog.clone());
-        let effects = Effects::new(start.backend_pid, Arc::clone(&shared.notifications), current.resets().clone(), sequences);
+        let (notifications, advisory) = (Arc::clone(&shared.notifications), shared.advisory.clone());
+        let effects = Effects::new(start.backend_pid, notifications, advisory, current.resets().clone(), sequences);
         let mut session = GatewaySession {
             effects: Arc::new(effects),
             pending: PendingNotifications::default(),
@@ -178,6 +181,7 @@ impl GatewaySession {
         let scope = self.scope(snapshot);
         let now = Utc::now();
         let search_path = scope.existing_schemas(snapshot);
+        self.effects.set_lock_timeout(self.settings.current.timeout("lock_timeout"));
         Arc::new(SessionFacts {
             session_user: self.start.authenticated.name().to_owned(),
             current_user: self.role_name(snapshot, self.principal.current_role),
@@ -220,6 +224,7 @@ impl GatewaySession {
             changes: self.transaction.changes(),
             named: &self.named,
             cursors: &self.cursors,
+            advisory: &self.shared.advisory,
         }
     }
 
@@ -286,6 +291,7 @@ impl GatewaySession {
         self.transaction.save(name)?;
         self.settings.save();
         self.pending.save();
+        self.shared.advisory.save(self.start.backend_pid);
         Ok(())
     }
 
@@ -299,6 +305,7 @@ impl GatewaySession {
         self.settings.release(at);
         self.cursors.release(at);
         self.pending.release(at);
+        self.shared.advisory.release_savepoints(self.start.backend_pid, at);
         Ok(())
     }
 
@@ -315,14 +322,16 @@ impl GatewaySession {
         self.change_settings(|settings| settings.roll_back_to(at));
         self.cursors.roll_back_to(at);
         self.pending.roll_back_to(at);
+        self.shared.advisory.roll_back_to(self.start.backend_pid, at);
         Ok(())
     }
 
-    /// Outside a transaction, what LISTEN and NOTIFY ask is done at once.
+    /// Outside a transaction, what LISTEN and NOTIFY ask is done at once, and a transaction's locks are given back.
     pub(crate) fn settle_notifications(&mut self) {
         if self.in_transaction() {
             return;
         }
+        self.shared.advisory.end_transaction(self.start.backend_pid);
         let (changes, posts) = self.pending.take();
         let (all, pid) = (&self.shared.notifications, self.start.backend_pid);
         for change in changes {
@@ -353,6 +362,7 @@ impl GatewaySession {
                     self.export_snapshot(name);
                     Ok(())
                 }
+                Effect::Warning(message) => Err(SqlError::new(SqlState::Warning, message)),
             };
             if let Err(error) = done {
                 // Checked when it was asked for: only the world can have changed since.
@@ -544,6 +554,7 @@ impl SqlSession for GatewaySession {
             tracing::warn!(error = %error.message, "temporary tables could not be dropped at the end of their session");
         }
         self.shared.notifications.unlisten_all(self.start.backend_pid);
+        self.shared.advisory.end_session(self.start.backend_pid);
         crate::system::audit::session_end(self).await;
     }
 }

@@ -38,6 +38,7 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Begin(_) => "BEGIN",
         Command::SetTransaction(_) => "SET",
         Command::LockTable(_) => "LOCK TABLE",
+        Command::Analyze(_) => "ANALYZE",
         Command::TwoPhase(TwoPhase::Prepare) => "PREPARE TRANSACTION",
         Command::TwoPhase(TwoPhase::Finish { .. }) => "COMMIT PREPARED",
     }

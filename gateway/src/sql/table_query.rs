@@ -48,7 +48,8 @@ pub fn spell_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 spelled.push(token.clone());
             }
             level.in_query |= begins || matches!(word, Keyword::SELECT | Keyword::VALUES);
-            if level.first.is_none() && token.token != Token::LParen {
+            let follows_with = level.first == Some(Keyword::WITH) && word == Keyword::INSERT && before[0] == Token::RParen;
+            if (level.first.is_none() && token.token != Token::LParen) || follows_with {
                 level.first = Some(word);
             }
         }

@@ -105,10 +105,14 @@ fn custom(parts: &[String], modifiers: &[String]) -> Result<PgType, SqlError> {
     })
 }
 
-/// A type of time, which has microseconds here. Fewer would have to be rounded to; more are six, as in PostgreSQL.
+/// A type of time, which has microseconds here; what is written is rounded to fewer. More are six, as in PostgreSQL.
 fn of_microseconds(data_type: PgType, precision: Option<u64>) -> Result<PgType, SqlError> {
     match precision {
-        None | Some(6..) => Ok(data_type),
+        None => Ok(data_type),
+        Some(digits) if data_type != PgType::INTERVAL => {
+            Ok(PgType { oid: data_type.oid, typmod: i32::try_from(digits.min(6)).unwrap_or(6) })
+        }
+        Some(6..) => Ok(data_type),
         Some(fewer) => Err(SqlError::unsupported(format!("a column of times with {fewer} digits of seconds"))
             .hint("Leave the precision out, and round with date_trunc where values are written.")),
     }
@@ -169,6 +173,9 @@ fn array(element: &ArrayElemTypeDef) -> Result<PgType, SqlError> {
         return Err(SqlError::unsupported("a column of a multidimensional array type"));
     }
     let element = column_type(element)?;
+    if let Some(digits) = element.fractional_digits() {
+        return Err(SqlError::unsupported(format!("an array of times with {digits} digits of seconds")));
+    }
     PgType::array_of(element.oid)
         .map(|oid| PgType { oid, typmod: element.typmod })
         .ok_or_else(|| SqlError::unsupported("an array of this type"))

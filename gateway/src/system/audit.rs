@@ -124,6 +124,7 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         | Command::Begin(_)
         | Command::SetTransaction(_)
         | Command::LockTable(_)
+        | Command::Analyze(_)
         | Command::TwoPhase(_) => (None, None, nothing),
         Command::Sql(statement) => match statement.as_ref() {
             Statement::CreateView(view) => (Some("view"), Some(view.name.to_string()), nothing),

@@ -8,8 +8,6 @@ SELECT e.name, d.title FROM emp e LEFT JOIN dept d ON e.dept = d.id ORDER BY e.i
 SELECT e.name, d.title FROM emp e RIGHT JOIN dept d ON e.dept = d.id ORDER BY e.id, d.id;
 SELECT e.name, d.title FROM emp e FULL JOIN dept d ON e.dept = d.id ORDER BY e.id, d.id;
 SELECT count(*) FROM emp CROSS JOIN dept;
--- A joined column stays where its table has it; PostgreSQL puts it first.
---= title:25 id:23 extra:25 ; Sales|10|x ; SELECT 1 ; ready I
 SELECT * FROM dept NATURAL JOIN (SELECT 10 AS id, 'x' AS extra) n;
 SELECT id, title, name FROM dept JOIN (SELECT dept AS id, name FROM emp) e USING (id) ORDER BY name, id;
 SELECT dept, count(*), avg(pay), max(since) FROM emp GROUP BY dept ORDER BY dept;

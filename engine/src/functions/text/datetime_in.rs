@@ -429,15 +429,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Microseconds of a fraction's digits, rounded to the nearest.
+/// Microseconds of a fraction's digits, rounded as `ParseFractionalSecond` rounds them: over a float, half to even.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "a million at most")]
 pub fn micros_of_fraction(digits: &str) -> Option<i64> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let kept: String = digits.chars().chain(std::iter::repeat('0')).take(6).collect();
-    let up = digits.as_bytes().get(6).is_some_and(|digit| *digit >= b'5');
-    Some(kept.parse::<i64>().ok()? + i64::from(up))
+    let fraction: f64 = format!("0.{digits}").parse().ok()?;
+    Some((fraction * 1_000_000.0).round_ties_even() as i64)
 }
 
 /// 1 to 12, by full name or three letters.

@@ -16,6 +16,7 @@ use super::array::Element;
 use super::number::{Decimal, numeric_overflow};
 use super::style::Style;
 use super::{array, datetime_in, interval, json, number, scalar};
+use crate::functions::cast::rounded;
 use crate::functions::error;
 
 /// Reads every text as the field's type; NULL stays NULL.
@@ -29,7 +30,7 @@ pub fn column(texts: &StringArray, field: &Field, style: &Style) -> Result<Array
             Arc::new(texts.iter().map(|text| text.map($read).transpose()).collect::<Result<$array>>()?) as ArrayRef
         };
     }
-    Ok(match field.data_type() {
+    let values = match field.data_type() {
         DataType::Boolean => each!(BooleanArray, scalar::parse_bool),
         DataType::Int16 => each!(Int16Array, |text| int::<i16>(text, "smallint", i16::MIN.into(), i16::MAX.into())),
         DataType::Int32 => each!(Int32Array, |text| int::<i32>(text, "integer", i32::MIN.into(), i32::MAX.into())),
@@ -83,7 +84,8 @@ pub fn column(texts: &StringArray, field: &Field, style: &Style) -> Result<Array
         DataType::Interval(_) => each!(IntervalMonthDayNanoArray, interval::parse),
         DataType::List(element) => list(texts, field, element, style)?,
         other => return exec_err!("text cannot become {other}"),
-    })
+    };
+    Ok(rounded(&values, pg))
 }
 
 /// The value of a `varchar(n)` or `char(n)` as an explicit cast makes it: cut to length; a `char(n)` is kept without its

@@ -5,13 +5,16 @@ use std::ops::ControlFlow;
 use datafusion::common::Result;
 use lakegate_engine_api::SqlMistake;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, TimezoneInfo,
     UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::{Flow, call, folded, function_name, string, take};
+use crate::functions::Registry;
+use crate::functions::advisory::WAITING;
 use crate::functions::error::mistake;
 use crate::functions::string::like_escape;
+use crate::planner_pg::AGGREGATES;
 
 pub struct Calls;
 
@@ -32,7 +35,14 @@ impl VisitorMut for Calls {
 
 fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
     match expr {
-        Expr::Function(function) => positional(function).map(|()| None),
+        Expr::Function(function) => {
+            if let Some(time) = current_time(function)? {
+                return Ok(Some(time));
+            }
+            check_over(function)?;
+            lock_numbers(function);
+            positional(function).map(|()| None)
+        }
         Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => match (left.as_mut(), right.as_mut()) {
             (Expr::Tuple(first), Expr::Tuple(second)) if first.len() == 2 && second.len() == 2 => {
                 Ok(Some(call("overlaps", first.iter_mut().chain(second).map(take).collect())))
@@ -66,6 +76,52 @@ fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
             Ok(None)
         }
         _ => Ok(None),
+    }
+}
+
+/// OVER is for aggregates and window functions.
+fn check_over(function: &Function) -> Result<()> {
+    let name = function_name(&function.name).filter(|_| function.over.is_some());
+    match name.filter(|name| Registry::is_scalar(name) && !AGGREGATES.contains_key(name)) {
+        Some(name) => Err(mistake(
+            SqlMistake::WrongObjectType,
+            format_args!("OVER specified, but {name} is not a window function nor an aggregate function"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// `CURRENT_TIMESTAMP(n)` and its kin: the time, rounded.
+fn current_time(function: &mut Function) -> Result<Option<Expr>> {
+    let (name, zone) = match function_name(&function.name).as_deref() {
+        Some("current_timestamp") => ("current_timestamp", TimezoneInfo::WithTimeZone),
+        Some("localtimestamp") => ("localtimestamp", TimezoneInfo::None),
+        Some("localtime") => ("localtime", TimezoneInfo::None),
+        _ => return Ok(None),
+    };
+    let FunctionArguments::List(list) = &mut function.args else { return Ok(None) };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(digits)))] = list.args.as_slice() else { return Ok(None) };
+    let Value::Number(digits, _) = &digits.value else { return Ok(None) };
+    let Ok(digits) = digits.parse::<u64>() else { return Err(mistake(SqlMistake::Syntax, "a precision is a whole number")) };
+    let digits = Some(digits.min(6));
+    let data_type = if name == "localtime" { DataType::Time(digits, zone) } else { DataType::Timestamp(digits, zone) };
+    let now = Box::new(call(name, Vec::new()));
+    Ok(Some(Expr::Cast { kind: CastKind::Cast, expr: now, data_type, array: false, format: None }))
+}
+
+/// What waits for an advisory lock takes its numbers as they are: a bigint or two integers.
+fn lock_numbers(function: &mut Function) {
+    let waits = function_name(&function.name).is_some_and(|name| WAITING.contains(&name.as_str()));
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    if !waits {
+        return;
+    }
+    let data_type = if list.args.len() == 1 { DataType::BigInt(None) } else { DataType::Int4(None) };
+    for arg in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(number)) = arg {
+            let expr = Box::new(take(number));
+            *number = Expr::Cast { kind: CastKind::Cast, expr, data_type: data_type.clone(), array: false, format: None };
+        }
     }
 }
 

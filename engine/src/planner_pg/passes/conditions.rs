@@ -3,10 +3,14 @@
 use std::ops::ControlFlow;
 
 use lakegate_engine_api::SqlMistake;
-use sqlparser::ast::{CastKind, DataType, Expr, Function, LimitClause, Query, Select, UnaryOperator, Value, Visit, Visitor, VisitorMut};
+use sqlparser::ast::{
+    CastKind, DataType, Distinct, Expr, Function, LimitClause, NonBlock, Query, Select, SelectItem, UnaryOperator, Value, Visit, Visitor,
+    VisitorMut,
+};
 
-use super::{Flow, take};
+use super::{Flow, call, string, take};
 use crate::functions::error::mistake;
+use crate::planner_pg::with_ties::WITH_TIES;
 
 pub struct Conditions;
 
@@ -14,6 +18,9 @@ impl VisitorMut for Conditions {
     type Break = Box<datafusion::error::DataFusionError>;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
+        if let Err(error) = mark_ties(query) {
+            return ControlFlow::Break(Box::new(error));
+        }
         if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
             limit.iter_mut().chain(offset.iter_mut().map(|offset| &mut offset.value)).for_each(type_count);
         }
@@ -21,6 +28,7 @@ impl VisitorMut for Conditions {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
+        name_positions(select);
         let Some(condition) = &mut select.selection else { return ControlFlow::Continue(()) };
         if has_window_call(condition) {
             let error = mistake(SqlMistake::Windowing, "window functions are not allowed in WHERE");
@@ -41,6 +49,43 @@ impl VisitorMut for Conditions {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `DISTINCT ON (1)` means the first item of the list.
+fn name_positions(select: &mut Select) {
+    let Some(Distinct::On(keys)) = &mut select.distinct else { return };
+    for key in keys {
+        let Expr::Value(value) = key else { continue };
+        let Value::Number(number, _) = &value.value else { continue };
+        let position = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        // Behind a star nobody knows the places.
+        let before = position.and_then(|position| select.projection.get(..=position)).unwrap_or_default();
+        let plain = before.iter().all(|item| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. }));
+        if let (true, Some(SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. })) = (plain, before.last()) {
+            *key = item.clone();
+        }
+    }
+}
+
+/// `FETCH FIRST n ROWS WITH TIES` as a limit that says so.
+fn mark_ties(query: &mut Query) -> datafusion::common::Result<()> {
+    if !query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties) {
+        return Ok(());
+    }
+    if query.order_by.is_none() {
+        return Err(mistake(SqlMistake::Syntax, "WITH TIES cannot be specified without ORDER BY clause"));
+    }
+    if query.locks.iter().any(|lock| lock.nonblock == Some(NonBlock::SkipLocked)) {
+        return Err(mistake(SqlMistake::Syntax, "SKIP LOCKED and WITH TIES options cannot be used together"));
+    }
+    let Some(fetch) = query.fetch.take() else { return Ok(()) };
+    let count = fetch.quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false)));
+    let limit = Some(call("#typed", vec![count, string(WITH_TIES)]));
+    match &mut query.limit_clause {
+        Some(LimitClause::LimitOffset { limit: given, .. }) => *given = limit,
+        clause => *clause = Some(LimitClause::LimitOffset { limit, offset: None, limit_by: Vec::new() }),
+    }
+    Ok(())
 }
 
 fn is_parameter(expr: &Expr) -> bool {

@@ -4,16 +4,47 @@ use std::ops::ControlFlow;
 
 use lakegate_engine_api::SqlMistake;
 use sqlparser::ast::{
-    self, AccessExpr, CastKind, DataType, Expr, Interval, ObjectNamePart, UnaryOperator, Value, ValueWithSpan, VisitorMut,
+    self, AccessExpr, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, ObjectNamePart,
+    UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowFrameBound, WindowType,
 };
 
 use super::{Flow, call, folded, string, take};
 use crate::functions::error::{mistake, unsupported};
 
+/// The precision of an interval that stands in a frame, which no statement can ask for.
+const OF_FRAME: u64 = u64::MAX;
+
 pub struct Expressions;
 
 impl VisitorMut for Expressions {
     type Break = Box<datafusion::error::DataFusionError>;
+
+    /// The planner reads the offsets of a frame by itself, as text of an interval.
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        if let Expr::Function(Function { over: Some(WindowType::WindowSpec(spec)), .. }) = expr
+            && let Some(frame) = &mut spec.window_frame
+        {
+            for bound in std::iter::once(&mut frame.start_bound).chain(frame.end_bound.as_mut()) {
+                let (WindowFrameBound::Preceding(Some(offset)) | WindowFrameBound::Following(Some(offset))) = bound else { continue };
+                if let Expr::Interval(interval) = offset.as_mut() {
+                    match interval_text(interval) {
+                        Ok(text) => {
+                            let (value, fractional_seconds_precision) = (Box::new(string(text)), Some(OF_FRAME));
+                            *interval = Interval {
+                                value,
+                                leading_field: None,
+                                leading_precision: None,
+                                last_field: None,
+                                fractional_seconds_precision,
+                            };
+                        }
+                        Err(error) => return ControlFlow::Break(Box::new(error)),
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
         match rewritten(expr) {
@@ -41,12 +72,21 @@ fn rewritten(expr: &mut Expr) -> datafusion::common::Result<Option<Expr>> {
             Some(take(inner))
         }
         Expr::AtTimeZone { timestamp, time_zone } => Some(call("timezone", vec![take(time_zone), take(timestamp)])),
+        Expr::Interval(interval) if interval.fractional_seconds_precision == Some(OF_FRAME) => None,
         Expr::Interval(interval) => Some(interval_literal(interval)?),
         Expr::AnyOp { left, compare_op, right, .. } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
             Some(call("#any", vec![take(left), string(compare_op.to_string()), take(right)]))
         }
         Expr::AllOp { left, compare_op, right } if !matches!(right.as_ref(), Expr::Subquery(_)) => {
             Some(call("#all", vec![take(left), string(compare_op.to_string()), take(right)]))
+        }
+        Expr::Like { any, negated, expr: left, pattern, escape_char: None } => {
+            let operator = if *negated { "!~~" } else { "~~" };
+            like_quantified(*any, operator, left, pattern)
+        }
+        Expr::ILike { any, negated, expr: left, pattern, escape_char: None } => {
+            let operator = if *negated { "!~~*" } else { "~~*" };
+            like_quantified(*any, operator, left, pattern)
         }
         Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: inner } => Some(call("#bitnot", vec![take(inner)])),
         Expr::CompoundFieldAccess { root, access_chain } if !matches!(root.as_ref(), Expr::Identifier(_)) => {
@@ -91,6 +131,21 @@ fn rewritten(expr: &mut Expr) -> datafusion::common::Result<Option<Expr>> {
     })
 }
 
+/// `x LIKE ANY (array)` and `x LIKE ALL (array)`, which the parser takes for a call.
+fn like_quantified(any: bool, operator: &str, left: &mut Expr, pattern: &mut Expr) -> Option<Expr> {
+    if any {
+        return Some(call("#any", vec![take(left), string(operator), take(pattern)]));
+    }
+    let Expr::Function(function) = pattern else { return None };
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    match list.args.as_mut_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))] if super::function_name(&function.name).as_deref() == Some("all") => {
+            Some(call("#all", vec![take(left), string(operator), take(array)]))
+        }
+        _ => None,
+    }
+}
+
 /// Whether a number has more digits before or after its point than decimals have together.
 fn beyond_decimals(text: &str) -> bool {
     const DIGITS_MAX: i64 = 76;
@@ -113,6 +168,17 @@ fn double_precision(number: String) -> Expr {
 
 /// `INTERVAL '…' [unit]` is a cast of the text.
 fn interval_literal(interval: &mut Interval) -> datafusion::common::Result<Expr> {
+    let text = interval_text(interval)?;
+    Ok(Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(string(text)),
+        data_type: DataType::Interval { fields: None, precision: None },
+        array: false,
+        format: None::<ast::CastFormat>,
+    })
+}
+
+fn interval_text(interval: &Interval) -> datafusion::common::Result<String> {
     let Interval { value, leading_field, leading_precision, last_field, fractional_seconds_precision } = interval;
     if leading_precision.is_some() || last_field.is_some() || fractional_seconds_precision.is_some() {
         return Err(unsupported("INTERVAL with a range of fields or a precision"));
@@ -122,15 +188,8 @@ fn interval_literal(interval: &mut Interval) -> datafusion::common::Result<Expr>
         return Err(mistake(SqlMistake::Syntax, "INTERVAL takes a string"));
     };
     // A unit applies where the text has none.
-    let text = match leading_field {
+    Ok(match leading_field {
         Some(unit) if !text.contains(|c: char| c.is_ascii_alphabetic() || c == ':') => format!("{text} {unit}"),
         _ => text.clone(),
-    };
-    Ok(Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(string(text)),
-        data_type: DataType::Interval { fields: None, precision: None },
-        array: false,
-        format: None::<ast::CastFormat>,
     })
 }

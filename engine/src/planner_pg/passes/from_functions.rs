@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{JoinOperator, Select, TableFactor, TableWithJoins, VisitorMut};
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, JoinOperator, Select, TableFactor, TableWithJoins, VisitorMut};
 
-use super::Flow;
+use super::{Flow, call};
 
 pub struct LateralFunctions;
 
@@ -29,6 +29,21 @@ impl VisitorMut for LateralFunctions {
 }
 
 fn make_lateral(factor: &mut TableFactor) {
+    if let TableFactor::UNNEST { array_exprs, .. } = factor {
+        array_exprs.iter_mut().for_each(spell_array);
+    }
+    let args = match factor {
+        TableFactor::Table { args: Some(args), .. } => Some(&mut args.args),
+        TableFactor::Function { args, .. } => Some(args),
+        _ => None,
+    };
+    if let Some(args) = args {
+        for arg in args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = arg {
+                spell_array(expr);
+            }
+        }
+    }
     if let TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } = factor {
         *factor = TableFactor::Function {
             lateral: true,
@@ -37,5 +52,14 @@ fn make_lateral(factor: &mut TableFactor) {
             with_ordinality: *with_ordinality,
             alias: alias.take(),
         };
+    }
+}
+
+/// `ARRAY[t.a, t.b]` as a call: of array literals the planner does not look further out.
+fn spell_array(expr: &mut Expr) {
+    if let Expr::Array(array) = expr
+        && !array.elem.is_empty()
+    {
+        *expr = call("#make_array", array.elem.drain(..).collect());
     }
 }

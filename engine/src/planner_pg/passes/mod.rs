@@ -2,17 +2,21 @@
 //! They run after the columns have their names, so that a rewritten expression keeps the name PostgreSQL gives it.
 
 mod array_subquery;
+mod bare_names;
 mod calls;
 mod conditions;
 mod expressions;
 mod from_functions;
+mod grouping;
+mod multisets;
 mod recursive;
+mod row_values;
+mod scope;
 mod set_returning;
 mod tableoid;
 mod type_calls;
 mod typed_casts;
 mod values;
-mod whole_rows;
 mod wildcards;
 
 use std::ops::ControlFlow;
@@ -21,16 +25,19 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, VisitMut};
 
+pub use scope::Relations;
+
 /// Runs all passes over a statement or expression.
 ///
 /// # Errors
-/// 0A000 and 42704 for what a pass finds to be unsupported or unknown.
-pub fn run(node: &mut (impl VisitMut + ?Sized)) -> Result<()> {
+/// 0A000, 42703, 42702 and 42704 for what a pass finds to be unsupported or unknown.
+pub fn run(node: &mut (impl VisitMut + ?Sized), relations: &dyn Relations) -> Result<()> {
     finish(node.visit(&mut wildcards::Wildcards))?;
     finish(node.visit(&mut conditions::Conditions))?;
     finish(node.visit(&mut recursive::RecursiveLiterals))?;
     finish(node.visit(&mut values::BareValues))?;
-    finish(node.visit(&mut whole_rows::WholeRows::default()))?;
+    finish(node.visit(&mut bare_names::BareNames::new(relations)))?;
+    finish(node.visit(&mut row_values::RowValues))?;
     finish(node.visit(&mut array_subquery::ArraySubqueries))?;
     finish(node.visit(&mut set_returning::SelectLists))?;
     finish(node.visit(&mut from_functions::LateralFunctions))?;

@@ -15,8 +15,10 @@ impl VisitorMut for RecursiveLiterals {
     fn pre_visit_query(&mut self, query: &mut Query) -> Flow {
         if let Some(with) = query.with.as_mut().filter(|with| with.recursive) {
             for table in &mut with.cte_tables {
-                if let SetExpr::SetOperation { left, .. } = table.query.body.as_mut() {
-                    type_literals(left);
+                match table.query.body.as_mut() {
+                    SetExpr::SetOperation { left, .. } => type_literals(left),
+                    // One that a recursive query may read.
+                    body => type_literals(body),
                 }
             }
         }

@@ -148,9 +148,10 @@ fn visible(plan: &LogicalPlan, width: usize) -> Result<DFSchema, EngineError> {
 /// A column as a query shows it: with its length, which assignment leaves to the checks of the row.
 fn shown(name: &TargetName, column: &TableColumn) -> Expr {
     let value = name.column(column.field.name());
-    match pg_type(&column.field).character_length() {
-        Some(_) => Expr::Cast(Cast { expr: Box::new(value), field: nullable(&column.field) }),
-        None => value,
+    let pg = pg_type(&column.field);
+    match pg.character_length().is_some() || pg.fractional_digits().is_some() {
+        true => Expr::Cast(Cast { expr: Box::new(value), field: nullable(&column.field) }),
+        false => value,
     }
 }
 

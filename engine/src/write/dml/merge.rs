@@ -15,7 +15,7 @@ use super::base::{TargetName, refuse, rows, select};
 use super::layout::{Parts, case, finish, is_mark, projected, restricted};
 use super::{ChangePlan, Context, Twice, action};
 use crate::error;
-use crate::write::assign::assigned;
+use crate::write::assign::{assigned, in_type_of};
 use crate::write::defaults::is_default;
 use crate::write::insert::{column_position, default_of, refuse_generated};
 
@@ -126,7 +126,7 @@ fn plan_clauses(
         let kept = name.column(column.field.name());
         row.push(match branches.is_empty() {
             true => kept,
-            false => assigned(case(clause_column(), branches, kept), base.schema(), column)?,
+            false => in_type_of(case(clause_column(), branches, kept), column),
         });
     }
     let action = case(clause_column(), actions, lit(action::NOTHING));

@@ -11,7 +11,7 @@ use super::{ChangePlan, Context, TARGET, Twice, Upsert, action, assignments};
 use crate::delta::FILE_COLUMN;
 use crate::error;
 use crate::plan::planning_error;
-use crate::write::assign::assigned;
+use crate::write::assign::in_type_of;
 use crate::write::insert::insert_plan;
 
 /// The proposed rows: the target's columns, and [`super::ORDINAL`].
@@ -88,7 +88,7 @@ fn do_update(context: &Context<'_>, upsert: &Upsert, update: &sqlparser::ast::Do
     for (value, column) in assignments::values(context, &update.assignments, &schema)?.into_iter().zip(&context.target.columns.columns) {
         let kept = name.column(column.field.name());
         let value = case(None, vec![(is_new.clone(), proposed(column.field.name()))], value.unwrap_or(kept));
-        values.push(assigned(value, base.schema(), column)?);
+        values.push(in_type_of(value, column));
     }
     Ok(Parts {
         base,

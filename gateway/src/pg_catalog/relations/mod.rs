@@ -15,6 +15,7 @@ mod gssapi;
 mod index;
 mod information_schema;
 mod init_privs;
+mod locks;
 mod namespace;
 mod prepared_statements;
 mod rewrite;
@@ -53,8 +54,16 @@ impl<'a> Context<'a> {
 }
 
 /// Relations whose rows change without the catalog.
-const OF_THE_MOMENT: &[&str] =
-    &["pg_cursors", "pg_prepared_statements", "pg_settings", "pg_stat_activity", "pg_stat_gssapi", "pg_stat_ssl", "pg_timezone_names"];
+const OF_THE_MOMENT: &[&str] = &[
+    "pg_cursors",
+    "pg_locks",
+    "pg_prepared_statements",
+    "pg_settings",
+    "pg_stat_activity",
+    "pg_stat_gssapi",
+    "pg_stat_ssl",
+    "pg_timezone_names",
+];
 
 /// The rows of a relation of truth; `None` for all other relations.
 ///
@@ -91,6 +100,7 @@ fn made(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec
         "pg_description" => description::of_objects,
         "pg_index" => index::rows,
         "pg_init_privs" => init_privs::rows,
+        "pg_locks" => locks::rows,
         "pg_namespace" => namespace::rows,
         "pg_prepared_statements" => prepared_statements::rows,
         "pg_rewrite" => rewrite::rows,

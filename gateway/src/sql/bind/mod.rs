@@ -17,6 +17,7 @@ pub use names::{NameScope, SYSTEM_DATABASE, undefined};
 pub use qualify::{Mentions, Written, object_name, qualify, qualify_recording, qualify_view};
 
 use crate::pg_catalog;
+use crate::sql::advisory::AdvisoryLocks;
 use crate::sql::changes::Changes;
 use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
@@ -48,6 +49,8 @@ pub struct Binder<'a> {
     pub named: &'a NamedStatements,
     /// For `pg_cursors`.
     pub cursors: &'a Cursors,
+    /// For `pg_locks`.
+    pub advisory: &'a AdvisoryLocks,
 }
 
 /// The relations of one statement.
@@ -238,6 +241,7 @@ impl Binder<'_> {
             live: self.system.live(),
             named: self.named,
             cursors: self.cursors,
+            advisory: self.advisory,
         };
         let source = pg_catalog::system_relation(name, &context)?.ok_or_else(|| undefined(std::slice::from_ref(&name.name)))?;
         let RelationSource::View { query, columns } = source else {

@@ -1,6 +1,7 @@
 //! Statements: PostgreSQL's as the parser crate has them, and those that it lacks or spells as another system does.
 
 mod alter;
+mod analyze;
 mod copy;
 mod cursor;
 mod external_location;
@@ -19,6 +20,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
 pub use alter::{Alter, AlterAction, RelationWord};
+pub use analyze::Analyze;
 pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
@@ -59,6 +61,7 @@ pub enum Command {
     Begin(Begin),
     SetTransaction(SetTransaction),
     LockTable(LockTable),
+    Analyze(Analyze),
     TwoPhase(TwoPhase),
 }
 
@@ -112,6 +115,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["SET", "TRANSACTION", ..] | ["SET", "SESSION" | "LOCAL", "TRANSACTION"] | ["SET", "SESSION", "CHARACTERISTICS"] => {
             transaction::parse_set(parser)
         }
+        ["ANALYZE" | "ANALYSE", ..] => analyze::parse(parser),
         ["LOCK", ..] => transaction::parse_lock(parser),
         ["PREPARE", "TRANSACTION", ..] | ["COMMIT" | "ROLLBACK", "PREPARED", ..] => transaction::parse_two_phase(parser),
         _ => table::parse_sql(parser),

@@ -1,0 +1,26 @@
+-- timestamp(n), timestamptz(n) and time(n): what is written is rounded, wherever it comes from.
+CREATE TABLE t (id int PRIMARY KEY, a timestamp(3), b timestamptz(0), c time(2), d timestamp(0) DEFAULT '2020-01-01 00:00:00.5', e timestamp(6));
+INSERT INTO t (id, a, b, c, e) VALUES (1, '2020-01-01 00:00:00.123456', '2020-01-01 00:00:00.5+00', '12:34:56.789', '2020-01-01 00:00:00.1234565');
+SELECT id, a, b = '2020-01-01 00:00:01+00', c, d, e FROM t;
+UPDATE t SET a = a + interval '1.0006 s' RETURNING a;
+INSERT INTO t (id, a) VALUES (1, '2020-01-01 00:00:00.9996') ON CONFLICT (id) DO UPDATE SET a = excluded.a RETURNING a;
+INSERT INTO t (id, a) SELECT 2, timestamp '1999-12-31 23:59:59.9999' RETURNING a;
+SELECT count(*) FROM t WHERE a = '2020-01-01 00:00:01';
+SELECT a, c FROM t WHERE c = '12:34:56.79';
+SELECT column_name, data_type, datetime_precision FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 't' ORDER BY ordinal_position;
+SELECT attname, format_type(atttypid, atttypmod), atttypmod FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum;
+ALTER TABLE t ADD COLUMN f timestamp(1);
+UPDATE t SET f = '2020-06-01 10:00:00.25';
+SELECT f FROM t WHERE id = 1;
+ALTER TABLE t ALTER COLUMN e TYPE timestamp(2);
+SELECT e FROM t WHERE id = 1;
+ALTER TABLE t ALTER COLUMN a TYPE timestamp;
+UPDATE t SET a = '2020-01-01 00:00:00.123456' WHERE id = 1 RETURNING a;
+CREATE TABLE u AS SELECT a::timestamp(2) AS a, c, d FROM t WHERE id = 1;
+SELECT a, c, d FROM u;
+SELECT '2020-01-01 00:00:00.123456'::timestamp(3), '2020-01-01 00:00:00.5'::timestamp(0), '12:34:56.789'::time(1), '12:34:59.999'::time(0);
+SELECT x::timestamp(3), x::time(2), (x + interval '0.0005 s')::timestamp(3) FROM (SELECT timestamp '2020-01-01 00:00:00.523456' AS x) s;
+SELECT '-infinity'::timestamp(2), '1969-12-31 23:59:59.9995'::timestamp(3), '1969-12-31 23:59:59.5'::timestamp(0);
+SELECT current_timestamp(0) = date_trunc('second', current_timestamp(0)), localtimestamp(2) = localtimestamp(2), localtime(1) = localtime(1);
+SELECT now()::timestamptz(3) = current_timestamp(3);
+CREATE TABLE bad (a timestamp(-1));
