@@ -23,7 +23,6 @@ SELECT * FROM regexp_split_to_table('a b c', ' ') WITH ORDINALITY;
 SELECT * FROM string_to_table('a,b,c', ',') WITH ORDINALITY x;
 SELECT * FROM regexp_matches('ab12cd34', '([a-z]+)(\d+)', 'g') WITH ORDINALITY;
 SELECT * FROM upper('x') WITH ORDINALITY;
-SELECT * FROM ROWS FROM (generate_series(1,3), unnest(ARRAY['a','b'])) ;
 SELECT p.id, t.* FROM p, unnest(p.tags) WITH ORDINALITY AS t(tag, n) ORDER BY 1, 3;
 SELECT p.id, t.* FROM p LEFT JOIN unnest(p.tags) WITH ORDINALITY AS t(tag, n) ON true ORDER BY 1, 3;
 SELECT p.id, t.* FROM p LEFT JOIN LATERAL unnest(p.tags) AS t(tag) ON true ORDER BY 1, 2;
