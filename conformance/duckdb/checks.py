@@ -55,6 +55,15 @@ def create_insert_and_read():
 
 
 @check()
+def create_insert_and_read_without_ctid():
+    connection = attach()
+    connection.execute("SET pg_use_ctid_scan = false")
+    connection.execute("CREATE TABLE lake.public.plainly (a INTEGER, b VARCHAR, c DOUBLE, d DATE)")
+    connection.execute("INSERT INTO lake.public.plainly SELECT range, 'r' || range, range / 2, DATE '2024-01-01' FROM range(5000)")
+    equal(connection.execute("SELECT count(*), sum(a), max(c) FROM lake.public.plainly").fetchone(), (5000, 12497500, 2499.5))
+
+
+@check()
 def create_table_as_from_duckdb():
     connection = attach()
     connection.execute("CREATE TABLE lake.public.copied AS SELECT a, b, d FROM lake.scanned WHERE a <= 100")

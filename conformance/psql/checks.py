@@ -58,6 +58,19 @@ def channel_binding():
 
 
 @check()
+def every_sslmode_with_every_channel_binding():
+    for mode in ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"):
+        encrypted = "f" if mode in ("disable", "allow") else "t"
+        for binding in ("disable", "prefer", "require"):
+            shown = psql("SELECT 'in', ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid();", "-qAt", tolerate=True, PGSSLMODE=mode, PGCHANNELBINDING=binding)
+            if binding == "require" and encrypted == "f":
+                # The client's own word: it will not log in without TLS.
+                contains(shown, "channel binding required")
+            else:
+                equal(shown, f"in|{encrypted}\n", f"sslmode {mode}, channel_binding {binding}")
+
+
+@check()
 def no_such_database_is_3D000():
     contains(psql("SELECT 1;", tolerate=True, PGDATABASE="no_such_database"), 'database "no_such_database" does not exist')
 
@@ -262,6 +275,14 @@ def interrupt_cancels():
 @check()
 def statement_timeout():
     contains(psql("SET statement_timeout = 300; SELECT pg_sleep(30);", tolerate=True), "57014: canceling statement due to statement timeout")
+
+
+@check()
+def idle_timeouts():
+    ended = psql("SET idle_in_transaction_session_timeout = 300;\nBEGIN;\n\\! sleep 1\nSELECT 1;\n", tolerate=True)
+    contains(ended, "25P03: terminating connection due to idle-in-transaction timeout")
+    ended = psql("SET idle_session_timeout = 300;\n\\! sleep 1\nSELECT 1;\n", tolerate=True)
+    contains(ended, "57P05: terminating connection due to idle-session timeout")
 
 
 @check()
