@@ -20,6 +20,7 @@ pub mod named_statements;
 pub mod notification_relay;
 pub mod notifications;
 mod overriding;
+mod own_settings;
 pub mod parse;
 pub mod pending_notifications;
 mod plain_spelling;

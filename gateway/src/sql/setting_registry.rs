@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
+use super::own_settings::OWN;
 use super::recorded_settings;
-use super::settings::{OWN, Setting};
+use super::settings::Setting;
 
 /// Sorted by name, case-insensitively.
 pub static REGISTRY: LazyLock<Vec<Setting>> = LazyLock::new(|| {
