@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::server::{self, ServerOptions};
 use crate::sql::advisory::AdvisoryLocks;
+use crate::sql::kept_plans::KeptPlans;
 use crate::sql::notification_relay;
 use crate::sql::session::{Sessions, Shared};
 use crate::sqlstate::SqlError;
@@ -122,6 +123,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         system: SystemRelations::new(catalog.clone(), live.clone()),
         notifications: Arc::default(),
         advisory: AdvisoryLocks::default(),
+        kept_plans: KeptPlans::default(),
         together: Arc::default(),
         snapshots: Default::default(),
         server_start: Utc::now(),

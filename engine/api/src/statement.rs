@@ -180,6 +180,8 @@ pub struct ExecutionMetrics {
     pub read_bytes: AtomicU64,
     pub read_rows: AtomicU64,
     pub spilled_bytes: AtomicU64,
+    /// The statement that had made the rows, where they were kept.
+    pub cache_origin: Option<Uuid>,
 }
 
 impl ExecutionMetrics {
@@ -191,6 +193,7 @@ impl ExecutionMetrics {
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
             read_rows: self.read_rows.load(Ordering::Relaxed),
             spilled_bytes: self.spilled_bytes.load(Ordering::Relaxed),
+            cache_origin: self.cache_origin,
         }
     }
 }
@@ -202,6 +205,7 @@ pub struct MetricsSnapshot {
     pub read_bytes: u64,
     pub read_rows: u64,
     pub spilled_bytes: u64,
+    pub cache_origin: Option<Uuid>,
 }
 
 /// Names of the only column of an UPDATE or INSERT in MERGE by which the gateway spells what the parser crate has no action for.

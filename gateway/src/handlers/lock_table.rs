@@ -33,7 +33,7 @@ pub async fn run(session: &mut GatewaySession, lock: &LockTable) -> Result<Respo
 /// From here on the transaction reads the table as it is now, and what stands behind a view: nobody can change what it sees.
 async fn settle(session: &mut GatewaySession, table: &ObjectName) -> Result<(), SqlError> {
     let query = Command::Sql(Box::new(Statement::Query(Box::new(select_of(table, &[])))));
-    plan(session, &Arc::new(query), &[]).await.map(drop)
+    plan(session, &Arc::new(query), None, &[]).await.map(drop)
 }
 
 async fn check(session: &GatewaySession, table: &ObjectName, any: &[Privilege]) -> Result<(), SqlError> {

@@ -13,6 +13,7 @@ mod relations;
 mod view_text;
 mod views;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use lakegate_catalog::Snapshot;
@@ -49,6 +50,26 @@ pub struct Context<'a> {
 #[must_use]
 pub fn has_relation(schema: &str, name: &str) -> bool {
     recorded::relation(schema, name).is_some()
+}
+
+/// Whether the rows follow from the catalog, the role and the settings.
+#[must_use]
+pub fn follows_catalog(schema: &str, name: &str) -> bool {
+    matches!(schema, PG_CATALOG | INFORMATION_SCHEMA) && (name == "pg_settings" || !relations::OF_THE_MOMENT.contains(&name))
+}
+
+/// Names under which `pg_proc` has immutable functions alone.
+#[must_use]
+pub fn immutable_functions() -> HashSet<String> {
+    let (mut immutable, mut others) = (HashSet::new(), HashSet::new());
+    for function in recorded::functions() {
+        if function.is_immutable {
+            immutable.insert(function.name)
+        } else {
+            others.insert(function.name)
+        };
+    }
+    &immutable - &others
 }
 
 /// The rows of a system relation, or the query that makes them; `None` where there is no such relation.

@@ -111,6 +111,7 @@ pub struct Function {
     /// `proargmodes`; empty where all are IN.
     pub modes: Vec<String>,
     pub argument_names: Vec<String>,
+    pub is_immutable: bool,
 }
 
 /// The recorded functions.
@@ -118,6 +119,7 @@ pub fn functions() -> impl Iterator<Item = Function> {
     let columns = relation(PG_CATALOG, "pg_proc").map(|proc| proc.columns.as_slice()).unwrap_or_default();
     let at = |name: &str| columns.iter().position(|column| column.name == name).unwrap_or(usize::MAX);
     let (types, all, modes, names) = (at("proargtypes"), at("proallargtypes"), at("proargmodes"), at("proargnames"));
+    let volatile = at("provolatile");
     lines("pg_proc").filter_map(move |line| {
         let field = |at: usize| line.get(at).and_then(Option::as_deref);
         let list = |at: usize| field(at).and_then(array_items).unwrap_or_default().into_iter().map(Option::unwrap_or_default);
@@ -131,6 +133,7 @@ pub fn functions() -> impl Iterator<Item = Function> {
             argument_types,
             modes: list(modes).collect(),
             argument_names: list(names).collect(),
+            is_immutable: field(volatile) == Some("i"),
         })
     })
 }

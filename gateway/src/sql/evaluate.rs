@@ -142,7 +142,7 @@ async fn evaluate(
         return Err(SqlError::new(SqlState::FeatureNotSupported, "cannot use subquery in EXECUTE parameter"));
     }
     let command = Command::Sql(Box::new(Statement::Query(Box::new(query))));
-    let plan = super::prepare::plan(session, &command, &[]).await?;
+    let plan = super::prepare::plan(session, &command, None, &[]).await?;
     let context = ExecutionContext { statement_id: Uuid::now_v7(), cancel: cancel.clone() };
     let Execution::Rows { schema, mut stream, .. } = plan.prepared.execute(Vec::new(), context).await? else {
         return Err(SqlError::new(SqlState::InternalError, "an expression answered no rows"));

@@ -262,6 +262,8 @@ fn metrics(read: MetricsSnapshot) -> StatementMetrics {
         read_bytes: Some(read.read_bytes),
         read_rows: Some(read.read_rows),
         spilled_local_bytes: Some(read.spilled_bytes),
+        from_result_cache: Some(read.cache_origin.is_some()),
+        cache_origin_statement_id: read.cache_origin.map(|origin| origin.to_string()),
         ..StatementMetrics::default()
     }
 }

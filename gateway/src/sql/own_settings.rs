@@ -104,6 +104,7 @@ pub(super) static OWN: &[Setting] = &[
     ),
     internal("is_superuser", "off", true, "The current role is a superuser."),
     user("lakegate.query_tags", "", Kind::Text, LAKEGATE, "Tags written beside each statement in system.query.history."),
+    user("lakegate.result_cache", "on", Kind::Bool, LAKEGATE, "Rows of a statement that can give no others are kept for the next time."),
     user("lakegate.warehouse", "default", Kind::Text, LAKEGATE, "Warehouse that runs the statements."),
     internal("lc_collate", "C", false, "Collation order of text."),
     internal("lc_ctype", "C.UTF-8", false, "Character classes of text."),

@@ -2,19 +2,21 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::{Oid, RelationName};
-use lakegate_engine_api::{BoundRelation, BoundStatement, Prepared, Work};
+use lakegate_engine_api::{BoundRelation, BoundStatement, Prepared, SessionFacts, Work};
 use sqlparser::ast::{self, Statement};
 use uuid::Uuid;
 
 use super::bind::Bound;
 use super::grammar::{Command, TwoPhase};
+use super::kept_plans::Circumstances;
 use super::locking_reads;
+use super::of_catalog::is_of_catalog;
 use super::session::GatewaySession;
 use super::target::targets;
 use super::with_changes::changes;
@@ -48,6 +50,8 @@ pub struct Plan {
     catalog_version: u64,
     message: u64,
     changes: u64,
+    /// The catalog that it was made from, where the answer follows from that, the role and the settings alone.
+    of_catalog: Option<Weak<Snapshot>>,
     /// For whom and under which settings: rights, search path, time zone.
     role: Oid,
     settings: Arc<std::collections::BTreeMap<String, String>>,
@@ -117,12 +121,12 @@ pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, t
         return Err(super::transaction::aborted());
     }
     if is_planned(&prepared.command) {
-        let plan = plan(session, &prepared.command, types).await?;
+        let plan = plan(session, &prepared.command, Some(&prepared.text), types).await?;
         prepared.parameters = plan.prepared.parameters().to_vec();
         if !is_declare(&prepared.command) {
             prepared.result = plan.prepared.result_schema().cloned();
         }
-        prepared.plan = Mutex::new(Some(Arc::new(plan)));
+        prepared.plan = Mutex::new(Some(plan));
     } else {
         prepared.result = utility_schema(session, &prepared.command)?;
     }
@@ -132,19 +136,21 @@ pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, t
 impl PreparedStatement {
     /// The plan if it still holds: made in this message, or naming no stored table; under the catalog of now.
     pub async fn fresh_plan(&self, session: &mut GatewaySession) -> Result<Arc<Plan>, SqlError> {
-        let version = session.catalog().refresh().await?.version();
+        let snapshot = session.catalog().refresh().await?;
         let kept = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(plan) = kept
-            && plan.catalog_version == version
-            && plan.is_fresh(session)
             && plan.is_of(session)
-            && !self.depends_on_time()
+            && (plan.follows(&snapshot)
+                || plan.catalog_version == snapshot.version()
+                    && plan.is_fresh(session)
+                    && (plan.message == session.message || !self.depends_on_time()))
         {
             self.reused.fetch_add(1, Ordering::Relaxed);
+            let _agreed = session.transaction.pin(&snapshot, []);
             return Ok(plan);
         }
         self.planned.fetch_add(1, Ordering::Relaxed);
-        let plan = Arc::new(plan(session, &self.command, &self.declared_or_inferred()).await?);
+        let plan = plan(session, &self.command, Some(&self.text), &self.declared_or_inferred()).await?;
         if !self.has_columns_of(plan.prepared.result_schema()) && !is_declare(&self.command) {
             return Err(SqlError::changed_result());
         }
@@ -183,17 +189,32 @@ impl PreparedStatement {
     }
 }
 
-pub(crate) async fn plan(session: &mut GatewaySession, command: &Command, types: &[Oid]) -> Result<Plan, SqlError> {
+/// A plan of now; one that was made for the same `text` before, where nothing that its answer depends on has changed.
+pub(crate) async fn plan(
+    session: &mut GatewaySession,
+    command: &Command,
+    text: Option<&str>,
+    types: &[Oid],
+) -> Result<Arc<Plan>, SqlError> {
     for _ in 0..LOOKS_MAX {
         let snapshot = session.catalog().refresh().await?;
         session.transaction.adopt();
-        let plan = plan_over(session, command, types, &snapshot).await?;
-        if !is_settled(session, &plan, &snapshot).await? {
+        let facts = session.facts(&snapshot);
+        let principal = session.principal;
+        let circumstances = text.map(|text| Circumstances { text, types, snapshot: &snapshot, principal, facts: &facts });
+        let kept = circumstances.and_then(|asked| session.shared.kept_plans.find(&asked));
+        let is_new = kept.is_none();
+        let plan = match kept {
+            Some(plan) => plan,
+            None => Arc::new(plan_over(session, command, types, &snapshot, &facts).await?),
+        };
+        if plan.of_catalog.is_none() && !is_settled(session, &plan, &snapshot).await? {
             tokio::time::sleep(LOOK).await;
-        } else if is_of_one_picture(session, &plan, &snapshot) {
-            if session.transaction.pin(&snapshot, plan.prepared.table_versions()) {
-                return Ok(plan);
+        } else if is_of_one_picture(session, &plan, &snapshot) && session.transaction.pin(&snapshot, plan.prepared.table_versions()) {
+            if let Some(made) = circumstances.filter(|_| is_new && plan.of_catalog.is_some()) {
+                session.shared.kept_plans.keep(&made, &plan);
             }
+            return Ok(plan);
         }
     }
     Err(SqlError::new(SqlState::SerializationFailure, "could not serialize access: another gateway does not finish its commit"))
@@ -224,8 +245,13 @@ fn is_of_one_picture(session: &GatewaySession, plan: &Plan, snapshot: &Arc<Snaps
     })
 }
 
-async fn plan_over(session: &GatewaySession, command: &Command, types: &[Oid], snapshot: &Arc<Snapshot>) -> Result<Plan, SqlError> {
-    let facts = session.facts(snapshot);
+async fn plan_over(
+    session: &GatewaySession,
+    command: &Command,
+    types: &[Oid],
+    snapshot: &Arc<Snapshot>,
+    facts: &Arc<SessionFacts>,
+) -> Result<Plan, SqlError> {
     let Some(statement) = planned(command) else {
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
     };
@@ -236,7 +262,9 @@ async fn plan_over(session: &GatewaySession, command: &Command, types: &[Oid], s
         locking_reads::strip(statement.as_mut());
     }
     let targets = targets(&statement, &session.scope(snapshot), snapshot)?;
-    let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), &targets).await?;
+    let bound = session.binder(snapshot, facts).bind(statement.as_mut(), &targets).await?;
+    let of_catalog = matches!(command, Command::Sql(_))
+        && matches!(statement.as_ref(), Statement::Query(query) if is_of_catalog(query, &bound.relations));
     let work = match targets.into_iter().next() {
         Some(first) => Work::Change { statement, target: first.name },
         None => Work::Query(statement),
@@ -248,13 +276,16 @@ async fn plan_over(session: &GatewaySession, command: &Command, types: &[Oid], s
             statement_id: Uuid::now_v7(),
             work,
             relations: bound.relations.clone(),
-            session: facts,
+            session: Arc::clone(facts),
             parameter_types: types.iter().map(|oid| declared(*oid)).collect(),
         })
         .await?;
+    let keeps_rows = of_catalog && prepared.parameters().is_empty() && session.settings.current.get("lakegate.result_cache") == Some("on");
+    let prepared = if keeps_rows { session.shared.kept_plans.with_rows(prepared) } else { prepared };
     Ok(Plan {
         bound,
         prepared,
+        of_catalog: of_catalog.then(|| Arc::downgrade(snapshot)),
         catalog_version: snapshot.version(),
         message: session.message,
         changes: session.changes_made,
@@ -267,6 +298,12 @@ impl Plan {
     /// Made under the role and the settings of now.
     fn is_of(&self, session: &GatewaySession) -> bool {
         self.role == session.principal.current_role && Arc::ptr_eq(&self.settings, &session.settings.current.all())
+    }
+
+    /// Whether its answer follows from this catalog, its role and its settings.
+    fn follows(&self, snapshot: &Arc<Snapshot>) -> bool {
+        // A `Weak` holds its allocation: another snapshot cannot have the same address.
+        self.of_catalog.as_ref().is_some_and(|made| std::ptr::eq(made.as_ptr(), Arc::as_ptr(snapshot)))
     }
 
     /// The tables are as they were when it was made.

@@ -22,6 +22,7 @@ use super::cursors::Cursors;
 use super::effects::{Effect, Effects};
 use super::exported_snapshots::ExportedSnapshots;
 use super::grammar::{Command, Count, Direction};
+use super::kept_plans::KeptPlans;
 use super::locate::located;
 use super::named_statements::{NamedStatement, NamedStatements};
 use super::notifications::Notifications;
@@ -49,6 +50,7 @@ pub struct Shared {
     pub system: SystemRelations,
     pub notifications: Arc<Notifications>,
     pub advisory: AdvisoryLocks,
+    pub kept_plans: KeptPlans,
     pub together: Arc<CommittedTogether>,
     pub snapshots: ExportedSnapshots,
     pub server_start: DateTime<Utc>,

@@ -54,7 +54,7 @@ impl<'a> Context<'a> {
 }
 
 /// Relations whose rows change without the catalog.
-const OF_THE_MOMENT: &[&str] = &[
+pub const OF_THE_MOMENT: &[&str] = &[
     "pg_cursors",
     "pg_locks",
     "pg_prepared_statements",
