@@ -21,6 +21,7 @@ mod keyring;
 pub mod model;
 pub mod relay;
 mod seal;
+mod shared_map;
 pub mod snapshot;
 mod staging;
 pub mod statement_log;

@@ -4,51 +4,54 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::acl::Acl;
-use crate::authorize::NormalUrl;
+use crate::authorize::{NormalUrl, normalise_url};
 use crate::error::{CatalogError, ObjectKind};
 use crate::model::{
     Database, ExternalLocation, Grant, Membership, Name, ObjectRef, Oid, PUBLIC, Relation, RelationKind, RelationName, Role, Schema,
 };
+use crate::shared_map::{SharedMap, SharedSet};
 
 /// All roles, grants and objects as of one version of the catalog. Objects are shared between snapshots, so a new one costs
 /// pointers only.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub(crate) version: u64,
-    pub(crate) roles: BTreeMap<Oid, Arc<Role>>,
-    pub(crate) role_names: BTreeMap<Name, Oid>,
+    pub(crate) roles: SharedMap<Oid, Arc<Role>>,
+    pub(crate) role_names: SharedMap<Name, Oid>,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) databases: BTreeMap<Oid, Arc<Database>>,
     pub(crate) database_names: BTreeMap<Name, Oid>,
-    pub(crate) schemas: BTreeMap<Oid, Arc<Schema>>,
+    pub(crate) schemas: SharedMap<Oid, Arc<Schema>>,
     /// By database, then name.
-    pub(crate) schema_names: BTreeMap<Oid, BTreeMap<Name, Oid>>,
-    pub(crate) relations: BTreeMap<Oid, Arc<Relation>>,
+    pub(crate) schema_names: SharedMap<Oid, SharedMap<Name, Oid>>,
+    pub(crate) relations: SharedMap<Oid, Arc<Relation>>,
     /// By schema, then name.
-    pub(crate) relation_names: BTreeMap<Oid, BTreeMap<Name, Oid>>,
+    pub(crate) relation_names: SharedMap<Oid, SharedMap<Name, Oid>>,
     /// Row type to relation.
-    pub(crate) row_types: BTreeMap<Oid, Oid>,
+    pub(crate) row_types: SharedMap<Oid, Oid>,
+    /// Root URLs of relations with files, each with a slash at its end.
+    pub(crate) places: SharedSet<(Name, Oid)>,
     /// Constraint to relation.
-    pub(crate) constraint_relations: BTreeMap<Oid, Oid>,
+    pub(crate) constraint_relations: SharedMap<Oid, Oid>,
     /// Schema, name of a constraint, relation.
-    pub(crate) constraint_names: BTreeSet<(Oid, Name, Oid)>,
+    pub(crate) constraint_names: SharedSet<(Oid, Name, Oid)>,
     /// Index to relation.
-    pub(crate) index_relations: BTreeMap<Oid, Oid>,
+    pub(crate) index_relations: SharedMap<Oid, Oid>,
     /// Schema, name of an index: relation.
-    pub(crate) index_names: BTreeMap<(Oid, Name), Oid>,
+    pub(crate) index_names: SharedMap<(Oid, Name), Oid>,
     /// Table, sequence that belongs to one of its columns.
-    pub(crate) owned_sequences: BTreeSet<(Oid, Oid)>,
+    pub(crate) owned_sequences: SharedSet<(Oid, Oid)>,
     pub(crate) locations: BTreeMap<Oid, Arc<ExternalLocation>>,
     /// Only of objects on which something was granted or revoked.
-    pub(crate) acls: BTreeMap<ObjectRef, Arc<Acl>>,
+    pub(crate) acls: SharedMap<ObjectRef, Arc<Acl>>,
     /// Places that the server keeps for itself: its data directory, the warehouse root.
     pub(crate) protected_roots: Arc<[NormalUrl]>,
     /// Root URLs of tables that a commit of several tables is changing now; empty in a catalog with one process, which knows itself.
     pub(crate) intended: Arc<BTreeSet<String>>,
     /// Role to the roles whose privileges it has (itself included); superusers are not expanded.
-    privileges_of: HashMap<Oid, Arc<BTreeSet<Oid>>>,
+    privileges_of: Arc<HashMap<Oid, Arc<BTreeSet<Oid>>>>,
     /// Role to the roles it is a member of, inheriting or not (itself included).
-    member_of: HashMap<Oid, Arc<BTreeSet<Oid>>>,
+    member_of: Arc<HashMap<Oid, Arc<BTreeSet<Oid>>>>,
 }
 
 /// The table to whose column a sequence belongs.
@@ -180,7 +183,7 @@ impl Snapshot {
 
     /// In order of name.
     pub fn schemas_in_database(&self, database: Oid) -> impl Iterator<Item = &Arc<Schema>> {
-        self.schema_names.get(&database).into_iter().flat_map(BTreeMap::values).filter_map(|oid| self.schemas.get(oid))
+        self.schema_names.get(&database).into_iter().flat_map(SharedMap::values).filter_map(|oid| self.schemas.get(oid))
     }
 
     pub fn relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
@@ -210,9 +213,23 @@ impl Snapshot {
         self.relation(schema.oid, &name.name)
     }
 
+    /// Relations whose files lie under a URL, or over it.
+    pub(crate) fn relations_around(&self, url: &NormalUrl) -> impl Iterator<Item = &Arc<Relation>> {
+        let directory: Name = url.directory().as_str().into();
+        let above: Vec<Name> = directory
+            .match_indices('/')
+            .filter_map(|(at, _)| directory.get(..=at))
+            .filter(|above| above.len() < directory.len())
+            .map(Name::from)
+            .collect();
+        let above = above.into_iter().flat_map(|above| self.places.range((above.clone(), 0)..=(above, Oid::MAX)));
+        let under = self.places.range((directory.clone(), 0)..).take_while(move |((place, _), ())| place.starts_with(&*directory));
+        above.chain(under).filter_map(|((_, oid), ())| self.relation_by_oid(*oid))
+    }
+
     /// In order of name.
     pub fn relations_in_schema(&self, schema: Oid) -> impl Iterator<Item = &Arc<Relation>> {
-        self.relation_names.get(&schema).into_iter().flat_map(BTreeMap::values).filter_map(|oid| self.relations.get(oid))
+        self.relation_names.get(&schema).into_iter().flat_map(SharedMap::values).filter_map(|oid| self.relations.get(oid))
     }
 
     /// The three-part name.
@@ -233,7 +250,7 @@ impl Snapshot {
     pub fn relations_with_constraint(&self, schema: Oid, name: &str) -> impl Iterator<Item = &Arc<Relation>> {
         let from = (schema, name.into(), 0);
         let to = (schema, name.into(), Oid::MAX);
-        self.constraint_names.range(from..=to).filter_map(|(_, _, relation)| self.relation_by_oid(*relation))
+        self.constraint_names.range(from..=to).filter_map(|((_, _, relation), ())| self.relation_by_oid(*relation))
     }
 
     /// Whether a commit of several tables is changing the table at a root URL now: which of its versions count is not decided.
@@ -256,7 +273,7 @@ impl Snapshot {
 
     /// Sequences that belong to a table's columns.
     pub fn sequences_of(&self, table: Oid) -> impl Iterator<Item = &Arc<Relation>> {
-        self.owned_sequences.range((table, 0)..=(table, Oid::MAX)).filter_map(|(_, sequence)| self.relation_by_oid(*sequence))
+        self.owned_sequences.range((table, 0)..=(table, Oid::MAX)).filter_map(|((_, sequence), ())| self.relation_by_oid(*sequence))
     }
 
     pub fn external_locations(&self) -> impl Iterator<Item = &Arc<ExternalLocation>> {
@@ -379,7 +396,9 @@ impl Snapshot {
         {
             names.remove(old.name.as_str());
         }
-        self.schema_names.entry(schema.database).or_default().insert(schema.name.as_str().into(), schema.oid);
+        self.schema_names.update(schema.database, |names| {
+            names.insert(schema.name.as_str().into(), schema.oid);
+        });
         self.schemas.insert(schema.oid, schema);
     }
 
@@ -401,16 +420,21 @@ impl Snapshot {
         }
         for constraint in &relation.constraints {
             self.constraint_relations.insert(constraint.oid, relation.oid);
-            self.constraint_names.insert((relation.schema, constraint.name.as_str().into(), relation.oid));
+            self.constraint_names.insert((relation.schema, constraint.name.as_str().into(), relation.oid), ());
+        }
+        self.relation_names.update(relation.schema, |names| {
+            names.insert(relation.name.as_str().into(), relation.oid);
+        });
+        if let Some(place) = place(&relation) {
+            self.places.insert((place, relation.oid), ());
         }
         for index in &relation.indexes {
             self.index_relations.insert(index.oid, relation.oid);
             self.index_names.insert((relation.schema, index.name.as_str().into()), relation.oid);
         }
         if let Some(table) = owner_table(&relation) {
-            self.owned_sequences.insert((table, relation.oid));
+            self.owned_sequences.insert((table, relation.oid), ());
         }
-        self.relation_names.entry(relation.schema).or_default().insert(relation.name.as_str().into(), relation.oid);
         self.row_types.insert(relation.type_oid, relation.oid);
         self.relations.insert(relation.oid, relation);
     }
@@ -428,6 +452,9 @@ impl Snapshot {
 
     /// What is found by another way than the relation's own OID and name.
     fn remove_parts(&mut self, relation: &Relation) {
+        if let Some(place) = place(relation) {
+            self.places.remove(&(place, relation.oid));
+        }
         for constraint in &relation.constraints {
             self.constraint_relations.remove(&constraint.oid);
             self.constraint_names.remove(&(relation.schema, constraint.name.as_str().into(), relation.oid));
@@ -445,8 +472,8 @@ impl Snapshot {
     pub(crate) fn close_memberships(&mut self) {
         let all = |_: &Role| true;
         let inheriting = |role: &Role| role.inherit;
-        self.member_of = self.closures(all);
-        self.privileges_of = self.closures(inheriting);
+        self.member_of = Arc::new(self.closures(all));
+        self.privileges_of = Arc::new(self.closures(inheriting));
     }
 
     /// For each role with a membership, everything reachable through members for which `passes` holds.
@@ -471,6 +498,12 @@ impl Snapshot {
         };
         direct.keys().map(|role| (*role, reach(*role))).collect()
     }
+}
+
+/// Where a relation has its files.
+fn place(relation: &Relation) -> Option<Name> {
+    let url = normalise_url(&relation.location).ok().filter(|_| relation.is_stored())?;
+    Some(url.directory().as_str().into())
 }
 
 /// The word PostgreSQL uses for a relation in privilege messages.

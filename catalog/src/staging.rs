@@ -210,10 +210,8 @@ fn is_free(picture: &Snapshot, relation: &Relation) -> bool {
         return true;
     }
     let Ok(place) = normalise_url(&relation.location) else { return false };
-    !picture.relations().filter(|other| other.is_stored()).any(|other| {
-        let managed = relation.owns_files() || other.owns_files();
-        managed && normalise_url(&other.location).is_ok_and(|other| overlap(&other, &place))
-    })
+    let managed = |other: &Relation| relation.owns_files() || other.owns_files();
+    !picture.relations_around(&place).any(|other| managed(other))
 }
 
 /// No view is left without what it reads: neither one of others over what was dropped, nor a new one over what others dropped.

@@ -8,7 +8,7 @@ use super::edit::Edit;
 use super::related::{drop_belongings, drop_elsewhere, rename_elsewhere, rename_referenced};
 use super::schema::check_not_system;
 use super::{check_name, undefined_oid};
-use crate::authorize::{NormalUrl, Principal, check, is_owner, normalise_url, overlap, require_owner};
+use crate::authorize::{Principal, check, is_owner, normalise_url, require_owner};
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
 use crate::model::{
@@ -625,10 +625,8 @@ fn check_location(edit: &Edit, new: &NewRelation) -> Result<(), CatalogError> {
         return Ok(());
     }
     let location = normalise_url(&new.location)?;
-    let taken = edit.snapshot.relations().filter(|other| other.is_stored()).find(|other| {
-        let managed = new.kind != RelationKind::ExternalTable || other.owns_files();
-        managed && normalise_url(&other.location).is_ok_and(|other: NormalUrl| overlap(&other, &location))
-    });
+    let managed = |other: &&Arc<Relation>| new.kind != RelationKind::ExternalTable || other.owns_files();
+    let taken = edit.snapshot.relations_around(&location).find(managed);
     match taken {
         Some(other) => Err(CatalogError::ObjectInUse { message: format!("the location belongs to {} \"{}\"", kind_of(other), other.name) }),
         None => Ok(()),

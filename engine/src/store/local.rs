@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,14 +26,14 @@ use object_store::{
 pub struct LocalStore {
     inner: LocalFileSystem,
     /// By path as object stores write it; the value is the folder with all links resolved.
-    roots: RwLock<BTreeMap<String, PathBuf>>,
+    roots: Arc<RwLock<BTreeMap<String, PathBuf>>>,
     staged: AtomicU64,
 }
 
 impl LocalStore {
     #[must_use]
     pub fn new() -> Self {
-        Self { inner: LocalFileSystem::new(), roots: RwLock::new(BTreeMap::new()), staged: AtomicU64::new(0) }
+        Self { inner: LocalFileSystem::new(), roots: Arc::default(), staged: AtomicU64::new(0) }
     }
 
     /// Lets the folder be reached from now on.
@@ -55,7 +55,7 @@ impl LocalStore {
     fn confined(&self, location: &Path) -> Result<PathBuf> {
         let path = to_fs(location);
         let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner);
-        let root = roots.iter().rev().find(|(root, _)| is_under(location.as_ref(), root)).map(|(_, resolved)| resolved);
+        let root = roots_of(location.as_ref()).find_map(|root| roots.get(root));
         let inside = match (root, resolve(&path)) {
             (Some(root), Ok(resolved)) => resolved.starts_with(root),
             _ => false,
@@ -102,8 +102,7 @@ impl ObjectStore for LocalStore {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let guard = Self { inner: LocalFileSystem::new(), roots: RwLock::new(roots), staged: AtomicU64::new(0) };
+        let guard = Self { inner: LocalFileSystem::new(), roots: Arc::clone(&self.roots), staged: AtomicU64::new(0) };
         let checked = locations.and_then(move |location| {
             let outcome = guard.confined(&location).map(|_| location);
             futures::future::ready(outcome)
@@ -239,8 +238,9 @@ fn to_fs(location: &Path) -> PathBuf {
     PathBuf::from(format!("/{location}"))
 }
 
-fn is_under(path: &str, root: &str) -> bool {
-    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// The folders that a path lies in, itself first.
+fn roots_of(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(path).chain(path.rmatch_indices('/').filter_map(|(at, _)| path.get(..at))).chain(std::iter::once(""))
 }
 
 /// The path with all links followed; the part of it that does not exist yet is kept as it is.

@@ -18,7 +18,7 @@ use object_store::path::Path;
 use tokio::runtime::Handle;
 use url::Url;
 
-pub use self::check::check_commits;
+pub use self::check::{Checked, check_commits};
 pub use self::commit::CommitLogStore;
 pub use self::local::LocalStore;
 use crate::error;
@@ -34,6 +34,7 @@ pub struct Stores {
     local: Arc<LocalStore>,
     local_footers: Arc<FileMetadataCache>,
     buckets: Mutex<HashMap<String, Bucket>>,
+    checked: Arc<Checked>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub struct Location {
     pub object_store_url: ObjectStoreUrl,
     /// Footers of files in `store`; a cache of its own, since its keys are paths.
     pub footers: Arc<FileMetadataCache>,
+    /// Folders of which [`check_commits`] knows.
+    pub checked: Arc<Checked>,
 }
 
 impl Stores {
@@ -69,7 +72,7 @@ impl Stores {
             runtime.register_object_store(&url, Arc::clone(&local) as Arc<dyn ObjectStore>);
         }
         let local_footers = footers(options.footer_cache_bytes);
-        Self { options, runtime, network, local, local_footers, buckets: Mutex::new(HashMap::new()) }
+        Self { options, runtime, network, local, local_footers, buckets: Mutex::new(HashMap::new()), checked: Arc::default() }
     }
 
     /// The folder at a root URL, `file:///…` or `s3://bucket/…`. Nothing outside it can be reached through the result
@@ -79,13 +82,22 @@ impl Stores {
     /// `Unsupported` for other schemes, `Storage` where the store's settings are wrong.
     pub fn open(&self, location: &str) -> Result<Location, EngineError> {
         let url = normalised(location)?;
+        let checked = Arc::clone(&self.checked);
         match url.scheme() {
             "file" => {
                 let prefix = Path::from_url_path(url.path()).map_err(|_| invalid_location())?;
                 self.local.allow(&prefix)?;
                 let store = Arc::clone(&self.local) as Arc<dyn ObjectStore>;
                 let footers = Arc::clone(&self.local_footers);
-                Ok(Location { url, once: Arc::clone(&store), store, prefix, object_store_url: ObjectStoreUrl::local_filesystem(), footers })
+                Ok(Location {
+                    url,
+                    once: Arc::clone(&store),
+                    store,
+                    prefix,
+                    object_store_url: ObjectStoreUrl::local_filesystem(),
+                    footers,
+                    checked,
+                })
             }
             "s3" | "s3a" => {
                 let name = url.host_str().filter(|name| !name.is_empty()).ok_or_else(invalid_location)?.to_owned();
@@ -93,7 +105,7 @@ impl Stores {
                 let bucket = self.bucket(&name)?;
                 let object_store_url =
                     ObjectStoreUrl::parse(format!("s3://{name}")).map_err(|error| error::from_datafusion(&error, &[]))?;
-                Ok(Location { url, store: bucket.store, once: bucket.once, prefix, object_store_url, footers: bucket.footers })
+                Ok(Location { url, store: bucket.store, once: bucket.once, prefix, object_store_url, footers: bucket.footers, checked })
             }
             scheme => Err(error::unsupported_hint(
                 format!("the object store scheme \"{scheme}\""),

@@ -7,7 +7,8 @@ use arrow_array::RecordBatch;
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::ddl::SequenceState;
 use lakegate_catalog::model::{
-    Constraint, ConstraintKind, INFORMATION_SCHEMA_OID, IndexColumn, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation, Sequence,
+    Constraint, ConstraintKind, Database, INFORMATION_SCHEMA_OID, IndexColumn, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation,
+    Sequence,
 };
 use lakegate_catalog::{CatalogError, Snapshot};
 use lakegate_engine_api::{
@@ -71,6 +72,13 @@ impl SessionLookup {
 
     fn class_on_path(&self, name: &str) -> Option<Class<'_>> {
         self.schemas().find_map(|schema| self.objects().class_named(schema, name))
+    }
+
+    /// The session's own, and those that the role may see.
+    fn visible_database(&self, oid: Oid) -> Option<&Database> {
+        let database = self.snapshot.database(oid)?;
+        let seen = authorize::may_see(&self.snapshot, self.principal.current_role, ObjectRef::Database(oid));
+        (seen || database.name == self.database).then_some(&**database)
     }
 
     fn role(&self, role: Option<Oid>) -> Oid {
@@ -165,14 +173,14 @@ impl CatalogLookup for SessionLookup {
         if database == SYSTEM_DATABASE_OID {
             return Some(SYSTEM_DATABASE.to_owned());
         }
-        self.snapshot.database(database).map(|database| database.name.clone())
+        self.visible_database(self.snapshot.database(database)?.oid).map(|database| database.name.clone())
     }
 
     fn database_oid(&self, name: &str) -> Option<Oid> {
         if name == SYSTEM_DATABASE {
             return Some(SYSTEM_DATABASE_OID);
         }
-        self.snapshot.database_by_name(name).map(|database| database.oid)
+        self.visible_database(self.snapshot.database_by_name(name)?.oid).map(|database| database.oid)
     }
 
     fn type_name(&self, oid: Oid) -> Option<(String, String)> {
@@ -397,7 +405,7 @@ impl CatalogLookup for SessionLookup {
         if database == SYSTEM_DATABASE_OID {
             return Some(privilege.split(',').any(|word| word.trim().eq_ignore_ascii_case("CONNECT")));
         }
-        self.snapshot.database(database)?;
+        self.visible_database(database)?;
         Some(self.any_privilege(role, ObjectRef::Database(database), privilege))
     }
 

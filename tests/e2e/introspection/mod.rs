@@ -6,6 +6,7 @@ mod answer;
 mod differences;
 mod privileges;
 mod recording;
+mod two_roles;
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -121,6 +121,7 @@ fn case(puts: &[Fault], gets: &[Fault]) -> Case {
         prefix: Path::from("t"),
         object_store_url: ObjectStoreUrl::local_filesystem(),
         footers: super::super::footers(1 << 20),
+        checked: Arc::default(),
     };
     let prefixed = Arc::new(PrefixStore::new(Arc::clone(&store), Path::from("t")));
     let inner = default_logstore(prefixed, store, &url, &StorageConfig::default());

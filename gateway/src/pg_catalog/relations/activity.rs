@@ -2,7 +2,8 @@
 //! role's privileges.
 
 use arrow_array::RecordBatch;
-use lakegate_catalog::model::Oid;
+use lakegate_catalog::authorize::may_see;
+use lakegate_catalog::model::{ObjectRef, Oid};
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -20,11 +21,12 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         if session.database == SYSTEM_DATABASE {
             return Some(SYSTEM_DATABASE_OID);
         }
-        snapshot.database_by_name(&session.database).map(|database| database.oid)
+        let named = snapshot.database_by_name(&session.database)?.oid;
+        may_see(snapshot, context.principal.current_role, ObjectRef::Database(named)).then_some(named)
     };
     Columns::over(relation, &sessions)
         .put("datid", database)
-        .put("datname", |session| &session.database)
+        .put("datname", |session| database(session).map(|_| &session.database))
         .put("pid", |session| session.pid)
         .put("usesysid", |session| session.role_oid)
         .put("usename", |session| &session.role)
