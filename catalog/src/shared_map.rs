@@ -41,13 +41,6 @@ impl<K: Ord, V> SharedMap<K, V> {
         Some(value)
     }
 
-    pub(crate) fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-    {
-        self.place(key).found
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.runs.iter().flat_map(|run| run.iter()).map(|(key, value)| (key, value))
     }
@@ -231,6 +224,6 @@ mod tests {
             value.clear();
         }
         assert_eq!((map.get(&1), map.get_mut(&2)), (Some(&vec![]), None));
-        assert!(map.contains_key(&1) && map.keys().eq([&1]) && map.values().eq([&vec![]]));
+        assert!(map.keys().eq([&1]) && map.values().eq([&vec![]]));
     }
 }

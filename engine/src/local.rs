@@ -187,7 +187,11 @@ async fn prepare_select(
     statement: &BoundStatement,
 ) -> Result<PreparedSelect, EngineError> {
     let opened = open_relations(&shared, &statement.relations).await?;
-    let state = shared.sessions.state(&statement.session);
+    let mut state = shared.sessions.state(&statement.session);
+    if !statement.relations.is_empty() && opened.scans.is_empty() {
+        // Rows of the catalogs are few: dealing them out to several threads takes longer than they do.
+        state.config_mut().options_mut().execution.target_partitions = 1;
+    }
     let query = plan_query(
         &Planner::new(&state, &opened.sources),
         &state,

@@ -21,7 +21,7 @@ pub use pg_types::{
 };
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
-    RelationSource, RowStream, SessionFacts, TableDescription, Work, merge_marks,
+    RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, merge_marks,
 };
 pub use transaction::{CommitDecision, Decision, EngineTransaction, TableCommit};
 

@@ -99,7 +99,7 @@ pub trait CatalogLookup: Debug + Send + Sync {
     /// The query of a view, as `pg_get_viewdef` prints it.
     fn view_definition(&self, relation: Oid, pretty: bool) -> Option<String>;
     /// As `pg_get_constraintdef` prints it.
-    fn constraint_definition(&self, constraint: Oid) -> Option<String>;
+    fn constraint_definition(&self, constraint: Oid, pretty: bool) -> Option<String>;
     /// What `pg_get_indexdef` prints, of an index or of a key that is shown as one.
     fn index_definition(&self, _index: Oid) -> Option<IndexDefinition> {
         None

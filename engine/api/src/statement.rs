@@ -69,8 +69,19 @@ pub enum RelationSource {
     Table { table: AuthorizedTable, version: Option<u64>, transaction: Option<Arc<dyn EngineTransaction>> },
     /// A system relation, made by the gateway from its catalog snapshot.
     Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
+    /// A system relation of which the gateway makes the columns that a plan reads.
+    Columns { schema: SchemaRef, columns: Arc<dyn SystemColumns> },
     /// Planned in place; its own relations stand in the same list.
     View { query: Arc<ast::Query>, columns: Vec<String> },
+}
+
+/// The rows of a system relation, column by column; each call speaks of the same rows in the same order.
+pub trait SystemColumns: std::fmt::Debug + Send + Sync {
+    /// Batches of these columns, by their places in the relation's schema, in the order asked for.
+    ///
+    /// # Errors
+    /// `Internal` where a value does not fit its column.
+    fn read(&self, columns: &[usize]) -> Result<Vec<RecordBatch>, EngineError>;
 }
 
 /// What functions such as `current_user`, `now()` and `current_setting` answer from.

@@ -5,6 +5,7 @@ mod finish;
 mod interrupt;
 mod relations;
 mod select;
+mod system_table;
 
 pub use self::explain::PreparedExplain;
 pub use self::finish::collect_metrics;

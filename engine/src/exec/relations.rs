@@ -8,6 +8,7 @@ use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, Re
 use lakegate_engine_api::{BoundRelation, EngineError, RelationSource};
 
 use super::Shared;
+use super::system_table::SystemTable;
 use crate::delta::TableScan;
 use crate::error;
 use crate::plan::{Sources, relation_reference};
@@ -62,6 +63,10 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Res
             RelationSource::Rows { schema, batches } => {
                 let rows =
                     MemTable::try_new(Arc::clone(schema), vec![batches.to_vec()]).map_err(|error| error::from_datafusion(&error, &[]))?;
+                opened.sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
+            }
+            RelationSource::Columns { schema, columns } => {
+                let rows = SystemTable { schema: Arc::clone(schema), columns: Arc::clone(columns) };
                 opened.sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
             }
             RelationSource::View { query, columns } => {

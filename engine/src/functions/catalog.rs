@@ -271,7 +271,10 @@ fn definitions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::TEXT, Ty::OID], Ty::TEXT, text(session, |row, _| Ok(Some(row.text(0).to_owned()))))
             .on(&[Ty::TEXT, Ty::OID, Ty::BOOL], Ty::TEXT, text(session, |row, _| Ok(Some(row.text(0).to_owned()))))
             .build(),
-        relation_text("pg_get_constraintdef", |row, session| Ok(session.lookup().constraint_definition(oid(row, 0)))).build(),
+        relation_text("pg_get_constraintdef", |row, session| {
+            Ok(session.lookup().constraint_definition(oid(row, 0), row.len() > 1 && row.bool(1)))
+        })
+        .build(),
         relation_text("pg_get_viewdef", |row, session| {
             // With a width it is pretty too.
             let width = row.value(1).is_some_and(|(array, _)| array.data_type() == &DataType::Int32);

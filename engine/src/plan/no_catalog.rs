@@ -85,7 +85,7 @@ impl CatalogLookup for NoCatalog {
         None
     }
 
-    fn constraint_definition(&self, _constraint: Oid) -> Option<String> {
+    fn constraint_definition(&self, _constraint: Oid, _pretty: bool) -> Option<String> {
         None
     }
 

@@ -288,7 +288,7 @@ impl CatalogLookup for NoLookup {
         None
     }
 
-    fn constraint_definition(&self, _constraint: Oid) -> Option<String> {
+    fn constraint_definition(&self, _constraint: Oid, _pretty: bool) -> Option<String> {
         None
     }
 

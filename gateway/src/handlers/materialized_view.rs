@@ -237,7 +237,7 @@ async fn versions(
     let plain = relations.iter().all(|relation| match &relation.source {
         RelationSource::Table { transaction, .. } => transaction.is_none(),
         RelationSource::View { query, .. } => !calls(query),
-        RelationSource::Rows { .. } => false,
+        RelationSource::Rows { .. } | RelationSource::Columns { .. } => false,
     });
     if !plain || calls(query) {
         return Ok(None);

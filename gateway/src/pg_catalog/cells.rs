@@ -8,7 +8,9 @@ use arrow_array::builder::{
     IntervalMonthDayNanoBuilder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow_array::types::IntervalMonthDayNano;
-use arrow_array::{ArrayRef, ListArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_array::{
+    ArrayRef, BooleanArray, Int16Array, Int32Array, Int64Array, ListArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array,
+};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, IntervalUnit, TimeUnit};
 use chrono::{DateTime, Utc};
@@ -97,12 +99,23 @@ pub struct Columns<'a, Row> {
     relation: &'static Recorded,
     rows: &'a [Row],
     arrays: Vec<Option<ArrayRef>>,
+    /// Places of the columns that are wanted.
+    wanted: Vec<usize>,
     fault: Option<SqlError>,
 }
 
 impl<'a, Row> Columns<'a, Row> {
     pub fn over(relation: &'static Recorded, rows: &'a [Row]) -> Self {
-        Columns { relation, rows, arrays: vec![None; relation.columns.len()], fault: None }
+        let count = relation.columns.len();
+        Columns { relation, rows, arrays: vec![None; count], wanted: (0..count).collect(), fault: None }
+    }
+
+    /// Leaves out all other columns.
+    pub fn only(mut self, wanted: Option<&[usize]>) -> Self {
+        if let Some(wanted) = wanted {
+            self.wanted = wanted.to_vec();
+        }
+        self
     }
 
     /// Fills a column.
@@ -110,7 +123,11 @@ impl<'a, Row> Columns<'a, Row> {
     where
         'a: 'v,
     {
-        let made = self.position(column).and_then(|at| {
+        let at = match self.position(column) {
+            Ok(at) if !self.wanted.contains(&at) => return self,
+            at => at,
+        };
+        let made = at.and_then(|at| {
             let data_type = self.relation.schema.field(at).data_type();
             let cells = self.rows.iter().map(|row| value(row).into());
             array(data_type, cells)
@@ -129,12 +146,24 @@ impl<'a, Row> Columns<'a, Row> {
     }
 
     /// Fills a column with one value.
-    pub fn all<'v, Value: Into<Cell<'v>>>(self, column: &str, value: Value) -> Self
+    pub fn all<'v, Value: Into<Cell<'v>>>(mut self, column: &str, value: Value) -> Self
     where
         'a: 'v,
     {
         let cell: Cell<'v> = value.into();
-        self.put(column, |_| cell.clone())
+        let same = self.position(column).ok().filter(|at| self.wanted.contains(at)).and_then(|at| {
+            let data_type = self.relation.schema.field(at).data_type();
+            Some((at, repeated(data_type, &cell, self.rows.len())?))
+        });
+        match same {
+            Some((at, array)) => {
+                if let Some(place) = self.arrays.get_mut(at) {
+                    *place = Some(array);
+                }
+                self
+            }
+            None => self.put(column, |_| cell.clone()),
+        }
     }
 
     /// Columns that were not filled are NULL.
@@ -146,10 +175,19 @@ impl<'a, Row> Columns<'a, Row> {
             return Err(fault);
         }
         let rows = self.rows.len();
-        let fields = self.relation.schema.fields().iter();
-        let arrays =
-            fields.zip(self.arrays).map(|(field, array)| array.unwrap_or_else(|| new_null_array(field.data_type(), rows))).collect();
-        batch(self.relation, arrays, rows).map(|batch| vec![batch])
+        let (relation, arrays) = (self.relation, &self.arrays);
+        let filled = |column: &usize| {
+            let null = || new_null_array(relation.schema.field(*column).data_type(), rows);
+            arrays.get(*column).cloned().flatten().unwrap_or_else(null)
+        };
+        let filled = self.wanted.iter().map(filled).collect();
+        let schema = match self.wanted.len() == relation.columns.len() {
+            true => Arc::clone(&relation.schema),
+            false => Arc::new(relation.schema.project(&self.wanted).map_err(|error| broken(format_args!("{}: {error}", relation.name)))?),
+        };
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(schema, filled, &options);
+        batch.map(|batch| vec![batch]).map_err(|error| broken(format_args!("{}: {error}", relation.name)))
     }
 
     fn position(&self, column: &str) -> Result<usize, SqlError> {
@@ -168,6 +206,23 @@ pub fn batch(relation: &Recorded, arrays: Vec<ArrayRef>, rows: usize) -> Result<
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(&relation.schema), arrays, &options)
         .map_err(|error| broken(format_args!("{}: {error}", relation.name)))
+}
+
+/// A column of one value; `None` for types that are filled value by value.
+fn repeated(data_type: &DataType, cell: &Cell<'_>, rows: usize) -> Option<ArrayRef> {
+    Some(match (data_type, cell) {
+        (DataType::Boolean, Cell::Bool(value)) => Arc::new(BooleanArray::from(vec![*value; rows])),
+        (DataType::Int16, Cell::Int(value)) => Arc::new(Int16Array::from_value(i16::try_from(*value).ok()?, rows)),
+        (DataType::Int32, Cell::Int(value)) => Arc::new(Int32Array::from_value(i32::try_from(*value).ok()?, rows)),
+        (DataType::Int64, Cell::Int(value)) => Arc::new(Int64Array::from_value(*value, rows)),
+        (DataType::Utf8, Cell::Text(value)) => {
+            // 32 bits of offsets hold it.
+            i32::try_from(value.len().checked_mul(rows)?).ok()?;
+            let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(value.len(), rows));
+            Arc::new(StringArray::try_new(offsets, value.repeat(rows).into_bytes().into(), None).ok()?)
+        }
+        _ => return None,
+    })
 }
 
 /// One column.

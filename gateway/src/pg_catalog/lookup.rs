@@ -281,9 +281,10 @@ impl CatalogLookup for SessionLookup {
         Some(format!(" {};", definition.trim().trim_end_matches(';').trim_end()))
     }
 
-    fn constraint_definition(&self, constraint: Oid) -> Option<String> {
+    fn constraint_definition(&self, constraint: Oid, pretty: bool) -> Option<String> {
         let list = |columns: &[String]| columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
         self.constraint(constraint).map(|(_, constraint)| match &constraint.kind {
+            ConstraintKind::Check(expression) if pretty => format!("CHECK ({expression})"),
             ConstraintKind::Check(expression) => format!("CHECK (({expression}))"),
             ConstraintKind::PrimaryKey(columns) => format!("PRIMARY KEY ({})", list(columns)),
             ConstraintKind::Unique(columns) => format!("UNIQUE ({})", list(columns)),

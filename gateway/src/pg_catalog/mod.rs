@@ -5,6 +5,7 @@
 //! PostgreSQL that Lakegate has nothing to say in exists with its columns and without rows.
 
 mod cells;
+mod constants;
 mod kept;
 pub mod lookup;
 mod objects;
@@ -44,6 +45,8 @@ pub struct Context<'a> {
     pub cursors: &'a Cursors,
     /// Of all sessions.
     pub advisory: &'a AdvisoryLocks,
+    /// Places of the columns that are wanted; `None`: all.
+    pub columns: Option<&'a [usize]>,
 }
 
 /// Whether PostgreSQL 15 has such a system relation.
@@ -78,8 +81,8 @@ pub fn immutable_functions() -> HashSet<String> {
 /// XX000 where the recorded data is broken.
 pub fn system_relation(name: &RelationName, context: &Context<'_>) -> Result<Option<RelationSource>, SqlError> {
     let Some(relation) = recorded::relation(&name.schema, &name.name) else { return Ok(None) };
-    if let Some(batches) = relations::rows(relation, context)? {
-        return Ok(Some(RelationSource::Rows { schema: Arc::clone(&relation.schema), batches: batches.into() }));
+    if let Some(source) = relations::source(relation, context)? {
+        return Ok(Some(source));
     }
     if let Some(query) = views::query(relation)? {
         let columns = relation.columns.iter().map(|column| column.name.clone()).collect();

@@ -14,8 +14,10 @@ use sqlparser::ast::{
 use super::grammar::fold;
 use crate::pg_catalog;
 
-/// Functions that `pg_proc` calls stable or worse and that ask nothing but the catalog, the role and the settings.
+/// Functions that `pg_proc` calls stable or worse and that ask nothing but the catalog, the role and the settings; the search path says
+/// what the schema of temporary tables is.
 const OF_CATALOG: &[&str] = &[
+    "_pg_expandarray",
     "aclexplode",
     "array_to_json",
     "array_to_string",
@@ -79,15 +81,19 @@ const OF_CATALOG: &[&str] = &[
     "pg_get_viewdef",
     "pg_has_role",
     "pg_is_in_recovery",
+    "pg_is_other_temp_schema",
     "pg_is_wal_replay_paused",
     "pg_index_column_has_property",
+    "pg_my_temp_schema",
     "pg_opclass_is_visible",
     "pg_operator_is_visible",
     "pg_opfamily_is_visible",
     "pg_options_to_table",
+    "pg_partition_ancestors",
     "pg_postmaster_start_time",
     "pg_relation_filenode",
     "pg_relation_is_publishable",
+    "pg_show_all_settings",
     "pg_statistics_obj_is_visible",
     "pg_table_is_visible",
     "pg_tablespace_location",
@@ -114,12 +120,14 @@ const OF_CATALOG: &[&str] = &[
     "to_regtype",
     "version",
     // Syntax that is written as functions.
+    "array",
     "coalesce",
     "current_catalog",
     "current_role",
     "greatest",
     "least",
     "nullif",
+    "row",
     "user",
 ];
 
@@ -145,7 +153,7 @@ pub fn is_of_catalog(query: &Query, relations: &[BoundRelation]) -> bool {
         && relations.iter().all(|relation| {
             pg_catalog::follows_catalog(&relation.name.schema, &relation.name.name)
                 && match &relation.source {
-                    RelationSource::Rows { .. } => true,
+                    RelationSource::Rows { .. } | RelationSource::Columns { .. } => true,
                     RelationSource::View { query, .. } => is_steady(query),
                     RelationSource::Table { .. } => false,
                 }
@@ -202,7 +210,7 @@ fn steady_function(name: &ObjectName) -> ControlFlow<()> {
     let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(fold)).collect();
     steady(match parts.as_deref() {
         Some([name]) => STEADY.contains(name),
-        Some([schema, name]) => schema == pg_catalog::PG_CATALOG && STEADY.contains(name),
+        Some([schema, name]) => matches!(schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA) && STEADY.contains(name),
         _ => false,
     })
 }
@@ -250,6 +258,7 @@ mod tests {
             "SELECT current_schema(), version()",
             "SELECT c.relname, pg_catalog.pg_get_userbyid(c.relowner) FROM pg_catalog.pg_class c WHERE c.relname ~ '^(unknown)$'",
             "SELECT 'pg_class'::regclass::oid, has_table_privilege('pg_class', 'SELECT'), count(*), lower('A')",
+            "SELECT array(SELECT relname FROM pg_class ORDER BY 1), information_schema._pg_expandarray(ARRAY[1])",
             "SELECT a FROM unnest(ARRAY[1, 2]) AS a, generate_subscripts(ARRAY[1], 1)",
             "SELECT date '2020-01-01', '2020-01-01'::timestamp, NULL::text[], generate_series(1, length('a'))",
         ] {
@@ -268,7 +277,6 @@ mod tests {
             "SELECT inet_client_addr()",
             "SELECT set_config('a.b', 'c', false)",
             "SELECT * FROM pg_listening_channels()",
-            "SELECT pg_my_temp_schema()",
             "SELECT other.version()",
             "SELECT nextval('s')",
             "SELECT 'now'::timestamp",

@@ -13,6 +13,12 @@ use crate::server::SessionInfo;
 use crate::sql::bind::SYSTEM_DATABASE;
 use crate::sqlstate::SqlError;
 
+/// The sessions whose particulars the role may see.
+pub fn readable(context: &Context<'_>) -> Vec<SessionInfo> {
+    let role = context.principal.current_role;
+    context.live.list().into_iter().filter(|session| context.snapshot.has_privileges_of(role, session.role_oid)).collect()
+}
+
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let snapshot = context.snapshot;
     let sessions = context.live.list();

@@ -20,12 +20,14 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .iter()
         .flat_map(|relation| {
             (1..).zip(&relation.columns).filter(|(_, column)| column.identity.is_none()).filter_map(|(number, column)| {
-                let text = column.generated.as_deref().or(column.default.as_deref())?;
-                Some(Default { relation, number, expression: context.shown_default(text) })
+                let default = || Some(context.shown_default(column.default.as_deref()?, column.data_type));
+                let expression = column.generated.clone().or_else(default)?;
+                Some(Default { relation, number, expression })
             })
         })
         .collect();
     Columns::over(relation, &defaults)
+        .only(context.columns)
         .put("oid", |default| oid(default.relation, usize::try_from(default.number).unwrap_or(0)))
         .put("adrelid", |default| default.relation.oid)
         .put("adnum", |default| default.number)

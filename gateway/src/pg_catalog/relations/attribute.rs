@@ -13,6 +13,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let attributes: Vec<Attribute<'_>> = context.objects().classes().iter().flat_map(|class| class.attributes()).collect();
     let facts = |attribute: &Attribute<'_>| type_facts(attribute.data_type.oid);
     Columns::over(relation, &attributes)
+        .only(context.columns)
         .put("attrelid", |attribute| attribute.relation)
         .put("attname", |attribute| &*attribute.name)
         .put("atttypid", |attribute| attribute.data_type.oid)

@@ -32,6 +32,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     // PostgreSQL keeps foreign keys by triggers on both tables, and clients ask for the keys where it says there are some.
     let in_foreign_keys: HashSet<Oid> = classes.iter().filter_map(Class::stored).flat_map(tables_of_foreign_keys).collect();
     Columns::over(relation, &classes)
+        .only(context.columns)
         .put("oid", |class| class.oid)
         .put("relname", |class| class.name)
         .put("relnamespace", |class| class.schema)

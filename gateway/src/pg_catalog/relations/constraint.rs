@@ -13,6 +13,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let constraints: Vec<(&Relation, &Constraint)> =
         stored.iter().flat_map(|relation| relation.constraints.iter().map(move |constraint| (*relation, constraint))).collect();
     Columns::over(relation, &constraints)
+        .only(context.columns)
         .put("oid", |(_, constraint)| constraint.oid)
         .put("conname", |(_, constraint)| &constraint.name)
         .put("connamespace", |(relation, _)| relation.schema)

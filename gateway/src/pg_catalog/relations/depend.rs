@@ -90,6 +90,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         }
     }
     Columns::over(relation, &rows)
+        .only(context.columns)
         .put("classid", |row| row.of.0)
         .put("objid", |row| row.of.1)
         .all("objsubid", 0)

@@ -37,6 +37,7 @@ pub fn of_objects(relation: &'static Recorded, context: &Context<'_>) -> Result<
         }
     }
     let made = Columns::over(relation, &comments)
+        .only(context.columns)
         .put("objoid", |comment| comment.object)
         .put("classoid", |comment| comment.class)
         .put("objsubid", |comment| comment.column)
@@ -51,6 +52,7 @@ pub fn of_databases(relation: &'static Recorded, context: &Context<'_>) -> Resul
         .filter_map(|database| Some((database.oid, database.comment.as_deref()?)))
         .collect();
     Columns::over(relation, &databases)
+        .only(context.columns)
         .put("objoid", |(database, _)| *database)
         .all("classoid", PG_DATABASE)
         .put("description", |(_, text)| *text)

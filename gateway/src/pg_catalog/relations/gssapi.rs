@@ -8,6 +8,6 @@ use crate::pg_catalog::recorded::Recorded;
 use crate::sqlstate::SqlError;
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
-    let sessions = context.live.list();
+    let sessions = super::activity::readable(context);
     Columns::over(relation, &sessions).put("pid", |session| session.pid).all("gss_authenticated", false).all("encrypted", false).finish()
 }

@@ -23,6 +23,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let rows: Vec<Row<'_>> = context.objects().stored().into_iter().flat_map(of_table).collect();
     let count = |row: &Row<'_>| i64::try_from(row.columns.len()).unwrap_or(i64::MAX);
     Columns::over(relation, &rows)
+        .only(context.columns)
         .put("indexrelid", |row| row.oid)
         .put("indrelid", |row| row.relation.oid)
         .put("indnatts", count)

@@ -25,11 +25,18 @@ mod ssl;
 mod timezones;
 pub mod types;
 
-use arrow_array::RecordBatch;
+use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+use lakegate_catalog::model::PgType;
+use lakegate_engine_api::RelationSource;
+
+use super::constants;
+use super::kept::OnDemand;
 use super::objects::Objects;
 use super::recorded::Recorded;
-use super::{Context, PG_CATALOG, kept};
+use super::{Context, PG_CATALOG};
+use crate::sql::parse::parse_expression;
 use crate::sqlstate::SqlError;
 
 impl<'a> Context<'a> {
@@ -42,8 +49,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A default's text with its sequences by name.
-    fn shown_default(&self, text: &str) -> String {
+    /// A default's text with its constants as values of the column's type, its sequences by name.
+    fn shown_default(&self, text: &str, column: PgType) -> String {
+        let constant = parse_expression(text).ok().and_then(|expr| constants::shown(&expr, column));
+        if let Some(constant) = constant {
+            return constant;
+        }
         crate::handlers::column_text::shown_default(text, |sequence| {
             let (schema, name) = self.facts.lookup.relation_name(sequence)?;
             let visible = self.facts.lookup.relation_is_visible(sequence);
@@ -65,29 +76,31 @@ pub const OF_THE_MOMENT: &[&str] = &[
     "pg_timezone_names",
 ];
 
-/// The rows of a relation of truth; `None` for all other relations.
+/// Those that say a name without its schema where the search path finds it.
+pub const NAMED_BY_PATH: &[&str] = &["columns", "pg_attrdef"];
+
+/// Makes the rows of a relation: of all columns, or of those that the context wants.
+pub type Maker = fn(&'static Recorded, &Context<'_>) -> Result<Vec<RecordBatch>, SqlError>;
+
+/// A relation of truth; `None` for all other relations.
 ///
 /// # Errors
 /// XX000 where a value does not fit its column.
-pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec<RecordBatch>>, SqlError> {
-    if OF_THE_MOMENT.contains(&relation.name) {
-        return made(relation, context);
-    }
-    if let Some(kept) = kept::find(relation.oid, context) {
-        return Ok(Some(kept));
-    }
-    let rows = made(relation, context)?;
-    if let Some(rows) = &rows {
-        kept::keep(relation.oid, context, rows);
-    }
-    Ok(rows)
+pub fn source(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<RelationSource>, SqlError> {
+    let Some(maker) = maker(relation) else { return Ok(None) };
+    let schema = Arc::clone(&relation.schema);
+    Ok(Some(if OF_THE_MOMENT.contains(&relation.name) {
+        RelationSource::Rows { schema, batches: maker(relation, context)?.into() }
+    } else {
+        RelationSource::Columns { schema, columns: Arc::new(OnDemand::new(relation, maker, context)) }
+    }))
 }
 
-fn made(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec<RecordBatch>>, SqlError> {
+fn maker(relation: &Recorded) -> Option<Maker> {
     if relation.schema_name != PG_CATALOG {
-        return information_schema::rows(relation, context);
+        return information_schema::maker(relation);
     }
-    let make = match relation.name {
+    Some(match relation.name {
         "pg_attrdef" => attrdef::rows,
         "pg_attribute" => attribute::rows,
         "pg_auth_members" => auth_members::rows,
@@ -112,7 +125,6 @@ fn made(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec
         "pg_stat_ssl" => ssl::rows,
         "pg_timezone_names" => timezones::rows,
         "pg_type" => types::rows,
-        _ => return Ok(None),
-    };
-    make(relation, context).map(Some)
+        _ => return None,
+    })
 }

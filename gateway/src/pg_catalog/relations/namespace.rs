@@ -10,6 +10,7 @@ use crate::sqlstate::SqlError;
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let schemas = context.objects().namespaces();
     Columns::over(relation, &schemas)
+        .only(context.columns)
         .put("oid", |schema| schema.oid)
         .put("nspname", |schema| schema.name)
         .put("nspowner", |schema| schema.owner)

@@ -12,6 +12,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     let stored = context.objects().stored();
     let views: Vec<&Relation> = stored.into_iter().filter(|relation| relation.definition.is_some()).collect();
     Columns::over(relation, &views)
+        .only(context.columns)
         .put("oid", |view| rule_oid(view))
         .all("rulename", "_RETURN")
         .put("ev_class", |view| view.oid)

@@ -1,4 +1,4 @@
-//! `pg_stat_ssl`: which sessions are encrypted.
+//! `pg_stat_ssl`: which sessions are encrypted, and how. Those of other roles are shown to superusers and to who has their privileges.
 
 use arrow_array::RecordBatch;
 
@@ -8,7 +8,7 @@ use crate::pg_catalog::recorded::Recorded;
 use crate::sqlstate::SqlError;
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
-    let sessions = context.live.list();
+    let sessions = super::activity::readable(context);
     Columns::over(relation, &sessions)
         .put("pid", |session| session.pid)
         .put("ssl", |session| session.tls.is_some())

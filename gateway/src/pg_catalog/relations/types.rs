@@ -26,6 +26,7 @@ const ARRAY_SUBSCRIPT: Oid = 6179;
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let classes: Vec<Class<'_>> = context.objects().user_classes().into_iter().filter(|class| class.row_type != 0).collect();
     let row_types = Columns::over(relation, &classes)
+        .only(context.columns)
         .put("oid", |class| class.row_type)
         .put("typname", |class| class.name)
         .put("typnamespace", |class| class.schema)
@@ -56,12 +57,13 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("typndims", 0)
         .all("typcollation", 0)
         .finish()?;
-    let arrays = arrays(relation, &classes)?;
+    let arrays = arrays(relation, &classes, context.columns)?;
     Ok(recorded::rows(relation)?.cloned().into_iter().chain(row_types).chain(arrays).collect())
 }
 
-fn arrays(relation: &'static Recorded, classes: &[Class<'_>]) -> Result<Vec<RecordBatch>, SqlError> {
+fn arrays(relation: &'static Recorded, classes: &[Class<'_>], columns: Option<&[usize]>) -> Result<Vec<RecordBatch>, SqlError> {
     Columns::over(relation, classes)
+        .only(columns)
         .put("oid", |class| array_of_row_type(class.row_type))
         .put("typname", |class| array_name(class.name))
         .put("typnamespace", |class| class.schema)

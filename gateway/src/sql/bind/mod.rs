@@ -242,6 +242,7 @@ impl Binder<'_> {
             named: self.named,
             cursors: self.cursors,
             advisory: self.advisory,
+            columns: None,
         };
         let source = pg_catalog::system_relation(name, &context)?.ok_or_else(|| undefined(std::slice::from_ref(&name.name)))?;
         let RelationSource::View { query, columns } = source else {

@@ -39,12 +39,15 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     };
     let database = context.database;
     Columns::over(relation, &rows)
+        .only(context.columns)
         .all("table_catalog", database)
         .put("table_schema", |row| row.schema)
         .put("table_name", |row| row.class.name)
         .put("column_name", |row| &*row.attribute.name)
         .put("ordinal_position", |row| row.attribute.number)
-        .put("column_default", |row| row.attribute.default.filter(|_| !row.attribute.generated).map(|text| context.shown_default(text)))
+        .put("column_default", |row| {
+            row.attribute.default.filter(|_| !row.attribute.generated).map(|text| context.shown_default(text, row.attribute.data_type))
+        })
         .put("is_nullable", |row| if row.attribute.not_null { "NO" } else { "YES" })
         .put("data_type", |row| shape::data_type(row.base()))
         .put("character_maximum_length", |row| shape::character_maximum_length(row.base()))

@@ -31,6 +31,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         }
     }
     Columns::over(relation, &rows)
+        .only(context.columns)
         .all("object_catalog", context.database)
         .put("object_schema", |row| row.schema)
         .put("object_name", |row| row.class.name)

@@ -12,14 +12,12 @@ use arrow_array::RecordBatch;
 use super::super::Context;
 use super::super::cells::Columns;
 use super::super::recorded::Recorded;
+use super::Maker;
 use crate::sqlstate::SqlError;
 
-/// The rows; `None` for relations that are SQL views or empty.
-///
-/// # Errors
-/// XX000 where a value does not fit its column.
-pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<Vec<RecordBatch>>, SqlError> {
-    let make = match relation.name {
+/// What makes the rows; `None` for relations that are SQL views or empty.
+pub fn maker(relation: &Recorded) -> Option<Maker> {
+    Some(match relation.name {
         "column_privileges" => privileges::of_columns,
         "columns" => columns::rows,
         "constraint_column_usage" => key_columns::usage,
@@ -28,9 +26,8 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Option
         "key_column_usage" => key_columns::rows,
         "parameters" => parameters::rows,
         "table_privileges" => privileges::of_tables,
-        _ => return Ok(None),
-    };
-    make(relation, context).map(Some)
+        _ => return None,
+    })
 }
 
 /// One row: the database whose catalog this is.
