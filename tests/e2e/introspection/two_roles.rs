@@ -24,8 +24,9 @@ impl Browser {
         let token = unique(token);
         for statement in [
             format!("CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'"),
-            format!("CREATE DATABASE db_{token} OWNER {role}"),
-            format!("REVOKE CONNECT ON DATABASE db_{token} FROM PUBLIC"),
+            format!("CREATE DATABASE db_{token}"),
+            format!("REVOKE ALL ON DATABASE db_{token} FROM PUBLIC"),
+            format!("GRANT CONNECT ON DATABASE db_{token} TO {role}"),
             format!("CREATE SCHEMA schema_{token} AUTHORIZATION {role}"),
         ] {
             admin.batch_execute(&statement).await.unwrap();
