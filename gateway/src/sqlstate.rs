@@ -396,6 +396,8 @@ impl From<SqlMistake> for SqlState {
             SqlMistake::UndefinedFunction => SqlState::UndefinedFunction,
             SqlMistake::UndefinedParameter => SqlState::UndefinedParameter,
             SqlMistake::UndefinedObject => SqlState::UndefinedObject,
+            SqlMistake::UndefinedSchema => SqlState::InvalidSchemaName,
+            SqlMistake::UndefinedDatabase => SqlState::InvalidCatalogName,
             SqlMistake::AmbiguousColumn => SqlState::AmbiguousColumn,
             SqlMistake::AmbiguousFunction => SqlState::AmbiguousFunction,
             SqlMistake::DuplicateAlias => SqlState::DuplicateAlias,

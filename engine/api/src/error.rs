@@ -63,6 +63,8 @@ pub enum SqlMistake {
     UndefinedFunction,
     UndefinedParameter,
     UndefinedObject,
+    UndefinedSchema,
+    UndefinedDatabase,
     AmbiguousColumn,
     AmbiguousFunction,
     DuplicateAlias,

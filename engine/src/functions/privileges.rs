@@ -103,7 +103,7 @@ fn checked(row: &Row<'_>, role: Option<usize>, object: usize, privilege: usize, 
         None => None,
         Some(column) if is_name(row, column) => match row.text(column) {
             "public" => Some(0),
-            name => Some(session.lookup().role_oid(name).ok_or_else(|| undefined("role", name))?),
+            name => Some(session.lookup().role_oid(name).ok_or_else(|| undefined(SqlMistake::UndefinedObject, "role", name))?),
         },
         Some(column) => Some(Oid::try_from(row.int(column)).unwrap_or(0)),
     };
@@ -148,15 +148,15 @@ fn object_oid(row: &Row<'_>, column: usize, kind: Kind, session: &Session) -> Re
             Some(oid) => Ok(Some(oid)),
             None => Err(mistake(SqlMistake::UndefinedTable, format_args!("relation \"{name}\" does not exist"))),
         },
-        Kind::Schema => lookup.schema_oid(name).map(Some).ok_or_else(|| undefined("schema", name)),
-        Kind::Database => lookup.database_oid(name).map(Some).ok_or_else(|| undefined("database", name)),
-        Kind::Role => lookup.role_oid(name).map(Some).ok_or_else(|| undefined("role", name)),
+        Kind::Schema => lookup.schema_oid(name).map(Some).ok_or_else(|| undefined(SqlMistake::UndefinedSchema, "schema", name)),
+        Kind::Database => lookup.database_oid(name).map(Some).ok_or_else(|| undefined(SqlMistake::UndefinedDatabase, "database", name)),
+        Kind::Role => lookup.role_oid(name).map(Some).ok_or_else(|| undefined(SqlMistake::UndefinedObject, "role", name)),
         Kind::Open => Ok(Some(0)),
     }
 }
 
-fn undefined(kind: &str, name: &str) -> DataFusionError {
-    mistake(SqlMistake::UndefinedObject, format_args!("{kind} \"{name}\" does not exist"))
+fn undefined(what: SqlMistake, kind: &str, name: &str) -> DataFusionError {
+    mistake(what, format_args!("{kind} \"{name}\" does not exist"))
 }
 
 fn known(kind: Kind, word: &str) -> bool {

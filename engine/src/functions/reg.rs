@@ -82,7 +82,7 @@ fn required_oid(text: &str, pg: PgType, session: &Session) -> Result<i64> {
     found.map(i64::from).ok_or_else(|| match pg.oid {
         2205 => mistake(SqlMistake::UndefinedTable, format_args!("relation \"{text}\" does not exist")),
         2206 => undefined("type"),
-        4089 => undefined("schema"),
+        4089 => mistake(SqlMistake::UndefinedSchema, format_args!("schema \"{text}\" does not exist")),
         4096 => undefined("role"),
         _ => mistake(SqlMistake::UndefinedFunction, format_args!("function \"{text}\" does not exist")),
     })
