@@ -71,6 +71,7 @@ struct Inner {
     log: LogWriter,
     protected_roots: Arc<[NormalUrl]>,
     sole_process: bool,
+    process: Uuid,
 }
 
 impl Catalog {
@@ -84,13 +85,14 @@ impl Catalog {
         let protected_roots: Arc<[NormalUrl]> = roots?.into();
         let store = Store::open(&options.url).await?;
         let keyring = Keyring::open(store.clone(), options.kek).await?;
-        let log = LogWriter::start(store.clone(), options.instance_id, Uuid::new_v4()).await?;
+        let process = Uuid::new_v4();
+        let log = LogWriter::start(store.clone(), options.instance_id, process).await?;
         let mut read = store.begin_read().await?;
         let snapshot = store::load::snapshot(&mut read, protected_roots.clone()).await?;
         drop(read);
         let auth = AuthState::new(options.password_cost)?;
         let (snapshot, sole_process) = (RwLock::new(Arc::new(snapshot)), options.sole_process);
-        Ok(Catalog { inner: Arc::new(Inner { store, keyring, snapshot, auth, log, protected_roots, sole_process }), stage: None })
+        Ok(Catalog { inner: Arc::new(Inner { store, keyring, snapshot, auth, log, protected_roots, sole_process, process }), stage: None })
     }
 
     /// The newest picture this process has, with what the transaction has staged. Costs a lock and a pointer.
@@ -159,6 +161,11 @@ impl Catalog {
     #[must_use]
     pub fn is_sole_process(&self) -> bool {
         self.inner.sole_process
+    }
+
+    /// Tells this process from all others that use the catalog, earlier ones too.
+    pub(crate) fn process(&self) -> Uuid {
+        self.inner.process
     }
 
     fn stored(&self) -> Arc<Snapshot> {

@@ -19,6 +19,7 @@ pub mod intents;
 pub mod kek;
 mod keyring;
 pub mod model;
+pub mod readers;
 pub mod relay;
 mod seal;
 mod shared_map;

@@ -5,6 +5,7 @@ mod error;
 mod exec;
 mod functions;
 mod local;
+mod maintain;
 mod options;
 mod plan;
 mod planner_pg;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lakegate_engine_api::{
-    Alteration, BoundRelation, BoundStatement, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext, NewTable, Outcome,
-    Prepared, RowStream, SessionFacts, TableCommit, TableDescription, Work,
+    Alteration, BoundRelation, BoundStatement, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext, Maintained,
+    Maintenance, NewTable, Outcome, Prepared, RowStream, SessionFacts, TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delta::{Tables, describe};
 use crate::error;
 use crate::exec::{PreparedExplain, PreparedSelect, Shared, open_relations};
+use crate::maintain::maintain;
 use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
@@ -81,6 +82,17 @@ impl Engine for LocalEngine {
     ) -> Result<Outcome, EngineError> {
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.run_cooperative(alter_table(shared, target, alterations, session, context)).await
+    }
+
+    async fn maintain(
+        &self,
+        target: BoundRelation,
+        work: Maintenance,
+        session: Arc<SessionFacts>,
+        context: ExecutionContext,
+    ) -> Result<Maintained, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.run_cooperative(maintain(shared, target, work, session, context)).await
     }
 
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {
@@ -186,7 +198,7 @@ async fn prepare_select(
     query: &sqlparser::ast::Query,
     statement: &BoundStatement,
 ) -> Result<PreparedSelect, EngineError> {
-    let opened = open_relations(&shared, &statement.relations).await?;
+    let opened = open_relations(&shared, &statement.relations, &statement.session).await?;
     let mut state = shared.sessions.state(&statement.session);
     if !statement.relations.is_empty() && opened.scans.is_empty() {
         // Rows of the catalogs are few: dealing them out to several threads takes longer than they do.

@@ -230,6 +230,11 @@ pub trait SqlSession: Send {
 
     fn transaction_status(&self) -> TransactionStatus;
 
+    /// Whether something outside a transaction reads tables as they were: a cursor WITH HOLD.
+    fn holds_snapshot(&self) -> bool {
+        false
+    }
+
     /// Settings may have changed: ask before each result.
     fn text_style(&self) -> Arc<TextStyle>;
 

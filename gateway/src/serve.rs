@@ -128,6 +128,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         snapshots: Default::default(),
         server_start: Utc::now(),
     });
+    keep_telling_readers(catalog.clone(), live.clone(), stop.clone());
     if let Err(error) = crate::sql::temporary::drop_leftovers(&shared).await {
         tracing::warn!(error = %error.message, "temporary tables of an earlier process could not be dropped");
     }
@@ -153,6 +154,27 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
     catalog.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Other processes on the catalog learn what this one may still read: VACUUM keeps it.
+fn keep_telling_readers(catalog: lakegate_catalog::Catalog, live: server::LiveSessions, stop: CancellationToken) {
+    if catalog.is_sole_process() {
+        return;
+    }
+    crate::tasks::spawn("readers", async move {
+        loop {
+            if let Err(error) = catalog.tell_oldest_reader(live.oldest_reader(0)).await {
+                tracing::warn!(%error, "other processes could not be told what is being read");
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(lakegate_catalog::readers::TELL_EVERY) => {}
+            }
+        }
+        if let Err(error) = catalog.forget_reader().await {
+            tracing::debug!(%error, "readers of this process");
+        }
+    });
 }
 
 /// The one line that programs wait for; a generated password goes to standard error, once.

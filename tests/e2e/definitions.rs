@@ -26,7 +26,7 @@ fn folders_of(warehouse: &Path, table: &str) -> Vec<PathBuf> {
     found
 }
 
-fn folder_of(server: &Server, table: &str) -> PathBuf {
+pub fn folder_of(server: &Server, table: &str) -> PathBuf {
     let mut found = folders_of(&server.data_dir.join("warehouse"), table);
     assert_eq!(found.len(), 1, "{table}: {found:?}");
     found.remove(0)

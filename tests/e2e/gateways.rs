@@ -9,7 +9,7 @@ use lakegate_tests::wire::{self, Message, Target, Wire};
 use crate::support::{self, unique};
 
 /// Two that share what they have to.
-fn two(folder: &Path) -> [Server; 2] {
+pub fn two(folder: &Path) -> [Server; 2] {
     let cluster = support::postgres();
     let database = unique("catalog");
     cluster.execute("main", &format!("CREATE DATABASE {database}")).unwrap();

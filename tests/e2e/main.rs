@@ -12,6 +12,7 @@ mod changes;
 mod conformance;
 #[cfg(test)]
 mod copy;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod delta;
@@ -19,7 +20,9 @@ mod delta;
 mod errors;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
 mod gateways;
+#[cfg(test)]
 mod introspection;
 #[cfg(test)]
 mod locks;
@@ -41,6 +44,8 @@ mod sqlstates;
 mod startup;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod table_work;
 #[cfg(test)]
 mod transactions;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod alteration;
 mod error;
 mod lookup;
+mod maintenance;
 mod origin;
 mod pg_types;
 mod statement;
@@ -15,6 +16,7 @@ mod transaction;
 pub use alteration::Alteration;
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
 pub use lookup::{AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, IndexDefinition, SessionSignal, Signalled};
+pub use maintenance::{Maintained, Maintenance, Moment};
 pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
     NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,
@@ -64,6 +66,18 @@ pub trait Engine: Send + Sync + 'static {
         session: Arc<SessionFacts>,
         context: ExecutionContext,
     ) -> Result<Outcome, EngineError>;
+
+    /// Looks at the target as a whole, or makes it over; of its own, in one Delta commit.
+    ///
+    /// # Errors
+    /// `Sql` and `Data` for what is not there, `MissingFile`, `Conflict`, `Storage`.
+    async fn maintain(
+        &self,
+        target: BoundRelation,
+        work: Maintenance,
+        session: Arc<SessionFacts>,
+        context: ExecutionContext,
+    ) -> Result<Maintained, EngineError>;
 
     /// Deletes every object under a managed table's root. Idempotent.
     async fn drop_table(&self, location: &str) -> Result<(), EngineError>;

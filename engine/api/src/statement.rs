@@ -14,7 +14,7 @@ use sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{CatalogLookup, EngineError, EngineTransaction};
+use crate::{CatalogLookup, EngineError, EngineTransaction, Moment};
 
 /// Rows as they come; dropping the stream stops the work behind it and frees its memory.
 pub type RowStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
@@ -56,7 +56,7 @@ impl BoundRelation {
     #[must_use]
     pub fn location(&self) -> Option<&str> {
         match &self.source {
-            RelationSource::Table { table, .. } => Some(&table.relation().location),
+            RelationSource::Table { table, .. } | RelationSource::TableAt { table, .. } => Some(&table.relation().location),
             _ => None,
         }
     }
@@ -67,6 +67,8 @@ pub enum RelationSource {
     /// A Delta table; what the role may see and do stands in the proof value. `version` pins it (repeatable reads).
     /// `transaction`: it is read with that transaction's changes on top, and changes of it are staged there.
     Table { table: AuthorizedTable, version: Option<u64>, transaction: Option<Arc<dyn EngineTransaction>> },
+    /// A Delta table as it was.
+    TableAt { table: AuthorizedTable, moment: Moment },
     /// A system relation, made by the gateway from its catalog snapshot.
     Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
     /// A system relation of which the gateway makes the columns that a plan reads.

@@ -1,6 +1,7 @@
 //! Deletion vectors: which rows of a data file are gone (Delta protocol, sections "Deletion Vectors" and "Deletion
 //! Vector Format").
 
+use deltalake_core::kernel::{DeletionVectorDescriptor, StorageType};
 use lakegate_engine_api::EngineError;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -8,6 +9,9 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use roaring::RoaringTreemap;
 
 use crate::error;
+
+/// First byte of an object with vectors.
+const FORMAT_VERSION: u8 = 1;
 
 /// First four bytes of a serialized vector, little endian.
 const MAGIC: u32 = 1_681_511_377;
@@ -103,6 +107,38 @@ fn parse(bytes: &[u8]) -> Option<RoaringTreemap> {
     RoaringTreemap::deserialize_from(rest).ok()
 }
 
+/// The bytes of a vector as [`parse`] reads them.
+fn serialized(rows: &RoaringTreemap) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = MAGIC.to_le_bytes().to_vec();
+    rows.serialize_into(&mut bytes).map_err(|error| error::internal(format!("a deletion vector cannot be written: {error}")))?;
+    Ok(bytes)
+}
+
+/// An object that holds vectors, its name in the table's folder, and how add actions name each of them.
+///
+/// # Errors
+/// `Internal` for more than the two gigabytes that an offset can say.
+pub fn packed(vectors: &[RoaringTreemap]) -> Result<(Path, Vec<u8>, Vec<DeletionVectorDescriptor>), EngineError> {
+    let id = uuid::Uuid::new_v4();
+    let (mut object, mut descriptors) = (vec![FORMAT_VERSION], Vec::with_capacity(vectors.len()));
+    let signed = |number: usize| i32::try_from(number).map_err(|_| error::internal("a file of deletion vectors is too long"));
+    for rows in vectors {
+        let bytes = serialized(rows)?;
+        let size = signed(bytes.len())?;
+        descriptors.push(DeletionVectorDescriptor {
+            storage_type: StorageType::UuidRelativePath,
+            path_or_inline_dv: z85_encoded(id.as_bytes()),
+            offset: Some(signed(object.len())?),
+            size_in_bytes: size,
+            cardinality: i64::try_from(rows.len()).unwrap_or(i64::MAX),
+        });
+        object.extend_from_slice(&size.to_be_bytes());
+        object.extend_from_slice(&bytes);
+        object.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+    }
+    Ok((Path::from(format!("deletion_vector_{id}.bin")), object, descriptors))
+}
+
 /// All rows of a file but the deleted ones.
 ///
 /// # Errors
@@ -130,9 +166,21 @@ pub fn selection(deleted: &RoaringTreemap, rows: u64) -> Result<RowSelection, En
     Ok(selectors.into())
 }
 
-/// ZeroMQ's base 85 (RFC 32/Z85), four bytes from five characters.
+const ALPHABET: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+
+/// ZeroMQ's base 85 (RFC 32/Z85), five characters for four bytes.
+fn z85_encoded(bytes: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(20);
+    for chunk in bytes.chunks_exact(4) {
+        let value = chunk.iter().fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
+        let digits = [52_200_625, 614_125, 7_225, 85, 1].map(|power| value / power % 85);
+        text.extend(digits.iter().filter_map(|digit| ALPHABET.get(usize::try_from(*digit).ok()?)).map(|letter| char::from(*letter)));
+    }
+    text
+}
+
+/// The same backwards.
 fn z85(text: &str) -> Option<Vec<u8>> {
-    const ALPHABET: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
     if !text.len().is_multiple_of(5) {
         return None;
     }
@@ -157,6 +205,28 @@ mod tests {
         assert_eq!(z85("HelloWorld").unwrap(), [0x86, 0x4F, 0xD2, 0x6F, 0xB5, 0x59, 0xF7, 0x5B]);
         assert!(z85("Hello").is_some());
         assert!(z85("Hell").is_none());
+    }
+
+    #[test]
+    fn z85_forth_and_back() {
+        let bytes = *uuid::Uuid::new_v4().as_bytes();
+        assert_eq!(z85(&z85_encoded(&bytes)).unwrap(), bytes);
+        assert_eq!(z85_encoded(&[0xFF; 16]), "%nSc0".repeat(4));
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_is_read() {
+        let vectors = [RoaringTreemap::from_iter([1, 2, 7]), RoaringTreemap::from_iter([0, u64::from(u32::MAX) + 5])];
+        let (path, object, descriptors) = packed(&vectors).unwrap();
+        let store = object_store::memory::InMemory::new();
+        let root = Path::from("t");
+        let full = path.parts().fold(root.clone(), |path, part| path.join(part));
+        store.put(&full, object.into()).await.unwrap();
+        for (vector, descriptor) in vectors.iter().zip(descriptors) {
+            let DeletionVectorDescriptor { path_or_inline_dv, offset, size_in_bytes, cardinality, .. } = descriptor;
+            let read = DeletionVector::new("u", &path_or_inline_dv, offset, size_in_bytes, cardinality, &root).unwrap();
+            assert_eq!(read.load(&store, "t").await.unwrap(), *vector);
+        }
     }
 
     #[test]

@@ -17,9 +17,15 @@ pub fn check_readable(protocol: &Protocol) -> Result<(), EngineError> {
     }
     for feature in protocol.reader_features().unwrap_or_default() {
         let name = feature.to_string();
-        if !READ.contains(&name.as_str()) {
+        if !is_read(&name) {
             return Err(error::unsupported(format!("reading the Delta table feature \"{name}\"")));
         }
     }
     Ok(())
+}
+
+/// Whether the scan honours a reader feature.
+#[must_use]
+pub fn is_read(feature: &str) -> bool {
+    READ.contains(&feature)
 }

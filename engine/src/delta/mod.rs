@@ -14,7 +14,9 @@ mod snapshot;
 mod statistics;
 
 pub use self::adapter::{relabeled, renamed_type};
+pub use self::deletion_vector::packed as packed_vectors;
 pub use self::describe::{CONSTRAINT_PREFIX, describe};
+pub use self::features::is_read;
 pub use self::overlay::with_changes;
 pub use self::provider::{FILE_COLUMN, ROW_COLUMN, TableScan};
 pub use self::schema::{DELTA_PG_TYPE_KEY, TableColumn, TableColumns, stored_type};

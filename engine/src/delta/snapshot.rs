@@ -2,9 +2,9 @@
 //! request finds out whether there is a newer one, and statements that ask at the same time share it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 
-use deltalake_core::kernel::{EagerSnapshot, Snapshot};
+use deltalake_core::kernel::{EagerSnapshot, Protocol, Snapshot};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, commit_uri_from_version, default_logstore};
 use deltalake_core::table::state::DeltaTableState;
 use lakegate_engine_api::EngineError;
@@ -112,16 +112,24 @@ impl Tables {
         self.vectors.try_get_with(key, load).await.map_err(|error: Arc<EngineError>| error.as_ref().clone())
     }
 
+    /// Lets go of old versions that are only kept for the next who asks.
+    pub async fn release(&self, location: &str) {
+        if let Ok(location) = self.stores.open(location) {
+            let root = location.url.to_string();
+            let kept: Vec<_> = self.pinned.iter().filter(|(key, _)| key.0 == root).map(|(key, _)| key.as_ref().clone()).collect();
+            for key in kept {
+                self.pinned.invalidate(&key).await;
+            }
+            self.pinned.run_pending_tasks().await;
+        }
+    }
+
     /// Forgets what is known of the table: its folder was deleted, or its files are not what its log says.
     pub async fn forget(&self, location: &str) {
         if let Ok(location) = self.stores.open(location) {
             self.tables.invalidate(location.url.as_str()).await;
-            let root = location.url.to_string();
-            let stale: Vec<_> = self.pinned.iter().filter(|(key, _)| key.0 == root).map(|(key, _)| key.as_ref().clone()).collect();
-            for key in stale {
-                self.pinned.invalidate(&key).await;
-            }
         }
+        self.release(location).await;
     }
 
     #[must_use]
@@ -141,6 +149,8 @@ pub struct Table {
     /// seen in all of them or in none.
     pub visible: Arc<RwLock<()>>,
     newest: Mutex<Option<Arc<TableVersion>>>,
+    /// Those that somebody may hold.
+    handed_out: std::sync::Mutex<Vec<Weak<TableVersion>>>,
     asked: AtomicU64,
     answered: AtomicU64,
     /// Set once the store is known to refuse to create an object twice.
@@ -158,6 +168,7 @@ impl Table {
             writes: WriteQueue::default(),
             visible: Arc::default(),
             newest: Mutex::new(None),
+            handed_out: std::sync::Mutex::default(),
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             store_checked: OnceCell::new(),
@@ -193,12 +204,32 @@ impl Table {
         self.newest.lock().await.clone().filter(|newest| newest.version() == version)
     }
 
+    /// The newest version known, as of whenever it was last asked for.
+    pub async fn known(&self) -> Option<Arc<TableVersion>> {
+        self.newest.lock().await.clone()
+    }
+
+    /// Versions that a statement of this process holds.
+    pub fn live_versions(&self) -> Vec<u64> {
+        let mut handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
+        handed_out.retain(|version| version.strong_count() > 0);
+        handed_out.iter().filter_map(Weak::upgrade).map(|version| version.version()).collect()
+    }
+
+    fn note(&self, version: TableVersion) -> Arc<TableVersion> {
+        let version = Arc::new(version);
+        let mut handed_out = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
+        handed_out.retain(|version| version.strong_count() > 0);
+        handed_out.push(Arc::downgrade(&version));
+        version
+    }
+
     /// Takes over what a commit of this process made, so that nobody has to read it back.
     pub async fn committed(self: &Arc<Self>, snapshot: EagerSnapshot) -> Result<(), EngineError> {
         let version = TableVersion::new(self, snapshot)?;
         let mut newest = self.newest.lock().await;
         if newest.as_ref().is_none_or(|known| known.version() < version.version()) {
-            *newest = Some(Arc::new(version));
+            *newest = Some(self.note(version));
         }
         Ok(())
     }
@@ -215,7 +246,16 @@ impl Table {
     async fn updated(self: &Arc<Self>, known: &TableVersion) -> Result<Arc<TableVersion>, EngineError> {
         let mut state = DeltaTableState::new(known.snapshot.clone());
         state.update(&self.log_store, None).await.map_err(|error| error::from_delta(&error, ""))?;
-        Ok(Arc::new(TableVersion::new(self, state.snapshot().clone())?))
+        Ok(self.note(TableVersion::new(self, state.snapshot().clone())?))
+    }
+
+    /// What the newest version asks of readers and writers, of tables that cannot be read too.
+    ///
+    /// # Errors
+    /// `NotADeltaTable`, `Storage`.
+    pub async fn protocol(&self) -> Result<Protocol, EngineError> {
+        let lazy = Snapshot::try_new(&self.log_store, None).await.map_err(|error| error::from_delta(&error, ""))?;
+        Ok(lazy.protocol().clone())
     }
 
     async fn load(self: &Arc<Self>, version: Option<u64>) -> Result<Arc<TableVersion>, EngineError> {
@@ -227,7 +267,7 @@ impl Table {
             return Err(error::data(lakegate_engine_api::DataError::InvalidParameterValue, "the table does not have this version"));
         }
         let snapshot = EagerSnapshot::try_new(&self.log_store, Some(found)).await.map_err(|error| error::from_delta(&error, ""))?;
-        Ok(Arc::new(TableVersion::new(self, snapshot)?))
+        Ok(self.note(TableVersion::new(self, snapshot)?))
     }
 }
 

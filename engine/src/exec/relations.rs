@@ -5,12 +5,13 @@ use std::sync::Arc;
 use datafusion::datasource::{MemTable, provider_as_source};
 use futures::future::try_join_all;
 use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, RelationName};
-use lakegate_engine_api::{BoundRelation, EngineError, RelationSource};
+use lakegate_engine_api::{BoundRelation, EngineError, RelationSource, SessionFacts};
 
 use super::Shared;
 use super::system_table::SystemTable;
 use crate::delta::TableScan;
 use crate::error;
+use crate::maintain::version_at;
 use crate::plan::{Sources, relation_reference};
 use crate::write::LocalTransaction;
 
@@ -27,7 +28,7 @@ pub struct Opened {
 
 /// # Errors
 /// What keeps a table from being read.
-pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Result<Opened, EngineError> {
+pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], session: &SessionFacts) -> Result<Opened, EngineError> {
     let mut opened = Opened::default();
     let mut locations: Vec<&str> = relations.iter().filter_map(BoundRelation::location).collect();
     let _settled = shared.tables.settled(&mut locations).await?;
@@ -45,6 +46,28 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Res
         }),
         _ => None,
     });
+    let moments = relations.iter().filter_map(|relation| match &relation.source {
+        RelationSource::TableAt { table, moment } => Some(async move {
+            refuse_policies(table)?;
+            let location = table.relation().location.as_str();
+            let opened = async {
+                let version = version_at(&shared.tables.table(location).await?, moment, session).await?;
+                shared.tables.version(location, Some(version)).await
+            };
+            let version = opened.await.map_err(|error| named(error, table.name()))?;
+            Ok::<_, EngineError>((relation, table, version))
+        }),
+        _ => None,
+    });
+    for (relation, table, version) in try_join_all(moments).await? {
+        tables.push((version.location.prefix.to_string(), table.relation().name.clone()));
+        opened.locations.push(table.relation().location.clone());
+        // Its columns as they were.
+        let columns = version.columns.clone();
+        let scan = TableScan::new(Arc::clone(&shared.tables), version, columns, table.relation().name.clone());
+        opened.sources.tables.insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
+        opened.scans.push((relation.name.clone(), scan));
+    }
     for (relation, table, version) in try_join_all(versions).await? {
         tables.push((version.location.prefix.to_string(), relation.name.name.clone()));
         opened.locations.push(table.relation().location.clone());
@@ -59,7 +82,7 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation]) -> Res
     for relation in relations {
         let reference = relation_reference(&relation.name);
         match &relation.source {
-            RelationSource::Table { .. } => {}
+            RelationSource::Table { .. } | RelationSource::TableAt { .. } => {}
             RelationSource::Rows { schema, batches } => {
                 let rows =
                     MemTable::try_new(Arc::clone(schema), vec![batches.to_vec()]).map_err(|error| error::from_datafusion(&error, &[]))?;

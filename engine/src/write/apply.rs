@@ -30,6 +30,7 @@ use super::spool::{Spool, Spooled};
 use super::staged::{Step, StepKind};
 use super::target::Target;
 use super::transaction::LocalTransaction;
+use super::vectors::{self, Vectors};
 use crate::delta::TableScan;
 use crate::error;
 use crate::exec::{Shared, collect_metrics, interruptible};
@@ -116,10 +117,15 @@ impl Run {
             let payload = work.payload().await?;
             return appender.make_visible(Staged { payload, rows }, &self.context, &self.metrics).await;
         }
+        let staying = vectors::staying(&self.shared, &self.target, &gone).await?;
         let mut writer = work.into_writer().await?;
-        self.write_rest(appender, &gone, &mut writer).await?;
-        let adds = writer.close().await?;
-        self.make_visible(appender, manner, &gone, adds, rows).await
+        self.write_rest(appender, &gone, &staying, &mut writer).await?;
+        let mut adds = writer.close().await?;
+        let written = bytes_of(&adds);
+        let (marked, bytes) = vectors::write(&self.target, &staying).await?;
+        adds.extend(marked);
+        let outcome = self.make_visible(appender, manner, &gone, adds, rows).await?;
+        Ok(Outcome { bytes_written: written + bytes, ..outcome })
     }
 
     /// Commits, or stages, that rows go and files come.
@@ -204,11 +210,11 @@ impl Run {
             .await
     }
 
-    /// The rows that stay in the files that others go from.
-    async fn write_rest(&self, appender: &Appender, gone: &Gone, writer: &mut FileWriter) -> Result<(), EngineError> {
+    /// The rows that stay in the files that others go from, but for files that stay themselves.
+    async fn write_rest(&self, appender: &Appender, gone: &Gone, marked: &Vectors, writer: &mut FileWriter) -> Result<(), EngineError> {
         let files = Arc::clone(self.target.version.files()?);
         let partly = |number: usize, rows: Option<u64>| match gone.get(&number) {
-            Some(Rows::Some(positions)) => rows != Some(positions.len()),
+            Some(Rows::Some(positions)) => rows != Some(positions.len()) && !marked.contains_key(&number),
             Some(Rows::All(_)) | None => false,
         };
         let partly: Vec<bool> = files.files.iter().enumerate().map(|(number, file)| partly(number, file.rows())).collect();

@@ -66,7 +66,7 @@ pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> R
     let opened = match ast.as_ref() {
         // The newest rows of the target are nothing to it.
         Statement::Insert(insert) if reads_nothing(insert) && insert.returning.is_none() => Opened::default(),
-        _ => open_relations(&shared, &statement.relations).await?,
+        _ => open_relations(&shared, &statement.relations, &statement.session).await?,
     };
     let state = shared.sessions.state(&statement.session);
     let known = declared_fields(&statement.parameter_types)?;
@@ -368,7 +368,7 @@ async fn change_once(
     }
     let metrics = Arc::new(ExecutionMetrics::default());
     let state = Sessions::counting(&state, &metrics);
-    let opened = open_relations(&shared, &statement.relations).await?;
+    let opened = open_relations(&shared, &statement.relations, &statement.session).await?;
     let run = Run { shared: Arc::clone(&shared), state, target, metrics, context, values, tables: opened.tables };
     if clears(ast)
         && let Some(cleared) = clear(&run, ast).await?

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, PostCommit, TableReference, TransactionError};
-use deltalake_core::kernel::{Action, Transaction};
+use deltalake_core::kernel::{Action, Metadata, Transaction};
 use deltalake_core::protocol::DeltaOperation;
 use lakegate_engine_api::EngineError;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::staged::active_files;
+use super::staged::{active_files, vector_id};
 use crate::delta::{Table, TableVersion};
 use crate::error;
 
@@ -172,18 +172,14 @@ fn files_stand(change: &Change, current: &TableVersion) -> Result<bool, EngineEr
     if change.exclusive {
         return Ok(false);
     }
-    let (base, now) = (&change.base.snapshot, &current.snapshot);
-    if base.metadata() != now.metadata() || base.protocol() != now.protocol() {
+    if !same_definition(&change.base, current) {
         return Ok(false);
     }
     let replaced: Vec<(String, Option<String>)> = change
         .actions
         .iter()
         .filter_map(|action| match action {
-            Action::Remove(remove) => {
-                let vector = remove.deletion_vector.as_ref().map(|vector| format!("{}{:?}", vector.path_or_inline_dv, vector.offset));
-                Some((remove.path.clone(), vector))
-            }
+            Action::Remove(remove) => Some((remove.path.clone(), remove.deletion_vector.as_ref().map(vector_id))),
             _ => None,
         })
         .collect();
@@ -192,6 +188,25 @@ fn files_stand(change: &Change, current: &TableVersion) -> Result<bool, EngineEr
     }
     let active = active_files(current);
     Ok(replaced.iter().all(|file| active.contains(file)))
+}
+
+/// Whether rows that were made for one are right for the other. That deletion vectors came into use changes nothing for a writer who
+/// names the files and vectors that it replaces.
+#[must_use]
+pub fn same_definition(base: &TableVersion, now: &TableVersion) -> bool {
+    let (old, new) = (base.snapshot.metadata(), now.snapshot.metadata());
+    if old == new {
+        return base.snapshot.protocol() == now.snapshot.protocol();
+    }
+    let rest = |metadata: &Metadata| {
+        let mut configuration = metadata.configuration().clone();
+        configuration.remove(super::vectors::ENABLED);
+        configuration
+    };
+    old.id() == new.id()
+        && old.partition_columns() == new.partition_columns()
+        && base.snapshot.schema() == now.snapshot.schema()
+        && rest(old) == rest(new)
 }
 
 /// Whether a commit after `from`, up to `to`, has added rows and is not known to have read nothing.

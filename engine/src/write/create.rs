@@ -11,7 +11,7 @@ use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::execution::SessionState;
 use datafusion::physical_plan::execute_stream;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake_core::kernel::{Action, Add, DataType as DeltaType, MetadataValue, StructField};
+use deltalake_core::kernel::{Action, Add, DataType as DeltaType, MetadataValue, Protocol, StructField};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::operations::write::WriterStatsConfig;
 use deltalake_core::{DeltaTableError, protocol::SaveMode};
@@ -21,10 +21,12 @@ use lakegate_engine_api::{
     BoundStatement, ColumnDefinition, EngineError, Execution, ExecutionContext, ExecutionMetrics, NewTable, Outcome, PG_TYPE_KEY, Prepared,
     SqlMistake, Work, arrow_field, pg_type,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::commit::{CommitId, properties};
 use super::files::{FileLayout, FileWriter, bytes_of};
+use super::vectors;
 use crate::delta::{CONSTRAINT_PREFIX, DELTA_PG_TYPE_KEY, Table, TableColumn, TableColumns, stored_type};
 use crate::error;
 use crate::exec::{Shared, collect_metrics, interruptible, open_relations, parameter_values};
@@ -68,14 +70,7 @@ async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u6
         // In SQL a condition that is NULL holds, in Delta it does not.
         configuration.insert(format!("{CONSTRAINT_PREFIX}{name}"), Some(format!("({text}) IS NOT FALSE")));
     }
-    if !new.generated.is_empty() {
-        // The first writer version that computes them.
-        configuration.entry("delta.minWriterVersion".to_owned()).or_insert_with(|| Some("4".to_owned()));
-    }
-    if !new.checks.is_empty() {
-        // The first writer version that enforces constraints.
-        configuration.entry("delta.minWriterVersion".to_owned()).or_insert_with(|| Some("3".to_owned()));
-    }
+    let protocol = protocol(new, &configuration)?;
     let mut builder = CreateBuilder::new()
         .with_log_store(Arc::clone(&table.log_store))
         .with_save_mode(SaveMode::ErrorIfExists)
@@ -84,7 +79,7 @@ async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u6
         .with_partition_columns(new.partition_columns.clone())
         .with_configuration(configuration)
         .with_raise_if_key_not_exists(false)
-        .with_actions(adds.into_iter().map(Action::Add))
+        .with_actions(std::iter::once(Action::Protocol(protocol)).chain(adds.into_iter().map(Action::Add)))
         .with_commit_properties(properties(&[id], false));
     if let Some(comment) = &new.comment {
         builder = builder.with_comment(comment);
@@ -100,6 +95,26 @@ async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u6
         },
     })?;
     Ok(made.version().unwrap_or(0))
+}
+
+/// What the table asks of readers and writers; what its columns' types ask for is delta-rs' to add.
+fn protocol(new: &NewTable, configuration: &HashMap<String, Option<String>>) -> Result<Protocol, EngineError> {
+    let has_vectors = configuration.get(vectors::ENABLED).is_some_and(|value| value.as_deref() == Some("true"));
+    let in_use = [
+        (true, 2, "appendOnly"),
+        (true, 2, "invariants"),
+        (!new.checks.is_empty(), 3, "checkConstraints"),
+        (!new.generated.is_empty(), 4, "generatedColumns"),
+        (has_vectors, 7, "deletionVectors"),
+    ];
+    let in_use: Vec<(u64, &str)> = in_use.into_iter().filter(|(used, ..)| *used).map(|(_, version, name)| (version, name)).collect();
+    let protocol = if has_vectors {
+        let features: Vec<&str> = in_use.iter().map(|(_, name)| *name).collect();
+        json!({"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"], "writerFeatures": features})
+    } else {
+        json!({"minReaderVersion": 1, "minWriterVersion": in_use.iter().map(|(version, _)| *version).max()})
+    };
+    serde_json::from_value(protocol).map_err(|failure| error::internal(format!("a table's protocol: {failure}")))
 }
 
 fn new_field(column: &ColumnDefinition, table: &NewTable) -> Result<StructField, EngineError> {
@@ -149,7 +164,7 @@ struct CreateAs {
 pub async fn prepare_create_as(shared: Arc<Shared>, statement: &BoundStatement) -> Result<PreparedCreate, EngineError> {
     let Work::CreateTableAs { table, query, with_data } = &statement.work else { return Err(error::internal("a new table is one")) };
     check_depth(query.as_ref())?;
-    let opened = open_relations(&shared, &statement.relations).await?;
+    let opened = open_relations(&shared, &statement.relations, &statement.session).await?;
     let state = shared.sessions.state(&statement.session);
     let planner = Planner::new(&state, &opened.sources);
     let query = plan_query(&planner, &state, query, &statement.parameter_types, Audience::Table)?;

@@ -189,6 +189,12 @@ impl Definition {
         Ok(())
     }
 
+    /// Deleted rows may stay in its files from now on.
+    pub fn enable_deletion_vectors(&mut self) {
+        self.needs_feature("deletionVectors", true);
+        self.configuration.insert(super::vectors::ENABLED.to_owned(), "true".to_owned());
+    }
+
     fn change_filters(&mut self, change: impl FnOnce(&mut Vec<String>)) {
         if let Some(text) = self.configuration.get_mut(FILTERS_KEY) {
             let mut names: Vec<String> = serde_json::from_str(text).unwrap_or_default();

@@ -21,7 +21,7 @@ use crate::delta::{TableColumns, TableVersion, relabeled, renamed_type};
 use crate::error;
 
 /// A file is closed once it has this size, compressed.
-const TARGET_FILE_BYTES: u64 = 256 << 20;
+pub const TARGET_FILE_BYTES: u64 = 256 << 20;
 
 /// Rows of a row group, the unit that a scan prunes and one thread decodes.
 const ROW_GROUP_ROWS: usize = 512 << 10;
@@ -103,9 +103,9 @@ impl FileLayout {
         FileWriter { writer: Some(DeltaWriter::new(Arc::clone(&self.store), config)), rows: 0 }
     }
 
-    /// Deletes files that no commit will name; what cannot be deleted is left to VACUUM.
+    /// Deletes files that no commit will name; what cannot be deleted is left to VACUUM. A file with a deletion vector was there before.
     pub async fn discard(&self, adds: &[Add]) {
-        for add in adds {
+        for add in adds.iter().filter(|add| add.deletion_vector.is_none()) {
             if let Ok(path) = Path::parse(&add.path) {
                 let _ = self.store.delete(&path).await;
             }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow_array::RecordBatch;
-use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::kernel::{Action, Add, DeletionVectorDescriptor, Remove};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 
 use super::commit::CommitId;
@@ -112,11 +112,14 @@ pub fn active_files(version: &TableVersion) -> HashSet<(String, Option<String>)>
         .snapshot
         .log_data()
         .iter()
-        .map(|file| {
-            let vector = file.deletion_vector_descriptor().map(|vector| format!("{}{:?}", vector.path_or_inline_dv, vector.offset));
-            (file.path().into_owned(), vector)
-        })
+        .map(|file| (file.path().into_owned(), file.deletion_vector_descriptor().as_ref().map(vector_id)))
         .collect()
+}
+
+/// Tells a deletion vector from all others of its table.
+#[must_use]
+pub fn vector_id(vector: &DeletionVectorDescriptor) -> String {
+    format!("{}{:?}", vector.path_or_inline_dv, vector.offset)
 }
 
 /// Files made here have a random name, whatever folder they lie in and however its name is spelled.

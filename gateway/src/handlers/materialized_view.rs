@@ -236,6 +236,8 @@ async fn versions(
     };
     let plain = relations.iter().all(|relation| match &relation.source {
         RelationSource::Table { transaction, .. } => transaction.is_none(),
+        // What it was it stays.
+        RelationSource::TableAt { .. } => true,
         RelationSource::View { query, .. } => !calls(query),
         RelationSource::Rows { .. } | RelationSource::Columns { .. } => false,
     });

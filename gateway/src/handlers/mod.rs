@@ -24,6 +24,7 @@ pub mod sequence;
 pub mod set;
 pub mod show;
 pub mod table_definition;
+pub mod table_work;
 
 pub mod transaction;
 
@@ -52,7 +53,8 @@ pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, de
     if let Command::Copy(copy) = &*statement.command {
         return copy::run(session, statement, copy, deadline).await;
     }
-    if is_of_session(&statement.command) {
+    let only_reads = matches!(&*statement.command, Command::TableWork(work) if work.only_reads());
+    if only_reads || is_of_session(&statement.command) {
         let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
         let result = dispatch(session, statement, deadline, &journal).await;
         match &result {
@@ -88,6 +90,7 @@ async fn dispatch(
         Command::CreateMaterializedView(view) => materialized_view::create(session, view, &statement.text, deadline, journal).await,
         Command::Refresh(refresh) => materialized_view::refresh(session, refresh, deadline, journal).await,
         Command::Reindex(reindex) => index::reindex(session, reindex, deadline, journal).await,
+        Command::TableWork(work) => table_work::run(session, work, deadline, journal).await,
         Command::CreateRole(create) => role::create(session, create).await,
         Command::AlterRole(alter) => role::alter(session, alter).await,
         Command::DropRole(drop) => role::drop(session, drop).await,

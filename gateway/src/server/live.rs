@@ -126,6 +126,12 @@ impl LiveSessions {
         right
     }
 
+    /// When the oldest of what may still read began, the session `but` excepted.
+    #[must_use]
+    pub fn oldest_reader(&self, but: i32) -> Option<DateTime<Utc>> {
+        self.lock().values().filter(|live| live.pid != but).filter_map(|live| live.lock().reading_since).min()
+    }
+
     /// Ends them all.
     pub fn terminate_all(&self) {
         for live in self.lock().values() {
@@ -156,6 +162,7 @@ impl LiveSessions {
             application_name: newcomer.application_name.clone(),
             query: None,
             query_start: None,
+            reading_since: None,
             running: None,
         };
         let live =
@@ -192,6 +199,8 @@ struct Activity {
     application_name: String,
     query: Option<Arc<str>>,
     query_start: Option<DateTime<Utc>>,
+    /// Since when a statement or transaction may read.
+    reading_since: Option<DateTime<Utc>>,
     /// Of the statement that runs now, so that a late request never stops the next one.
     running: Option<CancellationToken>,
 }
@@ -264,6 +273,7 @@ impl LiveSession {
             activity.query = Some(Arc::clone(text));
             activity.query_start = Some(now);
         }
+        activity.reading_since.get_or_insert(now);
         activity.running = Some(cancel.clone());
     }
 
@@ -272,12 +282,15 @@ impl LiveSession {
         self.live.lock().running = None;
     }
 
-    /// The session waits for its client.
-    pub fn idle(&self, status: TransactionStatus) {
+    /// The session waits for its client; `holds`: a cursor that outlived its transaction may still read.
+    pub fn idle(&self, status: TransactionStatus, holds: bool) {
         let mut activity = self.live.lock();
         activity.state = status.into();
         activity.state_change = Utc::now();
         activity.running = None;
+        if status == TransactionStatus::Idle && !holds {
+            activity.reading_since = None;
+        }
     }
 
     pub fn set_application_name(&self, name: &str) {

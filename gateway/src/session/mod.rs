@@ -235,7 +235,7 @@ impl Session {
     fn ready(&mut self) {
         let status = self.sql.transaction_status();
         outgoing::ready_for_query(&mut self.connection.out, status);
-        self.live.idle(status);
+        self.live.idle(status, self.sql.holds_snapshot());
         self.waiting_since = Some(Instant::now());
     }
 

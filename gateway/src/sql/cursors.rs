@@ -87,6 +87,12 @@ impl Cursors {
         self.open.clear();
     }
 
+    /// Whether some outlive their transaction.
+    #[must_use]
+    pub fn has_held(&self) -> bool {
+        self.open.values().any(|cursor| cursor.hold)
+    }
+
     /// The transaction ended: cursors end with it unless they hold, and those too that were made by what was rolled back.
     pub fn end_transaction(&mut self, rolled_back: bool) {
         self.open.retain(|_, cursor| cursor.level.is_none() || (cursor.hold && !rolled_back));

@@ -42,6 +42,7 @@ pub mod table_query;
 mod target;
 pub mod temporary;
 pub mod together;
+pub mod time_travel;
 pub mod transaction;
 pub mod trim_blanks;
 pub mod types;

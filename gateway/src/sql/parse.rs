@@ -193,10 +193,12 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let dialect = PostgreSqlDialect {};
     let tokens = super::plain_spelling::spell_out(super::spellings::spell_out(without_comments(part)));
     let (tokens, overriding) = super::overriding::take_out(super::trim_blanks::spell_out(super::table_query::spell_out(tokens)));
+    let (tokens, travels) = super::time_travel::take_out(tokens);
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(NESTING_DEPTH_MAX)
         .with_tokens_with_locations(grammar::spell_merge_actions(super::identity_options::in_order(tokens)));
     let marked = |mut command: Command| {
+        super::time_travel::mark(&mut command, travels)?;
         let Some(whose) = overriding else { return Ok(command) };
         let marked = match &mut command {
             Command::Sql(statement) => super::overriding::mark(statement, whose),

@@ -459,6 +459,10 @@ impl SqlSession for GatewaySession {
         self.transaction.status()
     }
 
+    fn holds_snapshot(&self) -> bool {
+        self.cursors.has_held()
+    }
+
     fn text_style(&self) -> Arc<TextStyle> {
         self.settings.current.text_style()
     }

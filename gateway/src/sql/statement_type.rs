@@ -23,6 +23,7 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::CreateMaterializedView(_) => "CREATE MATERIALIZED VIEW",
         Command::Refresh(_) => "REFRESH MATERIALIZED VIEW",
         Command::Reindex(_) => "REINDEX",
+        Command::TableWork(work) => work.tag(),
         Command::CreateRole(_) => "CREATE ROLE",
         Command::AlterRole(_) => "ALTER ROLE",
         Command::DropRole(_) => "DROP ROLE",

@@ -103,6 +103,10 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::CreateMaterializedView(view) => (Some("materialized view"), Some(view.name.to_string()), nothing),
         Command::Refresh(refresh) => (Some("materialized view"), Some(refresh.name.to_string()), nothing),
         Command::Reindex(reindex) => (Some("index"), Some(reindex.name.to_string()), nothing),
+        Command::TableWork(work) => {
+            let names: Vec<String> = work.tables().iter().map(ToString::to_string).collect();
+            (Some("table"), Some(names.join(", ")), nothing)
+        }
         Command::CreateExternalLocation(create) => {
             (Some("external location"), Some(create.name.clone()), serde_json::json!({ "url": create.url }))
         }

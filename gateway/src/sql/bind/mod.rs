@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, Principal};
 use lakegate_catalog::model::{ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
-use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts};
+use lakegate_engine_api::{BoundRelation, Moment, RelationSource, SessionFacts};
 use sqlparser::ast::VisitMut;
 
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
@@ -22,6 +22,7 @@ use crate::sql::changes::Changes;
 use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
 use crate::sql::target::ChangedBy;
+use crate::sql::time_travel::moment_of;
 use crate::sql::together::CommittedTogether;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -161,6 +162,9 @@ impl Binder<'_> {
             bound.relations.push(BoundRelation { name: name.clone(), source });
             return Ok(());
         }
+        if let Some((table, moment)) = moment_of(name) {
+            return self.bind_moment(bound, name, &table, moment, principal);
+        }
         let relation = self.stored(name)?;
         if relation.kind == RelationKind::View {
             return self.bind_view(bound, name, &relation, principal, depth).await;
@@ -178,6 +182,25 @@ impl Binder<'_> {
         let table = authorize::open_table(self.snapshot, &principal, name, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(name.clone());
         bound.relations.push(BoundRelation { name: name.clone(), source: self.table(table) });
+        Ok(())
+    }
+
+    /// A table as it was.
+    fn bind_moment(
+        &self,
+        bound: &mut Bound,
+        name: &RelationName,
+        table: &RelationName,
+        moment: Moment,
+        principal: Principal,
+    ) -> Result<(), SqlError> {
+        let relation = self.stored(table)?;
+        if !relation.is_stored() {
+            return Err(SqlError::new(SqlState::WrongObjectType, format!("\"{}\" is not a table: it has no versions", relation.name)));
+        }
+        let authorized = authorize::open_table(self.snapshot, &principal, table, Access { select: true, ..Access::default() })?;
+        bound.tables_read.insert(table.clone());
+        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::TableAt { table: authorized, moment } });
         Ok(())
     }
 

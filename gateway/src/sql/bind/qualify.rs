@@ -5,11 +5,14 @@ use std::ops::ControlFlow;
 
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::{Relation, RelationName, ViewRead};
-use sqlparser::ast::{Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableVersion, TableWithJoins, VisitMut, VisitorMut,
+};
 
 use super::names::NameScope;
 use crate::sql::grammar::{fold, name_parts};
-use crate::sqlstate::SqlError;
+use crate::sql::time_travel::{moment, name_at};
+use crate::sqlstate::{SqlError, SqlState};
 
 /// How often each relation is named.
 pub type Mentions = BTreeMap<RelationName, usize>;
@@ -89,6 +92,32 @@ impl<'a> Qualifier<'a> {
         matches!(parts, [name] if self.frames.iter().any(|frame| frame.visible.contains(name)))
     }
 
+    /// A table as it was goes by a name of its own, and shows as the table.
+    fn travel(
+        &mut self,
+        name: &mut ObjectName,
+        alias: &mut Option<TableAlias>,
+        version: &mut Option<TableVersion>,
+    ) -> Result<(), SqlError> {
+        let Some(version) = version.take() else { return Ok(()) };
+        let parts = name_parts(name)?;
+        if self.is_cte(&parts) {
+            let text = format!("\"{}\" is a query of WITH: it has no versions", parts.join("."));
+            return Err(SqlError::new(SqlState::WrongObjectType, text));
+        }
+        let known = self.read(&parts).and_then(|(_, relation)| self.snapshot.name_of(relation));
+        let table = known.map_or_else(|| self.scope.resolve(self.snapshot, &parts), Ok)?;
+        let then = name_at(&table, &moment(&version)?);
+        *name = object_name(&then);
+        if alias.is_none() {
+            let shown = Ident::with_quote('"', parts.last().cloned().unwrap_or_default());
+            *alias = Some(TableAlias { explicit: true, name: shown, columns: Vec::new(), at: None });
+        }
+        self.written.push((parts, table));
+        self.as_is = Some(then);
+        Ok(())
+    }
+
     fn read(&self, parts: &[String]) -> Option<(&'a ViewRead, &'a Relation)> {
         let read = self.reads.iter().find(|read| read.name == parts)?;
         Some((read, &**self.snapshot.relation_by_oid(read.oid)?))
@@ -135,6 +164,11 @@ impl VisitorMut for Qualifier<'_> {
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         match factor {
             TableFactor::Table { args: Some(_), .. } => self.skip_next = true,
+            TableFactor::Table { name, alias, version: version @ Some(_), .. } => {
+                if let Err(error) = self.travel(name, alias, version) {
+                    return ControlFlow::Break(Box::new(error));
+                }
+            }
             TableFactor::Table { name, alias, args: None, .. } if !self.reads.is_empty() => {
                 let Ok(parts) = name_parts(name) else { return ControlFlow::Continue(()) };
                 let changed = (!self.is_cte(&parts)).then(|| self.read(&parts)).flatten();

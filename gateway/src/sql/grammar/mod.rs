@@ -12,6 +12,7 @@ mod role;
 mod sequence;
 mod stored;
 mod table;
+mod table_work;
 mod transaction;
 
 use sqlparser::ast;
@@ -31,6 +32,7 @@ pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
 pub use sequence::{CreateSequence, SequenceOption, of_identity};
 pub use stored::{CreateMaterializedView, Refresh, Reindex};
 pub use table::CreateTable;
+pub use table_work::{TableWork, Vacuum};
 pub use transaction::{Begin, Characteristic, LockMode, LockTable, SetTransaction, TwoPhase};
 
 use crate::sqlstate::SqlError;
@@ -44,6 +46,7 @@ pub enum Command {
     CreateSequence(Box<CreateSequence>),
     CreateMaterializedView(Box<CreateMaterializedView>),
     Refresh(Refresh),
+    TableWork(Box<TableWork>),
     Reindex(Reindex),
     CreateRole(CreateRole),
     AlterRole(AlterRole),
@@ -97,6 +100,10 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["DROP", "EXTERNAL", "LOCATION", ..] => external_location::parse_drop(parser),
         ["ALTER", "TABLE" | "VIEW" | "SEQUENCE" | "INDEX" | "MATERIALIZED", ..] => alter::parse(parser),
         ["CREATE", "SEQUENCE", ..] | ["CREATE", "TEMP" | "TEMPORARY", "SEQUENCE", ..] => sequence::parse_create(parser),
+        ["DESCRIBE" | "DESC", "HISTORY" | "DETAIL" | "COMPATIBILITY", ..] => table_work::parse_describe(parser),
+        ["OPTIMIZE", ..] => table_work::parse_optimize(parser),
+        ["RESTORE", ..] => table_work::parse_restore(parser),
+        ["VACUUM", ..] => table_work::parse_vacuum(parser),
         ["CREATE", "MATERIALIZED", ..] => stored::parse_create(parser),
         ["REFRESH", ..] => stored::parse_refresh(parser),
         ["REINDEX", ..] => stored::parse_reindex(parser),

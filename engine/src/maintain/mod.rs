@@ -1,0 +1,65 @@
+//! Work on tables as a whole.
+
+mod detail;
+mod history;
+mod optimize;
+mod restore;
+mod vacuum;
+mod zorder;
+
+use std::sync::Arc;
+
+use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Maintained, Maintenance, SessionFacts};
+
+pub use self::history::version_at;
+use self::optimize::Wish;
+use self::vacuum::Keep;
+use crate::error;
+use crate::exec::Shared;
+use crate::write::Target;
+
+/// # Errors
+/// As [`lakegate_engine_api::Engine::maintain`].
+pub async fn maintain(
+    shared: Arc<Shared>,
+    target: BoundRelation,
+    work: Maintenance,
+    session: Arc<SessionFacts>,
+    context: ExecutionContext,
+) -> Result<Maintained, EngineError> {
+    let schema = work.schema();
+    let schema = schema.as_ref().ok_or_else(|| error::internal("this work gives no rows"));
+    let location = target.location().unwrap_or_default().to_owned();
+    let described = |rows| Ok(Maintained { rows: Some(rows), ..Maintained::default() });
+    match &work {
+        Maintenance::History { limit } => {
+            let table = shared.tables.table(&location).await?;
+            return described(history::history(&table, schema?, *limit).await?);
+        }
+        Maintenance::Detail => {
+            let table = shared.tables.table(&location).await?;
+            let version = shared.tables.version(&location, None).await?;
+            return described(detail::detail(&table, &version, &target.name.to_string(), schema?).await?);
+        }
+        Maintenance::Compatibility => {
+            let protocol = shared.tables.table(&location).await?.protocol().await?;
+            return described(detail::compatibility(&protocol, schema?)?);
+        }
+        Maintenance::Restore(_) | Maintenance::Optimize { .. } | Maintenance::Vacuum { .. } => {}
+    }
+    let target = Target::open(&shared, std::slice::from_ref(&target), &target.name).await?;
+    match &work {
+        Maintenance::Restore(moment) => restore::restore(&shared, &target, moment, &session, schema?, &context).await,
+        Maintenance::Optimize { condition, order, whole } => {
+            let wish = Wish { condition: condition.as_deref(), order, whole: *whole };
+            let state = shared.sessions.state(&session);
+            optimize::optimize(&shared, &target, wish, &state, schema?, &context).await
+        }
+        Maintenance::Vacuum { retention, open_since, dry_run } => {
+            let keep = Keep { retention: *retention, open_since: *open_since };
+            shared.tables.release(&location).await;
+            vacuum::vacuum(&target, keep, if *dry_run { Some(schema?) } else { None }).await
+        }
+        _ => Err(error::internal("this work was done already")),
+    }
+}

@@ -1,0 +1,206 @@
+//! `FROM t VERSION AS OF 3` and `FROM t TIMESTAMP AS OF '2026-01-01'`: a table as it was. The parser crate's PostgreSQL does not know it,
+//! so its tokens are taken out before parsing and the table is marked afterwards. Where a statement is bound, such a table goes by a
+//! name of its own, which no user can write: the same table may stand beside it as it is now.
+
+use std::ops::ControlFlow;
+
+use lakegate_catalog::model::RelationName;
+use lakegate_engine_api::Moment;
+use sqlparser::ast::{Expr, TableFactor, TableVersion, Value, VisitMut, VisitorMut};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::ParserError;
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+
+use super::grammar::{Command, CopySource};
+use crate::sqlstate::SqlError;
+
+/// Between a table's name and its moment.
+const MARK: char = '\u{0}';
+
+/// A clause that was taken out.
+#[derive(Debug)]
+pub struct Travel {
+    /// Where the last word of the table's name starts.
+    name: Location,
+    version: TableVersion,
+}
+
+/// The tokens without the clauses, and the clauses.
+#[must_use]
+pub fn take_out(tokens: Vec<TokenWithSpan>) -> (Vec<TokenWithSpan>, Vec<Travel>) {
+    let is_candidate =
+        |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && is_word(&word.value));
+    if !tokens.iter().any(is_candidate) {
+        return (tokens, Vec::new());
+    }
+    let significant: Vec<usize> = (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    let token = |at: usize| significant.get(at).map(|at| &tokens[*at]);
+    let (mut gone, mut travels) = (Vec::new(), Vec::new());
+    for at in 1..significant.len() {
+        let Some((length, version)) = clause(&token, at) else { continue };
+        let Some(TokenWithSpan { token: Token::Word(word), span }) = token(at - 1) else { continue };
+        // RESTORE TABLE t TO VERSION AS OF 3 has its own.
+        if word.quote_style.is_none() && word.keyword == Keyword::TO {
+            continue;
+        }
+        gone.extend((at..at + length).filter_map(|at| significant.get(at).copied()));
+        travels.push(Travel { name: span.start, version });
+    }
+    let kept = tokens.into_iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, token)| token);
+    (kept.collect(), travels)
+}
+
+fn is_word(word: &str) -> bool {
+    word.eq_ignore_ascii_case("version") || word.eq_ignore_ascii_case("timestamp")
+}
+
+/// A clause that begins here: how many tokens it has, and what it says. What follows OF tells it from `SELECT timestamp AS of`.
+fn clause<'a>(token: &impl Fn(usize) -> Option<&'a TokenWithSpan>, at: usize) -> Option<(usize, TableVersion)> {
+    let word = |at: usize| match token(at).map(|token| &token.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => word.value.to_ascii_lowercase(),
+        _ => String::new(),
+    };
+    if !(word(at + 1) == "as" && word(at + 2) == "of") {
+        return None;
+    }
+    let literal = |at: usize| match &token(at)?.token {
+        Token::Number(digits, false) => Some(Value::Number(digits.clone(), false)),
+        Token::SingleQuotedString(text) => Some(Value::SingleQuotedString(text.clone())),
+        _ => None,
+    };
+    let expr = |value: Value| Expr::Value(value.into());
+    match (word(at).as_str(), literal(at + 3)) {
+        ("version", Some(value @ Value::Number(..))) => Some((4, TableVersion::VersionAsOf(expr(value)))),
+        ("timestamp", Some(value @ Value::SingleQuotedString(_))) => Some((4, TableVersion::TimestampAsOf(expr(value)))),
+        ("timestamp", None) if matches!(word(at + 3).as_str(), "timestamp" | "timestamptz" | "date") => match literal(at + 4) {
+            Some(value @ Value::SingleQuotedString(_)) => Some((5, TableVersion::TimestampAsOf(expr(value)))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Marks the tables of a statement.
+///
+/// # Errors
+/// A clause that stands behind no table of FROM.
+pub fn mark(command: &mut Command, travels: Vec<Travel>) -> Result<(), ParserError> {
+    if travels.is_empty() {
+        return Ok(());
+    }
+    let mut marker = Marker { travels };
+    let _: ControlFlow<()> = match command {
+        Command::Sql(statement) => statement.visit(&mut marker),
+        Command::CreateTable(table) => table.query.visit(&mut marker),
+        Command::CreateMaterializedView(view) => view.query.visit(&mut marker),
+        Command::DeclareCursor(declare) => declare.query.visit(&mut marker),
+        Command::Copy(copy) => match &mut copy.source {
+            CopySource::Statement(statement) => statement.visit(&mut marker),
+            CopySource::Table { .. } => ControlFlow::Continue(()),
+        },
+        _ => ControlFlow::Continue(()),
+    };
+    if marker.travels.is_empty() {
+        return Ok(());
+    }
+    Err(ParserError::ParserError("VERSION AS OF and TIMESTAMP AS OF stand behind a table of FROM".to_owned()))
+}
+
+struct Marker {
+    travels: Vec<Travel>,
+}
+
+impl VisitorMut for Marker {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, version, args: None, .. } = factor
+            && let Some(last) = name.0.last().and_then(|part| part.as_ident())
+            && let Some(at) = self.travels.iter().position(|travel| travel.name == last.span.start)
+        {
+            *version = Some(self.travels.swap_remove(at).version);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a mark says.
+///
+/// # Errors
+/// 0A000 for versions that the parser crate knows from other systems; 22003 for a number that is none of a version.
+pub fn moment(version: &TableVersion) -> Result<Moment, SqlError> {
+    let value = |expr: &Expr| match expr {
+        Expr::Value(value) => Some(value.value.clone()),
+        _ => None,
+    };
+    match version {
+        TableVersion::VersionAsOf(expr) => match value(expr) {
+            Some(Value::Number(digits, _)) => digits.parse().map(Moment::Version).map_err(|_| not_a_version(&digits)),
+            _ => Err(SqlError::unsupported("a version that is not a number")),
+        },
+        TableVersion::TimestampAsOf(expr) => match value(expr) {
+            Some(Value::SingleQuotedString(text)) => Ok(Moment::Timestamp(text)),
+            _ => Err(SqlError::unsupported("a moment that is not a literal")),
+        },
+        _ => Err(SqlError::unsupported("this way to name a version").hint("Use VERSION AS OF n or TIMESTAMP AS OF 'time'.")),
+    }
+}
+
+/// 22023.
+#[must_use]
+pub fn not_a_version(text: &str) -> SqlError {
+    SqlError::new(crate::sqlstate::SqlState::InvalidParameterValue, format!("\"{text}\" is not a version of a table"))
+}
+
+/// The name by which a table at a moment is bound.
+#[must_use]
+pub fn name_at(name: &RelationName, moment: &Moment) -> RelationName {
+    let moment = match moment {
+        Moment::Version(version) => format!("v{version}"),
+        Moment::Timestamp(text) => format!("t{text}"),
+    };
+    RelationName { name: format!("{}{MARK}{moment}", name.name), ..name.clone() }
+}
+
+/// The table and the moment of such a name; `None` for all other names.
+#[must_use]
+pub fn moment_of(name: &RelationName) -> Option<(RelationName, Moment)> {
+    let (table, moment) = name.name.split_once(MARK)?;
+    let moment = match moment.strip_prefix('v') {
+        Some(version) => Moment::Version(version.parse().ok()?),
+        None => Moment::Timestamp(moment.strip_prefix('t')?.to_owned()),
+    };
+    Some((RelationName { name: table.to_owned(), ..name.clone() }, moment))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sql::parse::parse;
+
+    fn shown(text: &str) -> String {
+        match &**parse(text).unwrap()[0].command.as_ref().unwrap() {
+            crate::sql::grammar::Command::Sql(statement) => statement.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn tables_of_from_are_marked() {
+        assert_eq!(shown("SELECT * FROM t version as of 3"), "SELECT * FROM t VERSION AS OF 3");
+        assert_eq!(
+            shown("SELECT * FROM a.t VERSION AS OF 3 AS x JOIN \"T\" TIMESTAMP AS OF '2026-01-01' y ON true"),
+            "SELECT * FROM a.t VERSION AS OF 3 AS x JOIN \"T\" TIMESTAMP AS OF '2026-01-01' AS y ON true"
+        );
+        assert_eq!(shown("SELECT (SELECT max(a) FROM t VERSION AS OF 0)"), "SELECT (SELECT max(a) FROM t VERSION AS OF 0)");
+    }
+
+    #[test]
+    fn what_looks_like_it_stays() {
+        for text in ["SELECT timestamp AS of FROM t", "SELECT now()::timestamp AS of", "SELECT version AS of FROM t"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        for text in ["SELECT 1 VERSION AS OF 3", "INSERT INTO t VERSION AS OF 3 VALUES (1)", "SELECT * FROM f() VERSION AS OF 1"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}
