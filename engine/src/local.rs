@@ -181,13 +181,14 @@ async fn prepare_query(shared: Arc<Shared>, query: &Statement, statement: &Bound
     check_depth(query)?;
     match query {
         Statement::Query(query) => Ok(Arc::new(prepare_select(shared, query, statement).await?)),
-        Statement::Explain { analyze, statement: explained, format, options, query_plan: false, estimate: false, .. } => {
+        Statement::Explain { analyze, verbose, statement: explained, format, options, query_plan: false, estimate: false, .. } => {
             let Statement::Query(query) = explained.as_ref() else {
                 return Err(error::unsupported("EXPLAIN of other statements than queries"));
             };
-            let settings = explain_settings(*analyze, format.as_ref(), options.as_deref().unwrap_or_default())?;
+            let settings = explain_settings(*analyze, *verbose, format.as_ref(), options.as_deref().unwrap_or_default())?;
             let query = prepare_select(shared, query, statement).await?;
-            Ok(Arc::new(PreparedExplain { query, analyze: settings.analyze, json: settings.json, timing: settings.timing }))
+            let ExplainSettings { analyze, json, verbose, timing, summary, costs } = settings;
+            Ok(Arc::new(PreparedExplain { query, analyze, json, verbose, timing, summary: summary.unwrap_or(analyze), costs }))
         }
         _ => Err(error::unsupported("this statement as a query")),
     }
@@ -218,12 +219,21 @@ async fn prepare_select(
 struct ExplainSettings {
     analyze: bool,
     json: bool,
+    verbose: bool,
     timing: bool,
+    /// Unless something is said, that of ANALYZE.
+    summary: Option<bool>,
+    costs: bool,
 }
 
 /// PostgreSQL's options; those that ask for what there is nothing to say about are accepted, as is their default.
-fn explain_settings(analyze: bool, format: Option<&AnalyzeFormatKind>, options: &[UtilityOption]) -> Result<ExplainSettings, EngineError> {
-    let mut settings = ExplainSettings { analyze, json: false, timing: true };
+fn explain_settings(
+    analyze: bool,
+    verbose: bool,
+    format: Option<&AnalyzeFormatKind>,
+    options: &[UtilityOption],
+) -> Result<ExplainSettings, EngineError> {
+    let mut settings = ExplainSettings { analyze, json: false, verbose, timing: true, summary: None, costs: true };
     if let Some(AnalyzeFormatKind::Keyword(format) | AnalyzeFormatKind::Assignment(format)) = format {
         settings.json = match format {
             AnalyzeFormat::TEXT => false,
@@ -237,10 +247,14 @@ fn explain_settings(analyze: bool, format: Option<&AnalyzeFormatKind>, options: 
         let on = !matches!(value.trim_matches('\''), "false" | "off" | "0");
         match name.as_str() {
             "analyze" => settings.analyze = on,
-            "timing" | "summary" => settings.timing = on,
+            "verbose" => settings.verbose = on,
+            "costs" => settings.costs = on,
+            "timing" => settings.timing = on,
+            "summary" => settings.summary = Some(on),
             "format" if value.trim_matches('\'') == "json" => settings.json = true,
             "format" if value.trim_matches('\'') == "text" => settings.json = false,
-            "verbose" | "costs" | "buffers" | "wal" | "settings" => {}
+            // What was read stands there anyway.
+            "buffers" | "wal" | "settings" => {}
             _ => return Err(error::unsupported(format!("the EXPLAIN option {}", option.name))),
         }
     }

@@ -286,7 +286,7 @@ impl From<EngineError> for SqlError {
             EngineError::Storage { .. } => SqlError::new(SqlState::IoError, message),
             EngineError::MissingFile { table } => SqlError::new(SqlState::UndefinedFile, message)
                 .table(table)
-                .hint("The file may have been removed by a VACUUM of another system."),
+                .hint("It may have been deleted by a VACUUM: versions older than its retention cannot be read."),
             EngineError::Corrupted { .. } => SqlError::new(SqlState::DataCorrupted, message),
             EngineError::OutOfMemory { detail } => SqlError::new(SqlState::OutOfMemory, message)
                 .detail(detail)

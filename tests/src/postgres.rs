@@ -95,7 +95,6 @@ listen_addresses = '127.0.0.1'
 max_connections = 200
 timezone = 'UTC'
 log_timezone = 'UTC'
-max_prepared_transactions = 20
 CONF
 "#;
     let mut command = Command::new("/bin/sh");

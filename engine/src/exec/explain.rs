@@ -15,7 +15,7 @@ use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMet
 use super::select::PreparedSelect;
 use super::{collect_metrics, parameter_values};
 use crate::error;
-use crate::plan::{Sessions, filled_plan, plan_json, plan_lines};
+use crate::plan::{Sessions, Showing, filled_plan, plan_json, plan_lines};
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)])));
 
@@ -24,8 +24,13 @@ pub struct PreparedExplain {
     pub query: PreparedSelect,
     pub analyze: bool,
     pub json: bool,
-    /// Execution time is shown.
+    pub verbose: bool,
+    /// Times of operators are shown.
     pub timing: bool,
+    /// Times of planning and execution are shown.
+    pub summary: bool,
+    /// Estimates are shown.
+    pub costs: bool,
 }
 
 #[async_trait]
@@ -51,7 +56,9 @@ impl Prepared for PreparedExplain {
         let metrics = Arc::new(ExecutionMetrics::default());
         let state = Sessions::counting(&self.query.state, &metrics);
         let tables = Arc::clone(&self.query.tables);
-        let (analyze, json, timing) = (self.analyze, self.json, self.timing);
+        let (analyze, json, verbose, timing, summary, costs) =
+            (self.analyze, self.json, self.verbose, self.timing, self.summary, self.costs);
+        let scans = Arc::clone(&self.query.tables);
         let counted = Arc::clone(&metrics);
         let lines = self.query.shared.runtime.run(context.cancel.clone(), async move {
             let planning = Instant::now();
@@ -59,22 +66,31 @@ impl Prepared for PreparedExplain {
             let explained = async {
                 let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
                 let planned = planning.elapsed();
-                let executing = Instant::now();
+                let (started, executing) = (chrono::Utc::now(), Instant::now());
                 if analyze {
                     let mut rows = execute_stream(Arc::clone(&physical), state.task_ctx())?;
                     while rows.try_next().await?.is_some() {}
                     collect_metrics(&physical, &counted);
                 }
                 let executed = executing.elapsed();
+                let started = analyze.then_some(started);
+                let showing = Showing { started, verbose, timing, estimates: costs, tables: &scans };
+                let times = [("Planning Time", planned), ("Execution Time", executed)].map(|(name, time)| (name, time.as_secs_f64() * 1e3));
+                let shown = if analyze { 2 } else { 1 };
+                let times = times.iter().take(if summary { shown } else { 0 });
+                let pruned = counted.snapshot();
                 if json {
-                    let text = serde_json::to_string_pretty(&plan_json(&physical, analyze));
+                    let mut object = plan_json(&physical, showing);
+                    object.extend(times.map(|(name, millis)| ((*name).to_owned(), serde_json::json!(millis))));
+                    object.insert("Files Pruned".to_owned(), serde_json::json!(pruned.pruned_files));
+                    let text = serde_json::to_string_pretty(&[object]);
                     return text.map(|text| vec![text]).map_err(|error| DataFusionError::External(Box::new(error)));
                 }
-                let mut lines = plan_lines(&physical, analyze);
-                if analyze && timing {
-                    lines.push(format!("Planning Time: {:.3} ms", planned.as_secs_f64() * 1e3));
-                    lines.push(format!("Execution Time: {:.3} ms", executed.as_secs_f64() * 1e3));
+                let mut lines = plan_lines(&physical, showing);
+                if pruned.pruned_files > 0 {
+                    lines.push(format!("Files Pruned: {} of {}", pruned.pruned_files, pruned.pruned_files + pruned.read_files));
                 }
+                lines.extend(times.map(|(name, millis)| format!("{name}: {millis:.3} ms")));
                 Ok(lines)
             };
             explained.await.map_err(|error: DataFusionError| error::from_datafusion(&error, &tables))

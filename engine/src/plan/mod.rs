@@ -1,10 +1,12 @@
 //! From a bound AST to a DataFusion plan.
 
 mod context;
+mod explain;
 mod limits;
 mod modifiers;
 mod names;
 mod no_catalog;
+mod operators;
 mod origins;
 mod query;
 mod refuse;
@@ -12,9 +14,9 @@ mod result_fields;
 mod session;
 mod source_order;
 mod spelling;
-mod text;
 
 pub use self::context::{Planner, Sources, planning_error, relation_reference};
+pub use self::explain::{Showing, plan_json, plan_lines};
 pub use self::limits::check_depth;
 pub use self::names::{another, column_name, restored};
 pub use self::no_catalog::nobody;
@@ -25,4 +27,3 @@ pub use self::query::{
 pub use self::result_fields::{cast_to, result_schema};
 pub use self::session::{ScanCounters, Sessions};
 pub use self::source_order::KeepSourceOrder;
-pub use self::text::{plan_json, plan_lines};

@@ -60,7 +60,7 @@ pub async fn prepare_parts(shared: Arc<Shared>, statement: BoundStatement) -> Re
     let query = query_of(&statement)?;
     let (parts, main) = split(query)?;
     let state = shared.sessions.state(&statement.session);
-    let opened = open_relations(&shared, &statement.relations).await?;
+    let opened = open_relations(&shared, &statement.relations, &statement.session).await?;
     let mut sources = opened.sources;
     let mut known = declared_fields(&statement.parameter_types)?;
     let mut found = BTreeMap::new();
@@ -316,7 +316,7 @@ impl Once {
                 order = table.writes.rewrites.lock() => order,
             }),
         };
-        let opened = open_relations(&self.shared, &self.statement.relations).await?;
+        let opened = open_relations(&self.shared, &self.statement.relations, &self.statement.session).await?;
         let mut changed = Vec::with_capacity(targets.len());
         for target in targets {
             let target = target.reopened(&self.shared).await?;

@@ -34,6 +34,7 @@ pub mod sequences;
 pub mod session;
 pub mod session_settings;
 pub mod setting_registry;
+mod setting_values;
 pub mod settings;
 mod spellings;
 pub mod statement_type;

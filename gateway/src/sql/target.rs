@@ -14,7 +14,7 @@ use sqlparser::ast::{
 use super::bind::NameScope;
 use super::grammar::{fold, is_do_nothing, name_parts};
 use super::with_changes::changes;
-use crate::sqlstate::SqlError;
+use crate::sqlstate::{SqlError, SqlState};
 
 /// The names of the tables that a change, which is one of [`changes`], changes.
 ///
@@ -156,6 +156,9 @@ fn deleted_from(delete: &Delete) -> Result<&TableFactor, SqlError> {
 
 fn table_name(factor: &TableFactor) -> Result<&ObjectName, SqlError> {
     match factor {
+        TableFactor::Table { version: Some(_), .. } => {
+            Err(SqlError::new(SqlState::SyntaxError, "VERSION AS OF and TIMESTAMP AS OF stand behind a table that is read"))
+        }
         TableFactor::Table { name, args: None, .. } => Ok(name),
         _ => Err(SqlError::unsupported("changing what is no table")),
     }

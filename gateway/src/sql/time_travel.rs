@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(shown("SELECT * FROM t version as of 3"), "SELECT * FROM t VERSION AS OF 3");
         assert_eq!(
             shown("SELECT * FROM a.t VERSION AS OF 3 AS x JOIN \"T\" TIMESTAMP AS OF '2026-01-01' y ON true"),
-            "SELECT * FROM a.t VERSION AS OF 3 AS x JOIN \"T\" TIMESTAMP AS OF '2026-01-01' AS y ON true"
+            "SELECT * FROM a.t AS x VERSION AS OF 3 JOIN \"T\" y TIMESTAMP AS OF '2026-01-01' ON true"
         );
         assert_eq!(shown("SELECT (SELECT max(a) FROM t VERSION AS OF 0)"), "SELECT (SELECT max(a) FROM t VERSION AS OF 0)");
     }
