@@ -201,9 +201,23 @@ impl PgPlanner {
             names.push("ordinality".to_owned());
             exprs.push(self.call("#generate_series", vec![lit(1_i64), longest])?.alias("ordinality"));
         }
+        let tags = args.iter().map(element_tag).collect::<Result<Vec<_>>>()?;
         exprs.splice(0..0, args.into_iter().zip(&names).map(|(arg, name)| arg.alias(name)));
         let columns = names.iter().map(Column::from_name).collect();
         let plan = LogicalPlanBuilder::empty(true).project(exprs)?.unnest_columns_with_options(columns, dropping())?.build()?;
+        if tags.iter().all(Option::is_none) {
+            return Ok((plan, names));
+        }
+        // Unnesting forgets what the elements are.
+        let tags = tags.into_iter().chain(std::iter::repeat(None));
+        let values = names.iter().zip(tags).map(|(name, tag)| {
+            let value = match tag {
+                Some(tag) => self.call("#as_type", vec![ident(name), lit(tag)])?,
+                None => ident(name),
+            };
+            Ok(value.alias(name))
+        });
+        let plan = LogicalPlanBuilder::from(plan).project(values.collect::<Result<Vec<_>>>()?)?.build()?;
         Ok((plan, names))
     }
 }
