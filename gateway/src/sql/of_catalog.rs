@@ -155,7 +155,7 @@ pub fn is_of_catalog(query: &Query, relations: &[BoundRelation]) -> bool {
                 && match &relation.source {
                     RelationSource::Rows { .. } | RelationSource::Columns { .. } => true,
                     RelationSource::View { query, .. } => is_steady(query),
-                    RelationSource::Table { .. } => false,
+                    RelationSource::TableAt { .. } | RelationSource::Table { .. } => false,
                 }
         })
 }
