@@ -223,7 +223,8 @@ mod tests {
         if let Some(value) = map.get_mut(&1) {
             value.clear();
         }
-        assert_eq!((map.get(&1), map.get_mut(&2)), (Some(&vec![]), None));
-        assert!(map.keys().eq([&1]) && map.values().eq([&vec![]]));
+        assert_eq!(map.get(&1), Some(&vec![]));
+        assert_eq!(map.get_mut(&2), None);
+        assert!(map.keys().eq([&1]) && map.values().eq([&Vec::<u32>::new()]));
     }
 }
