@@ -10,7 +10,7 @@ use std::sync::Arc;
 const RUN_MAX: usize = 128;
 
 /// Runs in order of key, none empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct SharedMap<K, V> {
     runs: Vec<Arc<Vec<(K, V)>>>,
 }
@@ -23,6 +23,17 @@ impl<K, V> Default for SharedMap<K, V> {
         SharedMap { runs: Vec::new() }
     }
 }
+
+/// By their entries: how these are cut into runs depends on the order in which they came.
+impl<K: PartialEq, V: PartialEq> PartialEq for SharedMap<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        let entries = |map: &Self| map.runs.iter().map(|run| run.len()).sum::<usize>();
+        let pairs = || self.runs.iter().flat_map(|run| run.iter()).zip(other.runs.iter().flat_map(|run| run.iter()));
+        entries(self) == entries(other) && pairs().all(|(one, other)| one == other)
+    }
+}
+
+impl<K: Eq, V: Eq> Eq for SharedMap<K, V> {}
 
 /// Where an entry is, or would be put.
 struct Place {

@@ -87,7 +87,7 @@ SELECT now()::int
 SELECT '{1,2}'::int[] || 'x'
 SELECT 1 LIKE 2
 SELECT -'x'::text
-SELECT name[1] FROM customers --= 22P02 a text is read as an array
+SELECT name[1] FROM customers
 SELECT 5 BETWEEN 'a' AND 'b'
 SELECT greatest(1, 'x')
 SELECT 1 IS TRUE
