@@ -129,7 +129,7 @@ pub enum RelationUpdate {
 /// One of several changes that are made together.
 #[derive(Debug, Clone)]
 pub enum RelationChange {
-    Create(NewRelation),
+    Create(Box<NewRelation>),
     /// By its owner.
     Update {
         relation: Oid,
@@ -156,7 +156,7 @@ impl Catalog {
             for change in changes {
                 match change {
                     RelationChange::Create(new) => {
-                        add_relation(edit, &principal, new)?;
+                        add_relation(edit, &principal, *new)?;
                     }
                     RelationChange::Update { relation, updates } => {
                         require_owner(&edit.snapshot, &principal, ObjectRef::Relation(relation))?;

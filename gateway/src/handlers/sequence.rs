@@ -40,7 +40,7 @@ pub async fn create(session: &mut GatewaySession, create: &CreateSequence) -> Re
     let mut sequence = parameters(None, PgType::INT8, &create.options)?;
     sequence.owned_by = owner_column(session, &snapshot, &create.options)?.flatten();
     let new = NewRelation { sequence: Some(sequence), ..NewRelation::new(schema, name.name, RelationKind::Sequence) };
-    session.catalog().change_relations(&session.principal, vec![RelationChange::Create(new)]).await?;
+    session.catalog().change_relations(&session.principal, vec![RelationChange::Create(Box::new(new))]).await?;
     Ok(done())
 }
 

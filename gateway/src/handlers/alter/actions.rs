@@ -147,7 +147,7 @@ impl Planning<'_> {
         let new =
             crate::handlers::sequence::of_column(self.snapshot, (self.table.oid, self.table.schema, &self.table.name), oid, &sequence)?;
         // The default needs it before the table is changed: rows that are there get their numbers now.
-        self.session.catalog().change_relations(&self.session.principal, vec![RelationChange::Create(new)]).await?;
+        self.session.catalog().change_relations(&self.session.principal, vec![RelationChange::Create(Box::new(new))]).await?;
         let call = crate::handlers::column_text::sequence_call(oid)?;
         column.default = Some(call.to_string());
         Ok(call)
