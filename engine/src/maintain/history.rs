@@ -64,7 +64,7 @@ pub async fn version_at(table: &Arc<Table>, moment: &Moment, session: &SessionFa
         Moment::Timestamp(text) => text,
     };
     let style = Style::of(&session.settings, &session.time_zone, session.transaction_time.timestamp_micros());
-    let at = datetime_in::timestamptz(text, &style).map_err(|failure| error::from_datafusion(&failure.into(), &[]))?;
+    let at = datetime_in::timestamptz(text, &style).map_err(|failure| error::from_datafusion(&failure, &[]))?;
     let times = commit_times(table).await?;
     let mut found = None;
     for (version, time) in &times {

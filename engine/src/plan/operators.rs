@@ -186,7 +186,7 @@ fn ordering(exprs: &LexOrdering) -> String {
 }
 
 fn list(exprs: &[PhysicalExprRef]) -> String {
-    exprs.iter().map(|expr| sql(expr)).collect::<Vec<_>>().join(", ")
+    exprs.iter().map(sql).collect::<Vec<_>>().join(", ")
 }
 
 struct OneLine<'a>(&'a dyn ExecutionPlan);
