@@ -236,7 +236,7 @@ async fn register_managed(
         properties: definition.properties,
         ..NewRelation::new(place.schema, place.name.name, RelationKind::ManagedTable)
     };
-    let changes = std::iter::once(relation).chain(sequences).map(RelationChange::Create).collect();
+    let changes = std::iter::once(relation).chain(sequences).map(|new| RelationChange::Create(Box::new(new))).collect();
     if let Err(error) = session.catalog().change_relations(&session.principal, changes).await {
         remove_files(session, &location).await;
         return Err(error.into());
