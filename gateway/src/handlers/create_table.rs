@@ -332,7 +332,7 @@ pub fn new_location(root: &str, name: &RelationName) -> String {
 }
 
 fn on_commit(table: &CreateTable) -> Option<(String, String)> {
-    let action = crate::sql::temporary::on_commit(table.sql.on_commit.clone()?)?;
+    let action = crate::sql::temporary::on_commit(table.sql.on_commit?)?;
     Some((crate::sql::temporary::ON_COMMIT.to_owned(), action.to_owned()))
 }
 

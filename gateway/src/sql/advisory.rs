@@ -335,14 +335,18 @@ mod tests {
         let locks = AdvisoryLocks::default();
         assert!(locks.clone().take(1, 1, request(1, false, true, true), None).await.unwrap());
         assert!(locks.clone().take(2, 1, request(2, false, true, true), None).await.unwrap());
-        let waiting = tokio::spawn(locks.clone().take(1, 1, request(2, false, true, true), None));
-        while locks.rows().iter().all(|row| row.granted) {
-            tokio::task::yield_now().await;
-        }
-        let refused = locks.clone().take(2, 1, request(1, false, true, true), None).await.unwrap_err();
+        let waiting = locks.clone().take(1, 1, request(2, false, true, true), None);
+        let refused = async {
+            while locks.rows().iter().all(|row| row.granted) {
+                tokio::task::yield_now().await;
+            }
+            let refused = locks.clone().take(2, 1, request(1, false, true, true), None).await.unwrap_err();
+            locks.end_transaction(2);
+            refused
+        };
+        let (waited, refused) = tokio::join!(waiting, refused);
         assert_eq!(refused.state, SqlState::DeadlockDetected);
-        locks.end_transaction(2);
-        assert!(waiting.await.unwrap().unwrap());
+        assert!(waited.unwrap());
         let limit = Some(Duration::from_millis(20));
         let late = locks.clone().take(2, 1, request(2, false, false, true), limit).await.unwrap_err();
         assert_eq!(late.state, SqlState::LockNotAvailable);
