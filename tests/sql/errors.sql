@@ -115,7 +115,7 @@ SELECT DISTINCT ON (city) city FROM customers ORDER BY name
 SELECT row_number() FROM customers
 SELECT rank() OVER (ORDER BY id) FROM customers WHERE rank() OVER (ORDER BY id) = 1
 SELECT sum(id) OVER w FROM customers
-SELECT lower(name) OVER () FROM customers --= 00000 OVER of a function that is no window function is passed over
+SELECT lower(name) OVER () FROM customers
 SELECT sum(rank() OVER ()) FROM customers
 SELECT city FROM customers UNION SELECT name FROM customers ORDER BY id
 SELECT count(DISTINCT *) FROM customers

@@ -31,9 +31,19 @@ struct Node {
     /// Name of the table, of a scan.
     relation: Option<String>,
     details: Vec<(&'static str, String)>,
-    estimated: (Option<usize>, usize),
+    estimated: Estimate,
     actual: Option<Actual>,
     children: Vec<Node>,
+}
+
+/// What the statistics let expect.
+#[derive(Debug, Clone, Copy, Default)]
+struct Estimate {
+    rows: usize,
+    /// Bytes of a row.
+    width: usize,
+    /// With all below it, in PostgreSQL's unit: the reading of a page of 8 KiB in sequence.
+    cost: f64,
 }
 
 #[derive(Default)]
@@ -70,8 +80,8 @@ fn add_lines(node: &Node, showing: Showing<'_>, depth: usize, lines: &mut Vec<St
         let _ = write!(line, " on {relation}");
     }
     if showing.estimates {
-        let rows = node.estimated.0.map(|rows| format!("rows={rows} ")).unwrap_or_default();
-        let _ = write!(line, "  ({rows}width={})", node.estimated.1);
+        let Estimate { rows, width, cost } = node.estimated;
+        let _ = write!(line, "  (cost=0.00..{cost:.2} rows={rows} width={width})");
     }
     if let Some(actual) = &node.actual {
         let time = match actual.time {
@@ -99,8 +109,10 @@ fn as_json(node: &Node, showing: Showing<'_>, relationship: Option<&str>) -> Val
         object.insert("Alias".to_owned(), json!(relation));
     }
     if showing.estimates {
-        object.insert("Plan Rows".to_owned(), json!(node.estimated.0));
-        object.insert("Plan Width".to_owned(), json!(node.estimated.1));
+        object.insert("Startup Cost".to_owned(), json!(0.0));
+        object.insert("Total Cost".to_owned(), json!((node.estimated.cost * 100.0).round() / 100.0));
+        object.insert("Plan Rows".to_owned(), json!(node.estimated.rows));
+        object.insert("Plan Width".to_owned(), json!(node.estimated.width));
     }
     if showing.started.is_some() {
         let none = Actual::default();
@@ -136,7 +148,7 @@ fn node(plan: &Arc<dyn ExecutionPlan>, showing: Showing<'_>) -> Node {
                 below.details.insert(0, ("Rows Removed by Filter", removed.to_string()));
             }
             below.details.insert(0, ("Filter", condition));
-            below.estimated = estimated(plan);
+            below.estimated = estimated(plan, below.estimated.cost);
             below.actual = passed;
             below
         }
@@ -150,7 +162,7 @@ fn node(plan: &Arc<dyn ExecutionPlan>, showing: Showing<'_>) -> Node {
                     name: "Limit".to_owned(),
                     relation: None,
                     details: Vec::new(),
-                    estimated: (node.estimated.0.map(|estimate| estimate.min(rows)), node.estimated.1),
+                    estimated: Estimate { rows: node.estimated.rows.min(rows), ..node.estimated },
                     actual: actual(plan, showing),
                     children: vec![node],
                 },
@@ -178,15 +190,25 @@ fn shown(
     {
         details.extend(counted(&metrics));
     }
-    Node { name, relation, details, estimated: estimated(plan), actual: actual(plan, showing), children }
+    let below = children.iter().map(|child| child.estimated.cost).sum();
+    Node { name, relation, details, estimated: estimated(plan, below), actual: actual(plan, showing), children }
 }
 
-/// Rows, and their bytes as far as types say them (32 for what has no fixed width, as PostgreSQL assumes for text).
-fn estimated(plan: &Arc<dyn ExecutionPlan>) -> (Option<usize>, usize) {
+/// `seq_page_cost`, `cpu_tuple_cost` and a page's bytes, as PostgreSQL has them by default.
+const PAGE_COST: f64 = 1.0;
+const ROW_COST: f64 = 0.01;
+const PAGE_BYTES: f64 = 8_192.0;
+
+/// Rows, their bytes as far as types say them (32 for what has no fixed width, as PostgreSQL assumes for text), and what it costs to
+/// make them: pages that are read, each row that the operator hands on, and what is `below` it.
+fn estimated(plan: &Arc<dyn ExecutionPlan>, below: f64) -> Estimate {
     let computed = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new());
-    let rows = computed.ok().and_then(|statistics| statistics.num_rows.get_value().copied());
+    let statistics = computed.ok();
+    let rows = statistics.as_ref().and_then(|statistics| statistics.num_rows.get_value().copied()).unwrap_or(0);
     let width = plan.schema().fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(32)).sum();
-    (rows, width)
+    let bytes = statistics.as_ref().and_then(|statistics| statistics.total_byte_size.get_value().copied()).unwrap_or(rows * width);
+    let pages = if plan.children().is_empty() { bytes as f64 / PAGE_BYTES } else { 0.0 };
+    Estimate { rows, width, cost: below + pages * PAGE_COST + rows as f64 * ROW_COST }
 }
 
 fn actual(plan: &Arc<dyn ExecutionPlan>, showing: Showing<'_>) -> Option<Actual> {

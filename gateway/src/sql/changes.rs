@@ -202,6 +202,12 @@ impl GatewaySession {
         Ok(())
     }
 
+    /// Whether the open transaction has made the table, or truncated it: nobody else can have rows in it.
+    pub(crate) fn is_new_or_empty(&self, table: &Relation) -> bool {
+        let is_new = self.in_transaction() && self.shared.catalog.snapshot().relation_by_oid(table.oid).is_none();
+        is_new || self.transaction.has_emptied(table.oid)
+    }
+
     /// Whether there is a transaction with changes, or one that was opened for them.
     pub(crate) fn is_staging(&self) -> bool {
         self.transaction.changes().is_some()

@@ -179,6 +179,9 @@ async fn run_plan(
         }
         Ok(Execution::Done(outcome)) => {
             let tag = change_tag(&statement.command, &outcome);
+            if statement_type(&statement.command) == "TRUNCATE" {
+                note_emptied(session, &plan);
+            }
             session.change_done(journal, outcome).await?;
             Ok(Response::Command { tag })
         }
@@ -224,6 +227,14 @@ fn lock_rows(session: &GatewaySession, locked: &[RelationName]) -> Result<(), Sq
         table.lock_rows()?;
     }
     Ok(())
+}
+
+/// TRUNCATE: COPY FREEZE asks for it.
+fn note_emptied(session: &mut GatewaySession, plan: &Plan) {
+    let snapshot = session.catalog().snapshot();
+    for relation in plan.bound.tables_written.iter().filter_map(|name| snapshot.relation_by_name(name)) {
+        session.transaction.note_emptied(relation.oid);
+    }
 }
 
 fn open_changes(session: &mut GatewaySession, word: &str, targets: &[RelationName]) -> Result<(), SqlError> {

@@ -66,6 +66,8 @@ pub struct Transaction {
     pinned: BTreeMap<Oid, u64>,
     started: Option<chrono::DateTime<chrono::Utc>>,
     queried: bool,
+    /// Tables that were truncated since it began, or since its last savepoint.
+    emptied: std::collections::BTreeSet<Oid>,
     /// Shared with the transactions that imported it, or the one that exported it.
     picture: Option<Arc<Picture>>,
     exporter: Option<Exporter>,
@@ -90,6 +92,7 @@ impl Default for Transaction {
             pinned: BTreeMap::new(),
             started: None,
             queried: false,
+            emptied: Default::default(),
             picture: None,
             exporter: None,
             savepoints: Vec::new(),
@@ -209,8 +212,21 @@ impl Transaction {
             return Err(SqlError::new(SqlState::ProgramLimitExceeded, format!("a transaction has at most {SAVEPOINTS_MAX} savepoints")));
         }
         let mark = Mark::of(self.changes.as_ref(), &self.waiting);
+        self.emptied.clear();
         self.savepoints.push(Savepoint { name, mark });
         Ok(())
+    }
+
+    /// A table was truncated.
+    pub fn note_emptied(&mut self, table: Oid) {
+        if self.status == InTransaction {
+            self.emptied.insert(table);
+        }
+    }
+
+    #[must_use]
+    pub fn has_emptied(&self, table: Oid) -> bool {
+        self.emptied.contains(&table)
     }
 
     /// What was staged when the savepoint `at` was made.
@@ -258,6 +274,7 @@ impl Transaction {
             self.savepoints.clear();
             self.started = None;
             self.queried = false;
+            self.emptied.clear();
             self.picture = None;
             self.exporter = None;
         } else if self.status == Idle {

@@ -101,6 +101,10 @@ async fn open(
         return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot copy to view \"{}\"", name.name))
             .hint("Copy into the tables that the view reads."));
     }
+    if options.freeze && !snapshot.relation_by_name(&name).is_some_and(|relation| session.is_new_or_empty(relation)) {
+        let message = "cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction";
+        return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message));
+    }
     session.open_change("COPY FROM", &name)?;
     session.changes_made += 1;
     let facts = session.facts(&snapshot);

@@ -50,6 +50,8 @@ pub struct Options {
     pub force_not_null: Columns,
     /// Columns in which the quoted null string is NULL too.
     pub force_null: Columns,
+    /// Only into a table that the transaction has made or emptied: nobody else can see its rows before they are frozen.
+    pub freeze: bool,
 }
 
 /// What was written, each at most once.
@@ -89,6 +91,7 @@ impl Options {
             force_quote: Columns::Named(Vec::new()),
             force_not_null: Columns::Named(Vec::new()),
             force_null: Columns::Named(Vec::new()),
+            freeze: false,
         };
         options.check_text()?;
         options.with_csv(given, copy.to)
@@ -143,11 +146,7 @@ impl Options {
         if is_csv && self.null.as_bytes().contains(&self.quote) {
             return Err(refused("CSV quote character must not appear in the NULL specification"));
         }
-        if given.freeze == Some(true) && !to {
-            // What PostgreSQL says of every table but one that the same transaction has made.
-            let message = "cannot perform COPY FREEZE because the table was not created or truncated in the current subtransaction";
-            return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, message));
-        }
+        self.freeze = given.freeze == Some(true) && !to;
         Ok(self)
     }
 }
