@@ -6,6 +6,31 @@ use lakegate_tests::wire::{Target, Wire, bare, bind, error_field, execute, parse
 use crate::support::{self, in_new_schema, unique};
 
 #[tokio::test]
+async fn a_view_opens_its_tables_for_itself_alone() {
+    let server = support::server();
+    let (admin, schema) = in_new_schema(server).await;
+    let role = unique("r");
+    admin.batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA {schema} TO {role}")).await.unwrap();
+    admin.batch_execute("CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'hidden')").await.unwrap();
+    admin.batch_execute(&format!("CREATE VIEW a_view AS SELECT a FROM t; GRANT SELECT ON a_view TO {role}")).await.unwrap();
+    let user = Client::login(server, &role, "p", "main").await.unwrap();
+    user.batch_execute(&format!("SET search_path = {schema}")).await.unwrap();
+    assert_eq!(user.sqlstate("SELECT * FROM a_view").await, "00000");
+    for sql in [
+        "SELECT * FROM a_view, t",
+        "SELECT * FROM t, a_view",
+        "WITH v AS (SELECT * FROM a_view) SELECT * FROM v JOIN t ON true",
+        "SELECT (SELECT max(b) FROM t) FROM a_view",
+        "SELECT a FROM a_view UNION ALL SELECT a FROM t",
+        "CREATE TEMP TABLE c AS SELECT * FROM a_view, t",
+        "COPY (SELECT * FROM a_view, t) TO STDOUT",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT * FROM a_view, t",
+    ] {
+        assert_eq!(user.sqlstate(sql).await, "42501", "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_allowed_until_it_is_granted() {
     let server = support::server();
     let (admin, schema) = in_new_schema(server).await;

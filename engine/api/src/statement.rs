@@ -9,7 +9,7 @@ use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use lakegate_catalog::authorize::AuthorizedTable;
-use lakegate_catalog::model::{PgType, RelationName};
+use lakegate_catalog::model::{Oid, PgType, RelationName};
 use sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub type RowStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
 pub struct BoundStatement {
     pub statement_id: Uuid,
     pub work: Work,
-    /// Every relation that `work` or a view among these names, once each.
+    /// Every relation that `work` or a view among these names, once for each role in whose name it is read.
     pub relations: Vec<BoundRelation>,
     pub session: Arc<SessionFacts>,
     /// Types that the client declared for `$1…`; `None` where it left the choice open.
@@ -48,10 +48,18 @@ pub enum Work {
 #[derive(Debug, Clone)]
 pub struct BoundRelation {
     pub name: RelationName,
+    /// The role of the views that read it so; `None`: the statement itself, or views that run in the same name.
+    pub runs_as: Option<Oid>,
     pub source: RelationSource,
 }
 
 impl BoundRelation {
+    /// As the statement itself names it.
+    #[must_use]
+    pub fn new(name: RelationName, source: RelationSource) -> BoundRelation {
+        BoundRelation { name, runs_as: None, source }
+    }
+
     /// Root URL of a table.
     #[must_use]
     pub fn location(&self) -> Option<&str> {
@@ -73,8 +81,8 @@ pub enum RelationSource {
     Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
     /// A system relation of which the gateway makes the columns that a plan reads.
     Columns { schema: SchemaRef, columns: Arc<dyn SystemColumns> },
-    /// Planned in place; its own relations stand in the same list.
-    View { query: Arc<ast::Query>, columns: Vec<String> },
+    /// Planned in place; its own relations stand in the same list, bound with this `runs_as`.
+    View { query: Arc<ast::Query>, columns: Vec<String>, runs_as: Option<Oid> },
 }
 
 /// The rows of a system relation, column by column; each call speaks of the same rows in the same order.

@@ -1,5 +1,6 @@
 //! Opens the relations of a statement: snapshots of tables, system relations as rows in memory, views unplanned.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::datasource::{MemTable, provider_as_source};
@@ -9,10 +10,10 @@ use lakegate_engine_api::{BoundRelation, EngineError, RelationSource, SessionFac
 
 use super::Shared;
 use super::system_table::SystemTable;
-use crate::delta::TableScan;
+use crate::delta::{TableScan, TableVersion};
 use crate::error;
 use crate::maintain::version_at;
-use crate::plan::{Sources, relation_reference};
+use crate::plan::{Sources, ViewSource, relation_reference};
 use crate::write::LocalTransaction;
 
 /// The relations of a statement.
@@ -65,35 +66,48 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
         // Its columns as they were.
         let columns = version.columns.clone();
         let scan = TableScan::new(Arc::clone(&shared.tables), version, columns, table.relation().name.clone());
-        opened.sources.tables.insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
+        opened
+            .sources
+            .level(relation.runs_as)
+            .tables
+            .insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
         opened.scans.push((relation.name.clone(), scan));
     }
+    let mut first: HashMap<&RelationName, Arc<TableVersion>> = HashMap::new();
     for (relation, table, version) in try_join_all(versions).await? {
+        // Who reads it also in the name of others reads it once.
+        let version = Arc::clone(first.entry(&relation.name).or_insert(version));
         tables.push((version.location.prefix.to_string(), relation.name.name.clone()));
         opened.locations.push(table.relation().location.clone());
         let columns = version.columns.tagged(table.relation());
         if let Some(key) = primary_key(table.relation()) {
-            opened.sources.keys.insert(relation_reference(&relation.name), key);
+            opened.sources.level(relation.runs_as).keys.insert(relation_reference(&relation.name), key);
         }
         let scan = TableScan::new(Arc::clone(&shared.tables), version, columns, relation.name.name.clone());
-        opened.sources.tables.insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
+        opened
+            .sources
+            .level(relation.runs_as)
+            .tables
+            .insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
         opened.scans.push((relation.name.clone(), scan));
     }
     for relation in relations {
         let reference = relation_reference(&relation.name);
+        let sources = opened.sources.level(relation.runs_as);
         match &relation.source {
             RelationSource::Table { .. } | RelationSource::TableAt { .. } => {}
             RelationSource::Rows { schema, batches } => {
                 let rows =
                     MemTable::try_new(Arc::clone(schema), vec![batches.to_vec()]).map_err(|error| error::from_datafusion(&error, &[]))?;
-                opened.sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
+                sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
             }
             RelationSource::Columns { schema, columns } => {
                 let rows = SystemTable { schema: Arc::clone(schema), columns: Arc::clone(columns) };
-                opened.sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
+                sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
             }
-            RelationSource::View { query, columns } => {
-                opened.sources.views.insert(reference, (Arc::clone(query), columns.clone()));
+            RelationSource::View { query, columns, runs_as } => {
+                let view = ViewSource { query: Arc::clone(query), columns: columns.clone(), runs_as: *runs_as };
+                sources.views.insert(reference, view);
             }
         }
     }

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, 
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use lakegate_engine_api::SqlMistake;
-use lakegate_engine_api::catalog::RelationName;
+use lakegate_engine_api::catalog::{Oid, RelationName};
 use sqlparser::ast::{ObjectName, Query, Statement};
 
 use super::names::{name_columns, restored};
@@ -34,17 +34,38 @@ const VIEW_DEPTH_MAX: usize = 64;
 #[derive(Default)]
 pub struct Sources {
     pub tables: HashMap<TableReference, Arc<dyn TableSource>>,
-    pub views: HashMap<TableReference, (Arc<Query>, Vec<String>)>,
+    pub views: HashMap<TableReference, ViewSource>,
     /// Columns of primary keys.
     pub keys: HashMap<TableReference, Vec<String>>,
+    /// What views see that run in the name of other roles than the statement.
+    pub inner: HashMap<Oid, Sources>,
+}
+
+/// A view, unplanned.
+pub struct ViewSource {
+    pub query: Arc<Query>,
+    pub columns: Vec<String>,
+    /// In whose name it reads; `None`: the statement's own.
+    pub runs_as: Option<Oid>,
+}
+
+impl Sources {
+    /// Those of a role in whose name views read, to be filled.
+    pub fn level(&mut self, runs_as: Option<Oid>) -> &mut Sources {
+        match runs_as {
+            Some(role) => self.inner.entry(role).or_default(),
+            None => self,
+        }
+    }
 }
 
 /// Plans against one set of sources.
 pub struct Planner<'a> {
     state: &'a SessionState,
     sources: &'a Sources,
-    planned_views: Mutex<HashMap<TableReference, Arc<dyn TableSource>>>,
-    view_depth: Mutex<usize>,
+    planned_views: Mutex<HashMap<(TableReference, Option<Oid>), Arc<dyn TableSource>>>,
+    /// In whose name the views read that are being planned, the innermost last.
+    levels: Mutex<Vec<Option<Oid>>>,
 }
 
 #[must_use]
@@ -55,7 +76,7 @@ pub fn relation_reference(name: &RelationName) -> TableReference {
 impl<'a> Planner<'a> {
     #[must_use]
     pub fn new(state: &'a SessionState, sources: &'a Sources) -> Self {
-        Self { state, sources, planned_views: Mutex::new(HashMap::new()), view_depth: Mutex::new(0) }
+        Self { state, sources, planned_views: Mutex::new(HashMap::new()), levels: Mutex::new(Vec::new()) }
     }
 
     /// A query as it came from the gateway, with types for its parameters.
@@ -89,23 +110,37 @@ impl<'a> Planner<'a> {
         SqlToRel::new(self).sql_to_expr(expr, schema, &mut context)
     }
 
-    fn view(&self, name: &TableReference, query: &Query, columns: &[String]) -> Result<Arc<dyn TableSource>> {
-        if let Some(planned) = self.planned_views.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+    fn view(&self, name: &TableReference, view: &ViewSource) -> Result<Arc<dyn TableSource>> {
+        let key = (name.clone(), self.level());
+        if let Some(planned) = self.planned_views.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(planned));
         }
         {
-            let mut depth = self.view_depth.lock().unwrap_or_else(PoisonError::into_inner);
-            if *depth == VIEW_DEPTH_MAX {
+            let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+            if levels.len() == VIEW_DEPTH_MAX {
                 return Err(error::external(error::too_complex(VIEW_DEPTH_MAX)));
             }
-            *depth += 1;
+            levels.push(view.runs_as);
         }
-        let plan = self.query(query.clone(), Vec::new());
-        *self.view_depth.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        let plan = renamed(plan?, columns)?;
+        let plan = self.query(view.query.as_ref().clone(), Vec::new());
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let plan = renamed(plan?, &view.columns)?;
         let source = provider_as_source(Arc::new(ViewTable::new(plan, None)));
-        self.planned_views.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::clone(&source));
+        self.planned_views.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&source));
         Ok(source)
+    }
+
+    /// In whose name what is being planned reads.
+    fn level(&self) -> Option<Oid> {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).last().copied().flatten()
+    }
+
+    /// The relations that what is being planned may name.
+    fn visible(&self) -> Option<&Sources> {
+        match self.level() {
+            Some(role) => self.sources.inner.get(&role),
+            None => Some(self.sources),
+        }
     }
 }
 
@@ -130,13 +165,11 @@ impl Relations for Planner<'_> {
             [relation] if !relation.starts_with('\u{0}') => TableReference::bare(*relation),
             _ => return None,
         };
-        let source = match self.sources.tables.get(&reference) {
+        let sources = self.visible()?;
+        let source = match sources.tables.get(&reference) {
             Some(source) => Arc::clone(source),
-            None => {
-                let (query, columns) = self.sources.views.get(&reference)?;
-                // What is wrong with it is told where it is planned.
-                self.view(&reference, query, columns).ok()?
-            }
+            // What is wrong with it is told where it is planned.
+            None => self.view(&reference, sources.views.get(&reference)?).ok()?,
         };
         Some(source.schema().fields().iter().map(|field| field.name().clone()).collect())
     }
@@ -144,17 +177,18 @@ impl Relations for Planner<'_> {
     fn primary_key(&self, name: &ObjectName) -> Option<&[String]> {
         let parts: Vec<&str> = name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
         let [database, schema, relation] = parts.as_slice() else { return None };
-        self.sources.keys.get(&TableReference::full(*database, *schema, *relation)).map(Vec::as_slice)
+        self.visible()?.keys.get(&TableReference::full(*database, *schema, *relation)).map(Vec::as_slice)
     }
 }
 
 impl ContextProvider for Planner<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        if let Some(source) = self.sources.tables.get(&name) {
+        let sources = self.visible();
+        if let Some(source) = sources.and_then(|sources| sources.tables.get(&name)) {
             return Ok(Arc::clone(source));
         }
-        if let Some((query, columns)) = self.sources.views.get(&name) {
-            return self.view(&name, query, columns);
+        if let Some(view) = sources.and_then(|sources| sources.views.get(&name)) {
+            return self.view(&name, view);
         }
         Err(error::external(error::sql(SqlMistake::UndefinedTable, format!("relation \"{name}\" does not exist"))))
     }

@@ -15,7 +15,7 @@ mod session;
 mod source_order;
 mod spelling;
 
-pub use self::context::{Planner, Sources, planning_error, relation_reference};
+pub use self::context::{Planner, Sources, ViewSource, planning_error, relation_reference};
 pub use self::explain::{Showing, plan_json, plan_lines};
 pub use self::limits::check_depth;
 pub use self::names::{another, column_name, restored};

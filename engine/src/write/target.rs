@@ -33,7 +33,7 @@ impl Target {
     /// # Errors
     /// What keeps the table from being read or written.
     pub async fn open(shared: &Shared, relations: &[BoundRelation], name: &RelationName) -> Result<Self, EngineError> {
-        let bound = relations.iter().find(|relation| relation.name == *name);
+        let bound = relations.iter().find(|relation| relation.name == *name && relation.runs_as.is_none());
         let Some(bound) = bound else {
             return Err(error::sql(SqlMistake::UndefinedTable, format!("relation \"{}\" does not exist", name.name)));
         };

@@ -17,7 +17,7 @@ fn numbers(name: &str, count: i32) -> BoundRelation {
     ])
     .unwrap();
     let source = RelationSource::Rows { schema: batch.schema(), batches: vec![batch].into() };
-    BoundRelation { name: relation_name(name), source }
+    BoundRelation::new(relation_name(name), source)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,13 +49,14 @@ async fn views_and_parameters() {
     };
     let mut statement = world.bound(Work::Query(Box::new(parse("SELECT * FROM main.public.v WHERE a > $1 ORDER BY 1 LIMIT $2"))), &[]);
     statement.relations.push(numbers("t", 10));
-    statement.relations.push(BoundRelation {
-        name: relation_name("v"),
-        source: RelationSource::View {
+    statement.relations.push(BoundRelation::new(
+        relation_name("v"),
+        RelationSource::View {
             query: view("SELECT id, name, count(*) OVER () FROM main.public.t"),
             columns: vec!["a".to_owned(), "b".to_owned()],
+            runs_as: None,
         },
-    });
+    ));
     let prepared = world.engine.prepare(statement).await.unwrap();
     let types: Vec<PgType> = prepared.parameters().iter().map(|field| pg_type(field)).collect();
     assert_eq!(types, [PgType::INT4, PgType::INT8]);

@@ -137,7 +137,7 @@ fn found(session: &GatewaySession, snapshot: &Snapshot, name: &ObjectName) -> Re
 
 fn readable(session: &GatewaySession, snapshot: &Arc<Snapshot>, name: &RelationName) -> Result<BoundRelation, SqlError> {
     let table = authorize::open_table(snapshot, &session.principal, name, Access { select: true, ..Access::default() })?;
-    Ok(BoundRelation { name: name.clone(), source: RelationSource::Table { table, version: None, transaction: None } })
+    Ok(BoundRelation::new(name.clone(), RelationSource::Table { table, version: None, transaction: None }))
 }
 
 fn owned(session: &GatewaySession, snapshot: &Arc<Snapshot>, name: &RelationName, relation: &Relation) -> Result<BoundRelation, SqlError> {

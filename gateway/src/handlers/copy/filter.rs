@@ -75,7 +75,7 @@ impl Filter {
         let statement = BoundStatement {
             statement_id: Uuid::now_v7(),
             work: Work::Query(Box::new(self.query.clone())),
-            relations: vec![BoundRelation { name: self.name.clone(), source }],
+            relations: vec![BoundRelation::new(self.name.clone(), source)],
             session: Arc::clone(&self.facts),
             parameter_types: Vec::new(),
         };

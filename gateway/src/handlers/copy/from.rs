@@ -111,7 +111,7 @@ async fn open(
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);
     binder.bind_target(&mut bound, name.clone(), Access::INSERT)?;
-    let relation = bound.relation(&name).cloned().ok_or_else(|| SqlError::new(SqlState::InternalError, "COPY lost its target"))?;
+    let relation = bound.relation(&name, None).cloned().ok_or_else(|| SqlError::new(SqlState::InternalError, "COPY lost its target"))?;
     let RelationSource::Table { table: authorized, .. } = &relation.source else {
         return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot copy to \"{}\"", name.name)));
     };

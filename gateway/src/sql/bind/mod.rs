@@ -71,8 +71,38 @@ impl Bound {
     }
 
     #[must_use]
-    pub fn relation(&self, name: &RelationName) -> Option<&BoundRelation> {
-        self.relations.iter().find(|relation| relation.name == *name)
+    pub fn relation(&self, name: &RelationName, runs_as: Option<Oid>) -> Option<&BoundRelation> {
+        self.relations.iter().find(|relation| relation.name == *name && relation.runs_as == runs_as)
+    }
+}
+
+/// Where names stand: in the statement, or in a view.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Whose rights count for them.
+    principal: Principal,
+    /// Whose rights count in the statement itself.
+    invoker: Principal,
+    /// Views around.
+    depth: usize,
+}
+
+impl Place {
+    fn statement(principal: Principal) -> Place {
+        Place { principal, invoker: principal, depth: 0 }
+    }
+
+    /// As relations are bound here: the same table is not the same to another role.
+    fn runs_as(self) -> Option<Oid> {
+        (self.principal.current_role != self.invoker.current_role).then_some(self.principal.current_role)
+    }
+
+    fn bound(self, name: &RelationName, source: RelationSource) -> BoundRelation {
+        BoundRelation { name: name.clone(), runs_as: self.runs_as(), source }
+    }
+
+    fn inside(self, principal: Principal) -> Place {
+        Place { principal, depth: self.depth + 1, ..self }
     }
 }
 
@@ -89,7 +119,7 @@ impl Binder<'_> {
             let read = mentions.remove(name).is_some_and(|count| count > *as_target);
             self.bind_target(&mut bound, name.clone(), Access { select: access.select || read, ..*access })?;
         }
-        self.bind_mentions(&mut bound, &mentions, self.principal, 0).await?;
+        self.bind_mentions(&mut bound, &mentions, Place::statement(self.principal)).await?;
         Ok(bound)
     }
 
@@ -118,7 +148,7 @@ impl Binder<'_> {
         }
         bound.tables_written.insert(name.clone());
         let source = self.table(table);
-        bound.relations.push(BoundRelation { name, source });
+        bound.relations.push(BoundRelation::new(name, source));
         Ok(())
     }
 
@@ -128,7 +158,7 @@ impl Binder<'_> {
     /// 42501.
     pub fn own_table(&self, name: &RelationName) -> Result<BoundRelation, SqlError> {
         let table = authorize::open_own_table(self.snapshot, &self.principal, name)?;
-        Ok(BoundRelation { name: name.clone(), source: self.table(table) })
+        Ok(BoundRelation::new(name.clone(), self.table(table)))
     }
 
     fn stored(&self, name: &RelationName) -> Result<Arc<Relation>, SqlError> {
@@ -141,47 +171,47 @@ impl Binder<'_> {
         })
     }
 
-    async fn bind_mentions(&self, bound: &mut Bound, mentions: &Mentions, principal: Principal, depth: usize) -> Result<(), SqlError> {
+    async fn bind_mentions(&self, bound: &mut Bound, mentions: &Mentions, place: Place) -> Result<(), SqlError> {
         for name in mentions.keys() {
-            if bound.relation(name).is_none() {
-                Box::pin(self.bind_one(bound, name, principal, depth)).await?;
+            if bound.relation(name, place.runs_as()).is_none() {
+                Box::pin(self.bind_one(bound, name, place)).await?;
             }
         }
         Ok(())
     }
 
-    async fn bind_one(&self, bound: &mut Bound, name: &RelationName, principal: Principal, depth: usize) -> Result<(), SqlError> {
-        if depth > VIEW_DEPTH_MAX {
+    async fn bind_one(&self, bound: &mut Bound, name: &RelationName, place: Place) -> Result<(), SqlError> {
+        if place.depth > VIEW_DEPTH_MAX {
             return Err(SqlError::new(SqlState::StatementTooComplex, format!("views are nested more than {VIEW_DEPTH_MAX} deep")));
         }
         if matches!(name.schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA) {
-            return self.bind_catalog(bound, name, depth).await;
+            return self.bind_catalog(bound, name, place).await;
         }
         if name.database == SYSTEM_DATABASE {
             let source = self.system.rows(name, &self.principal).await?;
-            bound.relations.push(BoundRelation { name: name.clone(), source });
+            bound.relations.push(place.bound(name, source));
             return Ok(());
         }
         if let Some((table, moment)) = moment_of(name) {
-            return self.bind_moment(bound, name, &table, moment, principal);
+            return self.bind_moment(bound, name, &table, moment, place);
         }
         let relation = self.stored(name)?;
         if relation.kind == RelationKind::View {
-            return self.bind_view(bound, name, &relation, principal, depth).await;
+            return self.bind_view(bound, name, &relation, place).await;
         }
         if let Some(sequence) = &relation.sequence {
-            authorize::check(self.snapshot, &principal, ObjectRef::Relation(relation.oid), Privilege::Select)?;
+            authorize::check(self.snapshot, &place.principal, ObjectRef::Relation(relation.oid), Privilege::Select)?;
             let state = self.system.catalog().sequence_state(relation.oid, sequence).await?;
-            bound.relations.push(BoundRelation { name: name.clone(), source: super::sequences::as_rows(state)? });
+            bound.relations.push(place.bound(name, super::sequences::as_rows(state)?));
             return Ok(());
         }
         if relation.kind == RelationKind::MaterializedView && !crate::handlers::materialized_view::is_populated(&relation) {
             let text = format!("materialized view \"{}\" has not been populated", relation.name);
             return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, text).hint("Use the REFRESH MATERIALIZED VIEW command."));
         }
-        let table = authorize::open_table(self.snapshot, &principal, name, Access { select: true, ..Access::default() })?;
+        let table = authorize::open_table(self.snapshot, &place.principal, name, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(name.clone());
-        bound.relations.push(BoundRelation { name: name.clone(), source: self.table(table) });
+        bound.relations.push(place.bound(name, self.table(table)));
         Ok(())
     }
 
@@ -192,15 +222,15 @@ impl Binder<'_> {
         name: &RelationName,
         table: &RelationName,
         moment: Moment,
-        principal: Principal,
+        place: Place,
     ) -> Result<(), SqlError> {
         let relation = self.stored(table)?;
         if !relation.is_stored() {
             return Err(SqlError::new(SqlState::WrongObjectType, format!("\"{}\" is not a table: it has no versions", relation.name)));
         }
-        let authorized = authorize::open_table(self.snapshot, &principal, table, Access { select: true, ..Access::default() })?;
+        let authorized = authorize::open_table(self.snapshot, &place.principal, table, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(table.clone());
-        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::TableAt { table: authorized, moment } });
+        bound.relations.push(place.bound(name, RelationSource::TableAt { table: authorized, moment }));
         Ok(())
     }
 
@@ -228,19 +258,14 @@ impl Binder<'_> {
     }
 
     /// A view runs with its owner's rights on the names of the search path it was made under.
-    async fn bind_view(
-        &self,
-        bound: &mut Bound,
-        name: &RelationName,
-        relation: &Arc<Relation>,
-        principal: Principal,
-        depth: usize,
-    ) -> Result<(), SqlError> {
-        let view = authorize::open_view(self.snapshot, &principal, name)?;
+    async fn bind_view(&self, bound: &mut Bound, name: &RelationName, relation: &Arc<Relation>, place: Place) -> Result<(), SqlError> {
+        let view = authorize::open_view(self.snapshot, &place.principal, name)?;
         let (query, mentions) = view_query(self.snapshot, name, relation, &relation.view_reads().unwrap_or_default())?;
         let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
-        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });
-        self.bind_mentions(bound, &mentions, Principal::for_owner(view.owner()), depth + 1).await
+        let inside = place.inside(Principal::for_owner(view.owner()));
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as() };
+        bound.relations.push(place.bound(name, source));
+        self.bind_mentions(bound, &mentions, inside).await
     }
 
     /// The query of a view alone, run with its owner's rights, `reads` saying what its names mean.
@@ -251,11 +276,11 @@ impl Binder<'_> {
         let name = self.snapshot.name_of(relation).ok_or_else(|| undefined(std::slice::from_ref(&relation.name)))?;
         let (query, mentions) = view_query(self.snapshot, &name, relation, reads)?;
         let mut bound = Bound::default();
-        self.bind_mentions(&mut bound, &mentions, Principal::for_owner(relation.owner), 1).await?;
+        self.bind_mentions(&mut bound, &mentions, Place::statement(Principal::for_owner(relation.owner))).await?;
         Ok((query, bound))
     }
 
-    async fn bind_catalog(&self, bound: &mut Bound, name: &RelationName, depth: usize) -> Result<(), SqlError> {
+    async fn bind_catalog(&self, bound: &mut Bound, name: &RelationName, place: Place) -> Result<(), SqlError> {
         let context = pg_catalog::Context {
             snapshot: self.snapshot,
             principal: self.principal,
@@ -268,15 +293,16 @@ impl Binder<'_> {
             columns: None,
         };
         let source = pg_catalog::system_relation(name, &context)?.ok_or_else(|| undefined(std::slice::from_ref(&name.name)))?;
-        let RelationSource::View { query, columns } = source else {
-            bound.relations.push(BoundRelation { name: name.clone(), source });
+        let RelationSource::View { query, columns, .. } = source else {
+            bound.relations.push(place.bound(name, source));
             return Ok(());
         };
         let mut query = Arc::unwrap_or_clone(query);
         let scope = NameScope { database: name.database.clone(), search_path: vec![name.schema.clone()] };
         let mentions = qualify(&mut query, &scope, self.snapshot)?;
-        bound.relations.push(BoundRelation { name: name.clone(), source: RelationSource::View { query: Arc::new(query), columns } });
-        self.bind_mentions(bound, &mentions, self.principal, depth + 1).await
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: place.runs_as() };
+        bound.relations.push(place.bound(name, source));
+        self.bind_mentions(bound, &mentions, place.inside(place.principal)).await
     }
 }
 
