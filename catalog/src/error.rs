@@ -18,6 +18,8 @@ pub enum ObjectKind {
     MaterializedView,
     Sequence,
     Index,
+    Policy,
+    MaskingPolicy,
 }
 
 impl ObjectKind {
@@ -37,6 +39,8 @@ impl ObjectKind {
             ObjectKind::MaterializedView => "materialized view",
             ObjectKind::Sequence => "sequence",
             ObjectKind::Index => "index",
+            ObjectKind::Policy => "policy",
+            ObjectKind::MaskingPolicy => "masking policy",
         }
     }
 }
@@ -74,6 +78,12 @@ pub enum CatalogError {
     /// 42701.
     #[error("column \"{column}\" of relation \"{relation}\" already exists")]
     DuplicateColumn { relation: String, column: String },
+    /// 42704.
+    #[error("policy \"{policy}\" for table \"{relation}\" does not exist")]
+    UndefinedPolicy { relation: String, policy: String },
+    /// 42710.
+    #[error("policy \"{policy}\" for table \"{relation}\" already exists")]
+    DuplicatePolicy { relation: String, policy: String },
     /// 42704.
     #[error("constraint \"{constraint}\" of relation \"{relation}\" does not exist")]
     UndefinedConstraint { relation: String, constraint: String },

@@ -15,6 +15,7 @@ mod catalog;
 pub mod data_dir;
 pub mod ddl;
 pub mod error;
+pub mod governance;
 pub mod intents;
 pub mod kek;
 mod keyring;

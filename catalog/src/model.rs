@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::governance::{Governance, Mask, RowSecurity, Tags};
+
 /// An object identifier as PostgreSQL clients see it: stable for the life of the object, never reused.
 pub type Oid = u32;
 
@@ -188,6 +190,7 @@ pub struct Database {
     pub name: String,
     pub owner: Oid,
     pub comment: Option<String>,
+    pub governance: Governance,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +200,7 @@ pub struct Schema {
     pub name: String,
     pub owner: Oid,
     pub comment: Option<String>,
+    pub tags: Tags,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -240,6 +244,8 @@ pub struct Relation {
     pub indexes: Vec<Index>,
     /// Of a sequence.
     pub sequence: Option<Sequence>,
+    pub tags: Tags,
+    pub row_security: RowSecurity,
 }
 
 /// Property of a view: what the names in its text mean, as JSON of a list of [`ViewRead`].
@@ -314,12 +320,26 @@ pub struct Column {
     /// GENERATED ALWAYS AS (…) STORED: the expression's SQL text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<String>,
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Mask>,
 }
 
 impl Column {
     #[must_use]
     pub fn new(name: impl Into<String>, data_type: PgType) -> Column {
-        Column { name: name.into(), data_type, not_null: false, default: None, comment: None, identity: None, generated: None }
+        Column {
+            name: name.into(),
+            data_type,
+            not_null: false,
+            default: None,
+            comment: None,
+            identity: None,
+            generated: None,
+            tags: Tags::new(),
+            mask: None,
+        }
     }
 }
 

@@ -325,7 +325,9 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             | ObjectKind::Sequence
             | ObjectKind::Index => SqlState::DuplicateTable,
             ObjectKind::Column => SqlState::DuplicateColumn,
-            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation => SqlState::DuplicateObject,
+            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation | ObjectKind::Policy | ObjectKind::MaskingPolicy => {
+                SqlState::DuplicateObject
+            }
         },
         CatalogError::Undefined { kind, .. } => match kind {
             ObjectKind::Database => SqlState::InvalidCatalogName,
@@ -335,11 +337,14 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             }
             ObjectKind::Index => SqlState::UndefinedObject,
             ObjectKind::Column => SqlState::UndefinedColumn,
-            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation => SqlState::UndefinedObject,
+            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation | ObjectKind::Policy | ObjectKind::MaskingPolicy => {
+                SqlState::UndefinedObject
+            }
         },
         CatalogError::UndefinedColumn { .. } => SqlState::UndefinedColumn,
         CatalogError::UndefinedConstraint { .. } => SqlState::UndefinedObject,
-        CatalogError::DuplicateConstraint { .. } => SqlState::DuplicateObject,
+        CatalogError::UndefinedPolicy { .. } => SqlState::UndefinedObject,
+        CatalogError::DuplicateConstraint { .. } | CatalogError::DuplicatePolicy { .. } => SqlState::DuplicateObject,
         CatalogError::NotSupported { .. } => SqlState::FeatureNotSupported,
         CatalogError::DuplicateColumn { .. } => SqlState::DuplicateColumn,
         CatalogError::DependentObjects { .. } => SqlState::DependentObjectsStillExist,

@@ -8,6 +8,7 @@ use crate::acl::{Acl, Privileges};
 use crate::authorize::{Principal, require_owner};
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
+use crate::governance::{Governance, Tags};
 use crate::model::{Database, ObjectRef, Oid, PUBLIC, Privilege, Relation, Schema};
 
 impl Catalog {
@@ -117,11 +118,11 @@ pub(crate) const SYSTEM_DATABASE: &str = "system";
 /// Makes a database and, with `public`, its schema `public` as PostgreSQL 15 has it: PUBLIC may use it, not create in it.
 pub(crate) fn add_database(edit: &mut Edit, name: String, owner: Oid, public: bool) -> Result<Arc<Database>, CatalogError> {
     let oid = edit.new_oid()?;
-    let database = edit.put_database(Database { oid, name, owner, comment: None });
+    let database = edit.put_database(Database { oid, name, owner, comment: None, governance: Governance::default() });
     if public {
         let schema_oid = edit.new_oid()?;
         let comment = Some("standard public schema".to_owned());
-        edit.put_schema(Schema { oid: schema_oid, database: oid, name: "public".to_owned(), owner, comment });
+        edit.put_schema(Schema { oid: schema_oid, database: oid, name: "public".to_owned(), owner, comment, tags: Tags::new() });
         let object = ObjectRef::Schema(schema_oid);
         let mut acl = Acl::default_for(object, owner);
         acl.grant(PUBLIC, owner, Privileges::of(&[Privilege::Usage]), Privileges::NONE);

@@ -7,6 +7,7 @@
 mod comment;
 pub(crate) mod database;
 mod edit;
+mod governance;
 mod grant;
 mod location;
 mod related;
@@ -18,6 +19,7 @@ mod temporary;
 
 pub use comment::CommentOn;
 pub(crate) use edit::{Edit, Write};
+pub use governance::{RowSecurityUpdate, TagChanges, TagsOf};
 pub use grant::{GrantObjects, GrantOutcome, GrantSpec, RevokeSpec};
 pub use relation::{NewConstraint, NewRelation, RelationChange, RelationUpdate};
 pub(crate) use role::dependents_of_role;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::database::check_new_owner;
 use super::edit::Edit;
+use super::governance::{RowSecurityUpdate, TagChanges, set_mask, set_relation_tags, update_row_security};
 use super::related::{drop_belongings, drop_elsewhere, rename_elsewhere, rename_referenced};
 use super::schema::check_not_system;
 use super::{check_name, undefined_oid};
 use crate::authorize::{Principal, check, is_owner, normalise_url, require_owner};
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
+use crate::governance::{Mask, PolicyExpression, RowSecurity, Tags};
 use crate::model::{
     Column, Constraint, ConstraintKind, Identity, Index, ObjectRef, Oid, PgType, Privilege, Relation, RelationKind, Sequence,
 };
@@ -124,6 +126,21 @@ pub enum RelationUpdate {
     SetSequence(Sequence),
     /// Of a materialized view made anew.
     SetLocation(String),
+    /// Of the relation, or of one of its columns.
+    SetTags {
+        column: Option<String>,
+        changes: TagChanges,
+    },
+    RowSecurity(RowSecurityUpdate),
+    SetMask {
+        column: String,
+        mask: Option<Mask>,
+    },
+    /// The text of a mask in other names.
+    SetMaskExpression {
+        column: String,
+        expression: PolicyExpression,
+    },
 }
 
 /// One of several changes that are made together.
@@ -214,7 +231,11 @@ impl Catalog {
             require_owner(&edit.snapshot, &principal, ObjectRef::Relation(view))?;
             check_columns(&columns)?;
             check_view_columns(&changed.columns, &columns)?;
+            let tags: Vec<Tags> = changed.columns.into_iter().map(|column| column.tags).collect();
             changed.columns = columns;
+            for (column, tags) in changed.columns.iter_mut().zip(tags) {
+                column.tags = tags;
+            }
             changed.definition = Some(definition);
             Ok(edit.put_relation(changed))
         })
@@ -350,6 +371,8 @@ impl Catalog {
                     if let Some(kept) = old.iter().find(|kept| kept.name == column.name) {
                         column.comment = column.comment.or_else(|| kept.comment.clone());
                         column.default = column.default.or_else(|| kept.default.clone());
+                        column.tags.clone_from(&kept.tags);
+                        column.mask.clone_from(&kept.mask);
                     }
                     column
                 })
@@ -405,6 +428,8 @@ fn add_relation(edit: &mut Edit, principal: &Principal, new: NewRelation) -> Res
         properties: new.properties,
         indexes: Vec::new(),
         sequence: new.sequence,
+        tags: Tags::new(),
+        row_security: RowSecurity::default(),
     };
     for name in &relation.partition_columns {
         require_column(&relation, name)?;
@@ -432,6 +457,7 @@ fn apply(edit: &mut Edit, relation: &mut Relation, update: RelationUpdate) -> Re
                 return Err(CatalogError::InvalidDefinition { message: format!("cannot drop partition column \"{name}\"") });
             }
             relation.columns.remove(position);
+            relation.row_security.former_columns.insert(name.clone());
             relation.constraints.retain(|constraint| !constraint.kind.columns().contains(&name));
             relation.indexes.retain(|index| !index.columns.iter().any(|column| column.name == name));
             drop_elsewhere(edit, relation.oid, &name);
@@ -469,6 +495,14 @@ fn apply(edit: &mut Edit, relation: &mut Relation, update: RelationUpdate) -> Re
         }
         RelationUpdate::SetSequence(sequence) => relation.sequence = Some(sequence),
         RelationUpdate::SetLocation(location) => relation.location = location,
+        RelationUpdate::SetTags { column, changes } => set_relation_tags(relation, column.as_deref(), changes)?,
+        RelationUpdate::RowSecurity(update) => update_row_security(edit, relation, update)?,
+        RelationUpdate::SetMask { column, mask } => set_mask(relation, &column, mask)?,
+        RelationUpdate::SetMaskExpression { column, expression } => {
+            if let Some(mask) = &mut column_mut(relation, &column)?.mask {
+                mask.expression = expression;
+            }
+        }
         RelationUpdate::SetNotNull { column, not_null } => column_mut(relation, &column)?.not_null = not_null,
         RelationUpdate::SetDefault { column, default } => column_mut(relation, &column)?.default = default,
         RelationUpdate::SetProperties(properties) => {
@@ -516,6 +550,7 @@ fn rename_column(relation: &mut Relation, from: &str, to: &str) -> Result<(), Ca
     if let Some(column) = relation.columns.get_mut(position) {
         to.clone_into(&mut column.name);
     }
+    relation.row_security.former_columns.insert(from.to_owned());
     Ok(())
 }
 

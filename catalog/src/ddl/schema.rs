@@ -7,6 +7,7 @@ use super::{Edit, check_name};
 use crate::authorize::{Principal, check, require_owner};
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
+use crate::governance::Tags;
 use crate::model::{ObjectRef, Oid, Privilege, Relation, Schema};
 use crate::snapshot::{Snapshot, kind_of};
 
@@ -32,7 +33,7 @@ impl Catalog {
             check_new_owner(edit, &principal, owner)?;
             check_schema_name(edit, database, &name)?;
             let oid = edit.new_oid()?;
-            Ok(edit.put_schema(Schema { oid, database, name, owner, comment: None }))
+            Ok(edit.put_schema(Schema { oid, database, name, owner, comment: None, tags: Tags::new() }))
         })
         .await
     }

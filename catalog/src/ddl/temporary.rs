@@ -8,6 +8,7 @@ use crate::acl::{Acl, Privileges};
 use crate::authorize::{Principal, check};
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
+use crate::governance::Tags;
 use crate::model::{ObjectRef, Oid, PUBLIC, Privilege, Relation, Schema};
 
 /// What all their names begin with.
@@ -38,7 +39,7 @@ impl Catalog {
                 return Ok(Arc::clone(known));
             }
             let (oid, owner) = (edit.new_oid()?, principal.session_role);
-            let schema = edit.put_schema(Schema { oid, database, name, owner, comment: None });
+            let schema = edit.put_schema(Schema { oid, database, name, owner, comment: None, tags: Tags::new() });
             let object = ObjectRef::Schema(oid);
             let mut acl = Acl::default_for(object, owner);
             acl.grant(PUBLIC, owner, Privileges::of(&[Privilege::Usage, Privilege::Create]), Privileges::NONE);

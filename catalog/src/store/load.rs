@@ -27,12 +27,17 @@ pub(crate) async fn snapshot(connection: &mut AnyConnection, protected_roots: Ar
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
         snapshot.memberships.push(Membership { role: oid(&row, 0)?, member: oid(&row, 1)?, admin: flag(&row, 2)? });
     }
-    let sql = "SELECT oid, name, owner_oid, comment_text FROM databases";
+    let sql = "SELECT oid, name, owner_oid, comment_text, governance FROM databases";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
-        let database = Database { oid: oid(&row, 0)?, name: row.try_get(1)?, owner: oid(&row, 2)?, comment: row.try_get(3)? };
-        snapshot.put_database(Arc::new(database));
+        snapshot.put_database(Arc::new(Database {
+            oid: oid(&row, 0)?,
+            name: row.try_get(1)?,
+            owner: oid(&row, 2)?,
+            comment: row.try_get(3)?,
+            governance: document(&row, 4)?,
+        }));
     }
-    let sql = "SELECT oid, database_oid, name, owner_oid, comment_text FROM schemas";
+    let sql = "SELECT oid, database_oid, name, owner_oid, comment_text, tags FROM schemas";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
         snapshot.put_schema(Arc::new(Schema {
             oid: oid(&row, 0)?,
@@ -40,6 +45,7 @@ pub(crate) async fn snapshot(connection: &mut AnyConnection, protected_roots: Ar
             name: row.try_get(2)?,
             owner: oid(&row, 3)?,
             comment: row.try_get(4)?,
+            tags: document(&row, 5)?,
         }));
     }
     let sql = "SELECT oid, type_oid, schema_oid, name, owner_oid, kind, location, document FROM relations";
@@ -97,7 +103,15 @@ fn relation(row: &AnyRow) -> Result<Relation, CatalogError> {
         properties: document.properties,
         indexes: document.indexes,
         sequence: document.sequence,
+        tags: document.tags,
+        row_security: document.row_security,
     })
+}
+
+/// A column of JSON.
+fn document<T: serde::de::DeserializeOwned>(row: &AnyRow, column: usize) -> Result<T, CatalogError> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(CatalogError::corrupted)
 }
 
 fn object(row: &AnyRow) -> Result<ObjectRef, CatalogError> {

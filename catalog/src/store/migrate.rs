@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_commit_intents.sql"),
     include_str!("migrations/0003_sequence_states.sql"),
     include_str!("migrations/0004_readers.sql"),
+    include_str!("migrations/0005_governance.sql"),
 ];
 
 pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {

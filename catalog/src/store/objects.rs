@@ -5,6 +5,7 @@ use sqlx::AnyConnection;
 
 use crate::ddl::Write;
 use crate::error::CatalogError;
+use crate::governance::{RowSecurity, Tags};
 use crate::model::{
     Column, Constraint, Database, ExternalLocation, Index, Membership, ObjectRef, Oid, Relation, RelationKind, Role, Schema, Sequence,
 };
@@ -23,6 +24,10 @@ pub(super) struct RelationDocument {
     pub(super) indexes: Vec<Index>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sequence: Option<Sequence>,
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub(super) tags: Tags,
+    #[serde(default, skip_serializing_if = "RowSecurity::is_default")]
+    pub(super) row_security: RowSecurity,
 }
 
 pub(super) const KINDS: [(RelationKind, &str); 5] = [
@@ -134,13 +139,15 @@ async fn put_membership(connection: &mut AnyConnection, membership: &Membership)
 
 async fn put_database(connection: &mut AnyConnection, database: &Database) -> Result<(), CatalogError> {
     sqlx::query(
-        "INSERT INTO databases (oid, name, owner_oid, comment_text) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (oid) DO UPDATE SET name = excluded.name, owner_oid = excluded.owner_oid, comment_text = excluded.comment_text",
+        "INSERT INTO databases (oid, name, owner_oid, comment_text, governance) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (oid) DO UPDATE SET name = excluded.name, owner_oid = excluded.owner_oid, comment_text = excluded.comment_text, \
+         governance = excluded.governance",
     )
     .bind(i64::from(database.oid))
     .bind(database.name.clone())
     .bind(i64::from(database.owner))
     .bind(database.comment.clone())
+    .bind(serde_json::to_string(&database.governance).map_err(CatalogError::internal)?)
     .execute(connection)
     .await?;
     Ok(())
@@ -148,14 +155,16 @@ async fn put_database(connection: &mut AnyConnection, database: &Database) -> Re
 
 async fn put_schema(connection: &mut AnyConnection, schema: &Schema) -> Result<(), CatalogError> {
     sqlx::query(
-        "INSERT INTO schemas (oid, database_oid, name, owner_oid, comment_text) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (oid) DO UPDATE SET name = excluded.name, owner_oid = excluded.owner_oid, comment_text = excluded.comment_text",
+        "INSERT INTO schemas (oid, database_oid, name, owner_oid, comment_text, tags) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (oid) DO UPDATE SET name = excluded.name, owner_oid = excluded.owner_oid, comment_text = excluded.comment_text, \
+         tags = excluded.tags",
     )
     .bind(i64::from(schema.oid))
     .bind(i64::from(schema.database))
     .bind(schema.name.clone())
     .bind(i64::from(schema.owner))
     .bind(schema.comment.clone())
+    .bind(serde_json::to_string(&schema.tags).map_err(CatalogError::internal)?)
     .execute(connection)
     .await?;
     Ok(())
@@ -171,6 +180,8 @@ async fn put_relation(connection: &mut AnyConnection, relation: &Relation) -> Re
         properties: relation.properties.clone(),
         indexes: relation.indexes.clone(),
         sequence: relation.sequence.clone(),
+        tags: relation.tags.clone(),
+        row_security: relation.row_security.clone(),
     };
     let kind = KINDS.iter().find(|(kind, _)| *kind == relation.kind).map_or("", |(_, word)| *word);
     sqlx::query(

@@ -18,6 +18,14 @@ COMMENT ON COLUMN demo.public.customers.email IS 'Identifies a person';
 
 COMMENT ON COLUMN demo.public.customers.name IS 'Personal data';
 
+ALTER TABLE demo.public.customers SET TAGS ('subject' = 'customer');
+
+ALTER TABLE demo.public.customers ALTER COLUMN customer_id SET TAGS ('subject_key' = 'customer');
+
+ALTER TABLE demo.public.customers ALTER COLUMN email SET TAGS ('pii' = 'email');
+
+ALTER TABLE demo.public.customers ALTER COLUMN name SET TAGS ('pii' = 'name');
+
 INSERT INTO demo.public.customers
 SELECT i,
        first_name || ' ' || last_name,

@@ -11,6 +11,7 @@ pub mod cursor;
 pub mod database;
 pub mod drop;
 pub mod external_location;
+pub mod governance;
 pub mod grant;
 pub mod index;
 pub mod like;
@@ -105,6 +106,7 @@ async fn dispatch(
         Command::SetTransaction(set) => transaction::set(session, set),
         Command::LockTable(lock) => lock_table::run(session, lock).await,
         Command::Analyze(analyze) => analyze::run(session, analyze).await,
+        Command::Governance(command) => governance::run(session, command).await,
         Command::TwoPhase(command) => transaction::two_phase(session, command).await,
         Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) => {
             Err(SqlError::new(SqlState::InternalError, "a command came by the wrong way"))

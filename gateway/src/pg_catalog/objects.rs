@@ -226,11 +226,11 @@ impl<'a> Objects<'a> {
     /// A relation of this database by schema and name.
     #[must_use]
     pub fn class_named(&self, schema: &str, name: &str) -> Option<Class<'a>> {
-        if schema == PG_CATALOG || schema == INFORMATION_SCHEMA {
-            return recorded::relation(schema, name).map(recorded_class);
+        if let Some(relation) = recorded::relation(schema, name) {
+            return Some(recorded_class(relation));
         }
         if self.database == SYSTEM_DATABASE {
-            let schema = server_schemas().into_iter().find(|(_, own)| *own == schema)?.0;
+            let schema = server_schema(schema)?;
             return server_classes().into_iter().find(|class| class.schema == schema && class.name == name);
         }
         let database = self.snapshot.database_by_name(self.database)?;
@@ -479,20 +479,27 @@ fn recorded_class(relation: &'static Recorded) -> Class<'static> {
 fn server_schemas() -> Vec<(Oid, &'static str)> {
     let mut names: Vec<&'static str> = Vec::new();
     for (schema, _) in crate::system::RELATIONS {
-        if !names.contains(schema) {
+        if !names.contains(schema) && *schema != INFORMATION_SCHEMA {
             names.push(schema);
         }
     }
     (SYSTEM_SCHEMA_OIDS..).zip(names).collect()
 }
 
+/// Some of its tables stand in the schema that every database has.
+fn server_schema(name: &str) -> Option<Oid> {
+    if name == INFORMATION_SCHEMA {
+        return Some(INFORMATION_SCHEMA_OID);
+    }
+    server_schemas().into_iter().find(|(_, own)| *own == name).map(|(oid, _)| oid)
+}
+
 fn server_classes() -> Vec<Class<'static>> {
-    let schemas = server_schemas();
     (SYSTEM_TABLE_OIDS..)
         .step_by(2)
         .zip(crate::system::RELATIONS)
         .filter_map(|(oid, relation)| {
-            let schema = schemas.iter().find(|(_, name)| *name == relation.0)?.0;
+            let schema = server_schema(relation.0)?;
             let source = ClassSource::Server(relation);
             Some(Class { oid, name: relation.1, schema, row_type: oid + 1, owner: BOOTSTRAP_ROLE_OID, kind: "r", source })
         })

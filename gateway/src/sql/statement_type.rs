@@ -40,6 +40,7 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::SetTransaction(_) => "SET",
         Command::LockTable(_) => "LOCK TABLE",
         Command::Analyze(_) => "ANALYZE",
+        Command::Governance(governance) => governance.tag(),
         Command::TwoPhase(TwoPhase::Prepare) => "PREPARE TRANSACTION",
         Command::TwoPhase(TwoPhase::Finish { .. }) => "COMMIT PREPARED",
     }

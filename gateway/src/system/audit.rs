@@ -9,7 +9,7 @@ use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
 
 use super::columns::Columns;
-use crate::sql::grammar::{Command, GrantTarget, PrivilegeWord, RelationWord};
+use crate::sql::grammar::{Alter, AlterAction, Command, Governance, GrantTarget, PrivilegeWord, RelationWord};
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
@@ -98,7 +98,7 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::AlterRole(role) => (Some("role"), Some(role.name.clone()), nothing),
         Command::DropRole(drop) => (Some("role"), Some(drop.names.join(", ")), nothing),
         Command::CreateTable(table) => (Some("table"), Some(table.sql.name.to_string()), nothing),
-        Command::Alter(alter) => (Some(alter_kind(alter.word)), Some(alter.name.to_string()), nothing),
+        Command::Alter(alter) => (Some(alter_kind(alter.word)), Some(alter.name.to_string()), altered(alter)),
         Command::CreateSequence(create) => (Some("sequence"), Some(create.name.to_string()), nothing),
         Command::CreateMaterializedView(view) => (Some("materialized view"), Some(view.name.to_string()), nothing),
         Command::Refresh(refresh) => (Some("materialized view"), Some(refresh.name.to_string()), nothing),
@@ -121,6 +121,14 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::RevokeMembership(revoke) => {
             (Some("role"), Some(revoke.roles.join(", ")), serde_json::json!({ "members": revoke.members }))
         }
+        Command::Governance(governance) => {
+            let (kind, name) = governance.subject();
+            let params = match governance.as_ref() {
+                Governance::AlterTags(alter) => serde_json::json!({ "tags": alter.changes }),
+                _ => nothing,
+            };
+            (Some(kind), Some(name), params)
+        }
         Command::Copy(_)
         | Command::DeclareCursor(_)
         | Command::Fetch(_)
@@ -141,6 +149,23 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             _ => (None, None, nothing),
         },
     }
+}
+
+/// Tags and who is masked, which an auditor asks for.
+fn altered(alter: &Alter) -> serde_json::Value {
+    let said: Vec<serde_json::Value> = alter
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            AlterAction::Tags { column, changes } => Some(serde_json::json!({ "column": column, "tags": changes })),
+            AlterAction::Mask { column, mask } => {
+                let roles = mask.as_ref().map(|mask| mask.roles.iter().map(ToString::to_string).collect::<Vec<_>>());
+                Some(serde_json::json!({ "column": column, "mask": mask.is_some(), "roles": roles }))
+            }
+            _ => None,
+        })
+        .collect();
+    if said.is_empty() { serde_json::Value::Null } else { serde_json::json!({ "actions": said }) }
 }
 
 const fn alter_kind(word: RelationWord) -> &'static str {

@@ -2,13 +2,14 @@
 
 pub mod audit;
 mod columns;
+mod governance;
 mod query_history;
 mod unsupported;
 
 use arrow_schema::SchemaRef;
-use lakegate_catalog::Catalog;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::model::RelationName;
+use lakegate_catalog::{Catalog, Snapshot};
 use lakegate_engine_api::RelationSource;
 
 use crate::server::LiveSessions;
@@ -16,7 +17,16 @@ use crate::sql::bind::undefined;
 use crate::sqlstate::SqlError;
 
 /// (schema, table) of every relation. Their OIDs follow from this order: new ones go to the end.
-pub const RELATIONS: &[(&str, &str)] = &[("access", "audit"), ("query", "history"), ("compat", "unsupported")];
+pub const RELATIONS: &[(&str, &str)] = &[
+    ("access", "audit"),
+    ("query", "history"),
+    ("compat", "unsupported"),
+    ("information_schema", "catalog_tags"),
+    ("information_schema", "schema_tags"),
+    ("information_schema", "table_tags"),
+    ("information_schema", "column_tags"),
+    ("information_schema", "column_masks"),
+];
 
 /// Whether database `system` has the relation.
 #[must_use]
@@ -31,6 +41,10 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
         ("query", "history") => query_history::table(&[]),
         ("access", "audit") => audit::table(&[]),
         ("compat", "unsupported") => unsupported::table(&[]),
+        ("information_schema", table) => match governance::empty(table) {
+            Ok(Some(source)) => Ok(source),
+            _ => return None,
+        },
         _ => return None,
     };
     match empty {
@@ -66,11 +80,13 @@ impl SystemRelations {
     ///
     /// # Errors
     /// 42P01; 57P03 where the catalog cannot be reached.
-    pub async fn rows(&self, name: &RelationName, principal: &Principal) -> Result<RelationSource, SqlError> {
+    pub async fn rows(&self, name: &RelationName, principal: &Principal, snapshot: &Snapshot) -> Result<RelationSource, SqlError> {
         match (name.schema.as_str(), name.name.as_str()) {
             ("query", "history") => query_history::rows(&self.catalog, principal).await,
             ("access", "audit") => audit::rows(&self.catalog, principal).await,
             ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await,
+            ("information_schema", table) => governance::rows(snapshot, principal, table)?
+                .ok_or_else(|| undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),
             _ => Err(undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),
         }
     }

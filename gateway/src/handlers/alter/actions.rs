@@ -61,6 +61,11 @@ impl Planning<'_> {
             AlterAction::DropIdentity { column, if_exists } => self.drop_identity(column, *if_exists),
             AlterAction::DropExpression { column, if_exists } => self.drop_expression(column, *if_exists),
             AlterAction::ColumnSequence { column, options } => self.restart(column, options),
+            AlterAction::Tags { .. } | AlterAction::RowSecurity(_) | AlterAction::Mask { .. } => {
+                let update = super::governed(self.session, self.snapshot, &self.table, action).await?;
+                self.plan.updates.extend(update);
+                Ok(())
+            }
             AlterAction::SetSchema(_) | AlterAction::Sequence(_) => {
                 Err(SqlError::new(SqlState::SyntaxError, "SET SCHEMA stands alone in a statement"))
             }

@@ -7,8 +7,9 @@ mod views;
 use std::sync::Arc;
 
 use lakegate_catalog::Snapshot;
+use lakegate_catalog::authorize::require_owner;
 use lakegate_catalog::ddl::{RelationChange, RelationUpdate};
-use lakegate_catalog::model::{Relation, RelationKind, RelationName};
+use lakegate_catalog::model::{ObjectRef, Relation, RelationKind, RelationName};
 use lakegate_engine_api::ExecutionContext;
 use sqlparser::ast::{AlterTableOperation, RenameTableNameKind};
 
@@ -44,6 +45,9 @@ pub async fn run(session: &mut GatewaySession, alter: &Alter, deadline: &Deadlin
         return Err(undefined(&parts));
     };
     check_kind(&relation, alter)?;
+    if govern(session, &snapshot, &relation, &alter.actions).await? {
+        return Ok(done());
+    }
     for action in &alter.actions {
         if let AlterAction::Sequence(options) = action {
             super::sequence::alter(session, &snapshot, &relation, options).await?;
@@ -71,6 +75,43 @@ pub async fn run(session: &mut GatewaySession, alter: &Alter, deadline: &Deadlin
         }
     }
     Ok(done())
+}
+
+/// Tags, masks and row-level security touch the catalog alone, of whatever relation has them. False where there are other actions, too.
+async fn govern(
+    session: &mut GatewaySession,
+    snapshot: &Arc<Snapshot>,
+    relation: &Relation,
+    actions: &[AlterAction],
+) -> Result<bool, SqlError> {
+    let is_of_these =
+        |action: &AlterAction| matches!(action, AlterAction::Tags { .. } | AlterAction::RowSecurity(_) | AlterAction::Mask { .. });
+    if !actions.iter().all(is_of_these) {
+        return Ok(false);
+    }
+    require_owner(snapshot, &session.principal, ObjectRef::Relation(relation.oid))?;
+    let mut updates = Vec::new();
+    for action in actions {
+        updates.extend(governed(session, snapshot, relation, action).await?);
+    }
+    session.catalog().update_relation(&session.principal, relation.oid, updates).await?;
+    Ok(true)
+}
+
+/// What the catalog is to record for such an action.
+async fn governed(
+    session: &mut GatewaySession,
+    snapshot: &Arc<Snapshot>,
+    relation: &Relation,
+    action: &AlterAction,
+) -> Result<Option<RelationUpdate>, SqlError> {
+    Ok(match action {
+        AlterAction::Tags { column, changes } => Some(RelationUpdate::SetTags { column: column.clone(), changes: changes.clone() }),
+        AlterAction::RowSecurity(_) | AlterAction::Mask { .. } => {
+            return Err(SqlError::unsupported("row-level security"));
+        }
+        _ => None,
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -163,11 +204,7 @@ async fn alter_table(
     deadline: &Deadline,
     journal: &Journal,
 ) -> Result<(), SqlError> {
-    lakegate_catalog::authorize::require_owner(
-        snapshot,
-        &session.principal,
-        lakegate_catalog::model::ObjectRef::Relation(table.relation.oid),
-    )?;
+    require_owner(snapshot, &session.principal, ObjectRef::Relation(table.relation.oid))?;
     let plan = actions::plan(session, snapshot, table, actions).await?;
     // A sequence for a new column is there by now.
     let snapshot = &session.catalog().refresh().await?;

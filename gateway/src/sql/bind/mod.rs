@@ -184,11 +184,12 @@ impl Binder<'_> {
         if place.depth > VIEW_DEPTH_MAX {
             return Err(SqlError::new(SqlState::StatementTooComplex, format!("views are nested more than {VIEW_DEPTH_MAX} deep")));
         }
-        if matches!(name.schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA) {
+        let is_catalog = matches!(name.schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA);
+        if is_catalog && !(name.database == SYSTEM_DATABASE && crate::system::has_relation(name)) {
             return self.bind_catalog(bound, name, place).await;
         }
         if name.database == SYSTEM_DATABASE {
-            let source = self.system.rows(name, &self.principal).await?;
+            let source = self.system.rows(name, &self.principal, self.snapshot).await?;
             bound.relations.push(place.bound(name, source));
             return Ok(());
         }

@@ -120,6 +120,9 @@ fn is_system(schema: &str) -> bool {
 }
 
 fn exists(snapshot: &Snapshot, name: &RelationName) -> bool {
+    if name.database == SYSTEM_DATABASE && crate::system::has_relation(name) {
+        return true;
+    }
     if is_system(&name.schema) {
         return pg_catalog::has_relation(&name.schema, &name.name);
     }

@@ -1,10 +1,14 @@
 //! `ALTER { TABLE | VIEW | MATERIALIZED VIEW | SEQUENCE | INDEX }`: the parser crate's actions, and those that it lacks.
 
+use std::collections::BTreeMap;
+
+use lakegate_catalog::ddl::RowSecurityUpdate;
 use sqlparser::ast::{AlterTableOperation, ObjectName};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
+use super::governance::{MaskSpec, parse_mask, parse_row_security, parse_tags};
 use super::sequence::{SequenceOption, parse_options};
 use super::{Command, GrammarError, accept_word, accept_words, expect_word, parse_if_exists, parse_name};
 
@@ -68,6 +72,18 @@ pub enum AlterAction {
     },
     /// ALTER SEQUENCE's own.
     Sequence(Vec<SequenceOption>),
+    /// Of the relation, or of one of its columns: tag to value, `None` takes it away.
+    Tags {
+        column: Option<String>,
+        changes: BTreeMap<String, Option<String>>,
+    },
+    /// ENABLE, DISABLE (`Enabled`), FORCE, NO FORCE (`Forced`) ROW LEVEL SECURITY.
+    RowSecurity(RowSecurityUpdate),
+    /// `None`: DROP MASK.
+    Mask {
+        column: String,
+        mask: Option<MaskSpec>,
+    },
 }
 
 pub(super) fn parse(parser: &mut Parser) -> Result<Command, GrammarError> {
@@ -113,6 +129,12 @@ fn parse_action(parser: &mut Parser) -> Result<AlterAction, ParserError> {
     if accept_words(parser, &["SET", "SCHEMA"]) {
         return Ok(AlterAction::SetSchema(parse_name(parser)?));
     }
+    if let Some(changes) = parse_tags(parser)? {
+        return Ok(AlterAction::Tags { column: None, changes });
+    }
+    if let Some(update) = parse_row_security(parser) {
+        return Ok(AlterAction::RowSecurity(update));
+    }
     if let Some(action) = parse_column_action(parser)? {
         return Ok(action);
     }
@@ -132,6 +154,15 @@ fn parse_column_action(parser: &mut Parser) -> Result<Option<AlterAction>, Parse
     consumed += 1;
     if accept_words(parser, &["DROP", "IDENTITY"]) {
         return Ok(Some(AlterAction::DropIdentity { column, if_exists: parse_if_exists(parser) }));
+    }
+    if let Some(changes) = parse_tags(parser)? {
+        return Ok(Some(AlterAction::Tags { column: Some(column), changes }));
+    }
+    if accept_words(parser, &["DROP", "MASK"]) {
+        return Ok(Some(AlterAction::Mask { column, mask: None }));
+    }
+    if accept_words(parser, &["SET", "MASK"]) {
+        return Ok(Some(AlterAction::Mask { column, mask: Some(parse_mask(parser)?) }));
     }
     if accept_words(parser, &["DROP", "EXPRESSION"]) {
         return Ok(Some(AlterAction::DropExpression { column, if_exists: parse_if_exists(parser) }));

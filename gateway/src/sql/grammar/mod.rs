@@ -5,6 +5,7 @@ mod analyze;
 mod copy;
 mod cursor;
 mod external_location;
+mod governance;
 mod grant;
 mod like;
 mod merge;
@@ -25,6 +26,7 @@ pub use analyze::Analyze;
 pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
+pub use governance::{AlterTags, ChangePolicy, CreateMaskingPolicy, CreatePolicy, DropPolicy, Governance, MaskSpec};
 pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
 pub use like::{Included, Like};
 pub use merge::{is_do_nothing, spell_merge_actions};
@@ -66,6 +68,7 @@ pub enum Command {
     LockTable(LockTable),
     Analyze(Analyze),
     TwoPhase(TwoPhase),
+    Governance(Box<Governance>),
 }
 
 /// Why a statement did not parse.
@@ -95,6 +98,9 @@ impl From<SqlError> for GrammarError {
 pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
     let words = leading_words(parser);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let Some(governance) = governance::parse(parser, &words)? {
+        return Ok(Command::Governance(Box::new(governance)));
+    }
     match words.as_slice() {
         ["CREATE", "EXTERNAL", "LOCATION", ..] => external_location::parse_create(parser),
         ["DROP", "EXTERNAL", "LOCATION", ..] => external_location::parse_drop(parser),
