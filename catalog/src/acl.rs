@@ -61,7 +61,7 @@ const fn bit(privilege: Privilege) -> u16 {
 
 impl Privilege {
     /// In the order of an `aclitem`.
-    pub const ALL: [Privilege; 13] = [
+    pub const ALL: [Privilege; 14] = [
         Privilege::Insert,
         Privilege::Select,
         Privilege::Update,
@@ -69,6 +69,7 @@ impl Privilege {
         Privilege::Truncate,
         Privilege::References,
         Privilege::Trigger,
+        Privilege::Execute,
         Privilege::Usage,
         Privilege::Create,
         Privilege::Temporary,
@@ -94,6 +95,7 @@ impl Privilege {
             Privilege::Temporary => "TEMPORARY",
             Privilege::ReadFiles => "READ FILES",
             Privilege::WriteFiles => "WRITE FILES",
+            Privilege::Execute => "EXECUTE",
         }
     }
 
@@ -114,6 +116,7 @@ impl Privilege {
             Privilege::Temporary => 'T',
             Privilege::ReadFiles => 'f',
             Privilege::WriteFiles => 'F',
+            Privilege::Execute => 'X',
         }
     }
 
@@ -128,7 +131,11 @@ impl Privilege {
     }
 }
 
-/// What ALL PRIVILEGES means on an object.
+/// What can be granted on a column.
+pub const COLUMN_PRIVILEGES: Privileges =
+    Privileges(bit(Privilege::Select) | bit(Privilege::Insert) | bit(Privilege::Update) | bit(Privilege::References));
+
+/// What ALL PRIVILEGES means on an object; of a relation, unless it is a sequence ([`SEQUENCE_PRIVILEGES`]).
 #[must_use]
 pub fn all_privileges(object: ObjectRef) -> Privileges {
     match object {
@@ -146,6 +153,9 @@ pub fn all_privileges(object: ObjectRef) -> Privileges {
         ObjectRef::ExternalLocation(_) => Privileges::of(&[Privilege::ReadFiles, Privilege::WriteFiles]),
     }
 }
+
+/// What ALL PRIVILEGES means on a sequence.
+pub const SEQUENCE_PRIVILEGES: Privileges = Privileges(bit(Privilege::Usage) | bit(Privilege::Select) | bit(Privilege::Update));
 
 /// One entry: what `grantor` gave to `grantee`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,11 +179,17 @@ impl Acl {
     /// What an object has before anything was granted or revoked (`acldefault`).
     #[must_use]
     pub fn default_for(object: ObjectRef, owner: Oid) -> Acl {
+        Acl::with_owner(object, owner, all_privileges(object))
+    }
+
+    /// The same with what the owner of such an object has.
+    #[must_use]
+    pub fn with_owner(object: ObjectRef, owner: Oid, all: Privileges) -> Acl {
         let mut acl = Acl::default();
         if matches!(object, ObjectRef::Database(_)) {
             acl.grant(PUBLIC, owner, Privileges::of(&[Privilege::Connect, Privilege::Temporary]), Privileges::NONE);
         }
-        acl.grant(owner, owner, all_privileges(object), Privileges::NONE);
+        acl.grant(owner, owner, all, Privileges::NONE);
         acl
     }
 
@@ -218,6 +234,16 @@ impl Acl {
         for item in items {
             self.grant(swapped(item.grantee), swapped(item.grantor), item.privileges, item.grantable);
         }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Without what was granted to the role, and what it granted.
+    pub fn forget(&mut self, role: Oid) {
+        self.items.retain(|item| item.grantee != role && item.grantor != role);
     }
 
     /// Any mention of the role.

@@ -50,6 +50,7 @@ impl Catalog {
                     login: true,
                     create_db: true,
                     create_role: true,
+                    bypass_rls: true,
                     ..plain_role(BOOTSTRAP_ROLE_OID, "admin")
                 });
                 if let Some(verifiers) = verifiers {
@@ -75,6 +76,7 @@ fn plain_role(oid: Oid, name: &str) -> Role {
         create_db: false,
         create_role: false,
         inherit: true,
+        bypass_rls: false,
         connection_limit: -1,
         valid_until: None,
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::governance::{Governance, Mask, RowSecurity, Tags};
+use crate::acl::Acl;
 
 /// An object identifier as PostgreSQL clients see it: stable for the life of the object, never reused.
 pub type Oid = u32;
@@ -163,6 +164,8 @@ pub struct Role {
     pub create_role: bool,
     /// Privileges of the roles it is a member of apply without SET ROLE.
     pub inherit: bool,
+    /// Row-level security does not hold for it.
+    pub bypass_rls: bool,
     /// -1 means no limit.
     pub connection_limit: i32,
     /// Seconds since the epoch after which its password is refused.
@@ -176,12 +179,70 @@ pub const READ_HISTORY_OID: Oid = 9_001;
 /// Predefined role whose members read every row of `system.access.audit`.
 pub const READ_AUDIT_OID: Oid = 9_002;
 
+/// PostgreSQL's predefined roles, under its numbers.
+pub const PG_MONITOR_OID: Oid = 3373;
+pub const PG_READ_ALL_SETTINGS_OID: Oid = 3374;
+pub const PG_READ_ALL_STATS_OID: Oid = 3375;
+pub const PG_SIGNAL_BACKEND_OID: Oid = 4200;
+pub const PG_READ_ALL_DATA_OID: Oid = 6181;
+pub const PG_WRITE_ALL_DATA_OID: Oid = 6182;
+
 /// `member` belongs to `role`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Membership {
     pub role: Oid,
     pub member: Oid,
     pub admin: bool,
+    /// Who made it so.
+    pub grantor: Oid,
+}
+
+/// Settings that a session starts with: of a role, of a database, or of a role in a database; 0 stands for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleSettings {
+    pub database: Oid,
+    pub role: Oid,
+    /// Name and value as SET takes it, in the order in which they were first set.
+    pub settings: Vec<(String, String)>,
+}
+
+/// What `pg_default_acl` says of objects to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultAcl {
+    pub oid: Oid,
+    pub database: Oid,
+    /// Who makes the objects.
+    pub role: Oid,
+    /// 0: in every schema.
+    pub schema: Oid,
+    pub kind: DefaultAclKind,
+    pub acl: Acl,
+}
+
+/// What default privileges are of, by the letters of `pg_default_acl.defaclobjtype`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DefaultAclKind {
+    Tables,
+    Sequences,
+    Functions,
+    Types,
+    Schemas,
+}
+
+impl DefaultAclKind {
+    pub const ALL: [DefaultAclKind; 5] =
+        [DefaultAclKind::Tables, DefaultAclKind::Sequences, DefaultAclKind::Functions, DefaultAclKind::Types, DefaultAclKind::Schemas];
+
+    #[must_use]
+    pub const fn letter(self) -> &'static str {
+        match self {
+            DefaultAclKind::Tables => "r",
+            DefaultAclKind::Sequences => "S",
+            DefaultAclKind::Functions => "f",
+            DefaultAclKind::Types => "T",
+            DefaultAclKind::Schemas => "n",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,6 +250,8 @@ pub struct Database {
     pub oid: Oid,
     pub name: String,
     pub owner: Oid,
+    /// -1 means no limit.
+    pub connection_limit: i32,
     pub comment: Option<String>,
     pub governance: Governance,
 }
@@ -217,6 +280,9 @@ pub enum RelationKind {
 
 /// Property of a view: OIDs of the relations that it names, with commas between.
 pub const VIEW_DEPENDS_ON: &str = "lakegate.depends_on";
+
+/// Property of a view, `true` or `false` as it was set.
+pub const SECURITY_INVOKER: &str = "security_invoker";
 
 /// A table or a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -324,6 +390,9 @@ pub struct Column {
     pub tags: Tags,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<Mask>,
+    /// What was granted on it alone (`attacl`); its owner needs no entry.
+    #[serde(default, skip_serializing_if = "Acl::is_empty")]
+    pub acl: Acl,
 }
 
 impl Column {
@@ -339,6 +408,7 @@ impl Column {
             generated: None,
             tags: Tags::new(),
             mask: None,
+            acl: Acl::default(),
         }
     }
 }
@@ -408,6 +478,12 @@ impl Relation {
         self.kind == RelationKind::View
     }
 
+    /// A view that reads with the rights of who asks (`security_invoker`).
+    #[must_use]
+    pub fn is_security_invoker(&self) -> bool {
+        self.properties.get(SECURITY_INVOKER).is_some_and(|value| value == "true")
+    }
+
     /// OIDs of the relations that a view names.
     pub fn depends_on(&self) -> impl Iterator<Item = Oid> {
         self.properties.get(VIEW_DEPENDS_ON).into_iter().flat_map(|list| list.split(',')).filter_map(|oid| oid.parse().ok())
@@ -423,6 +499,12 @@ impl Relation {
         if let Ok(text) = serde_json::to_string(reads) {
             self.properties.insert(VIEW_READS.to_owned(), text);
         }
+    }
+
+    /// The new owner stands in the lists of its columns where the old one stood.
+    pub(crate) fn change_owner(&mut self, owner: Oid) {
+        let old = std::mem::replace(&mut self.owner, owner);
+        self.columns.iter_mut().for_each(|column| column.acl.change_owner(old, owner));
     }
 
     /// Its rows lie in a Delta table.
@@ -454,7 +536,7 @@ pub struct ExternalLocation {
     pub owner: Oid,
 }
 
-/// What a grant names.
+/// What a grant names. A sequence is a relation; its privileges are others than a table's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectRef {
     Database(Oid),
@@ -479,6 +561,7 @@ pub enum Privilege {
     Temporary,
     ReadFiles,
     WriteFiles,
+    Execute,
 }
 
 /// The pseudo-role PUBLIC in grants.

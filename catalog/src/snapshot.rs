@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::acl::Acl;
+use crate::acl::{Acl, Privileges, SEQUENCE_PRIVILEGES, all_privileges};
 use crate::authorize::{NormalUrl, normalise_url};
 use crate::error::{CatalogError, ObjectKind};
 use crate::model::{
-    Database, ExternalLocation, Grant, Membership, Name, ObjectRef, Oid, PUBLIC, Relation, RelationKind, RelationName, Role, Schema,
+    Database, DefaultAcl, DefaultAclKind, ExternalLocation, Grant, Membership, Name, ObjectRef, Oid, PG_READ_ALL_DATA_OID,
+    PG_WRITE_ALL_DATA_OID, PUBLIC, Privilege, Relation, RelationKind, RelationName, Role, RoleSettings, Schema,
 };
 use crate::shared_map::{SharedMap, SharedSet};
 
@@ -44,6 +45,10 @@ pub struct Snapshot {
     pub(crate) locations: BTreeMap<Oid, Arc<ExternalLocation>>,
     /// Only of objects on which something was granted or revoked.
     pub(crate) acls: SharedMap<ObjectRef, Arc<Acl>>,
+    /// By database and role; 0 stands for all.
+    pub(crate) role_settings: BTreeMap<(Oid, Oid), Arc<RoleSettings>>,
+    /// By OID.
+    pub(crate) default_acls: BTreeMap<Oid, Arc<DefaultAcl>>,
     /// Places that the server keeps for itself: its data directory, the warehouse root.
     pub(crate) protected_roots: Arc<[NormalUrl]>,
     /// Root URLs of tables that a commit of several tables is changing now; empty in a catalog with one process, which knows itself.
@@ -324,8 +329,75 @@ impl Snapshot {
     pub fn acl(&self, object: ObjectRef) -> Arc<Acl> {
         match (self.acls.get(&object), self.owner_of(object)) {
             (Some(acl), _) => acl.clone(),
-            (None, Some(owner)) => Arc::new(Acl::default_for(object, owner)),
+            (None, Some(owner)) => Arc::new(Acl::with_owner(object, owner, self.all_privileges(object))),
             (None, None) => Arc::default(),
+        }
+    }
+
+    /// What ALL PRIVILEGES means on an object.
+    #[must_use]
+    pub fn all_privileges(&self, object: ObjectRef) -> Privileges {
+        match object {
+            ObjectRef::Relation(oid) if self.relation_by_oid(oid).is_some_and(|relation| relation.sequence.is_some()) => {
+                SEQUENCE_PRIVILEGES
+            }
+            other => all_privileges(other),
+        }
+    }
+
+    /// Settings that a session of the role in the database starts with, the weightier later: those of all roles and databases, of
+    /// the database, of the role, of the role in the database. Source: `process_settings` in postinit.c.
+    pub fn starting_settings(&self, database: Oid, role: Oid) -> impl Iterator<Item = &(String, String)> {
+        let places = [(0, 0), (database, 0), (0, role), (database, role)];
+        places.into_iter().filter_map(|place| self.role_settings.get(&place)).flat_map(|settings| &settings.settings)
+    }
+
+    /// All rows of `pg_db_role_setting`.
+    pub fn role_settings(&self) -> impl Iterator<Item = &Arc<RoleSettings>> {
+        self.role_settings.values()
+    }
+
+    /// All rows of `pg_default_acl`.
+    pub fn default_acls(&self) -> impl Iterator<Item = &Arc<DefaultAcl>> {
+        self.default_acls.values()
+    }
+
+    #[must_use]
+    pub(crate) fn default_acl(&self, database: Oid, role: Oid, schema: Oid, kind: DefaultAclKind) -> Option<&Arc<DefaultAcl>> {
+        self.default_acls.values().find(|known| (known.database, known.role, known.schema, known.kind) == (database, role, schema, kind))
+    }
+
+    /// What the default privileges make of a new object; `None`: nothing is said of it. Source: `get_user_default_acl`.
+    #[must_use]
+    pub(crate) fn new_object_acl(&self, database: Oid, schema: Oid, owner: Oid, kind: DefaultAclKind, built_in: &Acl) -> Option<Acl> {
+        let everywhere = self.default_acl(database, owner, 0, kind);
+        let here = if schema == 0 { None } else { self.default_acl(database, owner, schema, kind) };
+        if everywhere.is_none() && here.is_none() {
+            return None;
+        }
+        let mut acl = everywhere.map_or_else(|| built_in.clone(), |all| all.acl.clone());
+        for item in here.iter().flat_map(|here| &here.acl.items) {
+            acl.grant(item.grantee, item.grantor, item.privileges, item.grantable);
+        }
+        (acl != *built_in).then_some(acl)
+    }
+
+    /// An access control list as `aclitem` texts.
+    #[must_use]
+    pub fn texts_of(&self, acl: &Acl) -> Vec<String> {
+        acl.items.iter().map(|item| self.acl_item_text(item)).collect()
+    }
+
+    /// A role that may do something with every object, by membership in a predefined role.
+    #[must_use]
+    pub fn has_everywhere(&self, role: Oid, object: ObjectRef, privilege: Privilege) -> bool {
+        let reads = || self.has_privileges_of(role, PG_READ_ALL_DATA_OID);
+        let writes = || self.has_privileges_of(role, PG_WRITE_ALL_DATA_OID);
+        match (object, privilege) {
+            (ObjectRef::Relation(_), Privilege::Select) => reads(),
+            (ObjectRef::Relation(_), Privilege::Insert | Privilege::Update | Privilege::Delete) => writes(),
+            (ObjectRef::Schema(_), Privilege::Usage) => reads() || writes(),
+            _ => false,
         }
     }
 

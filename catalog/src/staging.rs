@@ -146,6 +146,12 @@ fn is_untouched(write: &Write, before: &Snapshot, now: &Snapshot) -> bool {
         Write::Location(location) => before.locations.get(&location.oid) == now.locations.get(&location.oid),
         Write::DropLocation(oid) => before.locations.get(oid) == now.locations.get(oid),
         Write::Acl(object, _) => before.acls.get(object) == now.acls.get(object),
+        Write::RoleSettings(settings) => {
+            let place = (settings.database, settings.role);
+            before.role_settings.get(&place) == now.role_settings.get(&place)
+        }
+        Write::DefaultAcl(acl) => before.default_acls.get(&acl.oid) == now.default_acls.get(&acl.oid),
+        Write::DropDefaultAcl(oid) => before.default_acls.get(oid) == now.default_acls.get(oid),
     }
 }
 
@@ -200,7 +206,15 @@ fn check(picture: &Snapshot, write: &Write) -> Result<(), CatalogError> {
             });
             require(roles_are_there && picture.describe(*object).is_some())
         }
-        Write::DropMembership { .. } | Write::DropDatabase(_) | Write::DropRelation(_) => Ok(()),
+        Write::RoleSettings(settings) => {
+            let role = settings.role == 0 || picture.role(settings.role).is_some();
+            require(role && (settings.database == 0 || picture.database(settings.database).is_some()))
+        }
+        Write::DefaultAcl(acl) => {
+            let known = picture.default_acl(acl.database, acl.role, acl.schema, acl.kind);
+            require(picture.role(acl.role).is_some() && known.is_none_or(|known| known.oid == acl.oid))
+        }
+        Write::DropMembership { .. } | Write::DropDatabase(_) | Write::DropRelation(_) | Write::DropDefaultAcl(_) => Ok(()),
     }
 }
 

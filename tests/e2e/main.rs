@@ -27,6 +27,8 @@ mod introspection;
 #[cfg(test)]
 mod locks;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod psql;
 #[cfg(test)]
 mod s3_faults;

@@ -6,11 +6,15 @@ mod files;
 mod privileges;
 mod visible;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use files::{FileAccess, NormalUrl, file_access, normalise_url};
 pub(crate) use files::{is_protected, overlap};
-pub use privileges::{check, has_grant_option, has_privilege, is_owner, require_owner};
+pub use privileges::{
+    check, has_any_column_privilege, has_column_grant_option, has_column_privilege, has_grant_option, has_privilege, is_owner,
+    require_owner,
+};
 pub use visible::{may_see, visible_databases, visible_relations, visible_schemas};
 
 use crate::error::{CatalogError, ObjectKind};
@@ -123,7 +127,7 @@ impl AuthorizedTable {
         &self.masks
     }
 
-    /// The columns that may be named; `None`: all. No column privileges exist yet, so it is always `None`.
+    /// The columns that may be read, where SELECT was asked for and granted on some alone; `None`: all.
     #[must_use]
     pub fn visible_columns(&self) -> Option<&[String]> {
         self.visible_columns.as_deref()
@@ -135,7 +139,8 @@ impl AuthorizedTable {
 pub struct AuthorizedView {
     name: RelationName,
     relation: Arc<Relation>,
-    owner: Oid,
+    runs_as: Option<Oid>,
+    visible_columns: Option<Vec<String>>,
 }
 
 impl AuthorizedView {
@@ -149,11 +154,26 @@ impl AuthorizedView {
         &self.relation
     }
 
-    /// What stands inside the view is checked with this role's privileges ([`Principal::for_owner`]).
+    /// What stands inside the view is checked with this role's privileges ([`Principal::for_owner`]); `None`: with those of who asks.
     #[must_use]
-    pub fn owner(&self) -> Oid {
-        self.owner
+    pub fn runs_as(&self) -> Option<Oid> {
+        self.runs_as
     }
+
+    /// As [`AuthorizedTable::visible_columns`].
+    #[must_use]
+    pub fn visible_columns(&self) -> Option<&[String]> {
+        self.visible_columns.as_deref()
+    }
+}
+
+/// The columns that a change names, where it does not concern all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnsChanged {
+    /// Read of the changed table by conditions, values and RETURNING; `None`: all.
+    pub read: Option<BTreeSet<String>>,
+    pub inserted: Option<BTreeSet<String>>,
+    pub updated: Option<BTreeSet<String>>,
 }
 
 /// Checks USAGE on the schema, then each privilege that `access` needs on the table, in PostgreSQL's order. With an access
@@ -169,21 +189,85 @@ pub fn open_table(
     access: Access,
 ) -> Result<AuthorizedTable, CatalogError> {
     let access = if access == Access::default() { Access::SELECT } else { access };
-    let relation = find(snapshot, principal, name)?;
-    if !relation.is_stored() {
-        return Err(CatalogError::WrongObjectType { name: name.name.clone(), expected: ObjectKind::Table });
-    }
+    let relation = find_table(snapshot, principal, name)?;
+    let mut visible_columns = None;
     for privilege in access.privileges() {
-        check(snapshot, principal, ObjectRef::Relation(relation.oid), privilege)?;
+        match privilege {
+            Privilege::Select => visible_columns = readable_columns(snapshot, principal, relation)?,
+            Privilege::Insert | Privilege::Update => check_columns(snapshot, principal, relation, privilege, None)?,
+            _ => check(snapshot, principal, ObjectRef::Relation(relation.oid), privilege)?,
+        }
     }
-    Ok(AuthorizedTable {
-        name: name.clone(),
-        relation: relation.clone(),
-        access,
-        row_filter: None,
-        masks: Vec::new(),
-        visible_columns: None,
-    })
+    Ok(AuthorizedTable { name: name.clone(), relation: relation.clone(), access, row_filter: None, masks: Vec::new(), visible_columns })
+}
+
+/// As [`open_table`] for a statement that changes the table and says which columns.
+///
+/// # Errors
+/// As [`open_table`].
+pub fn open_changed_table(
+    snapshot: &Snapshot,
+    principal: &Principal,
+    name: &RelationName,
+    access: Access,
+    columns: &ColumnsChanged,
+) -> Result<AuthorizedTable, CatalogError> {
+    let relation = find_table(snapshot, principal, name)?;
+    for privilege in access.privileges() {
+        let named = match privilege {
+            Privilege::Select => &columns.read,
+            Privilege::Insert => &columns.inserted,
+            Privilege::Update => &columns.updated,
+            _ => {
+                check(snapshot, principal, ObjectRef::Relation(relation.oid), privilege)?;
+                continue;
+            }
+        };
+        check_columns(snapshot, principal, relation, privilege, named.as_ref())?;
+    }
+    let visible_columns = if access.select { readable_columns(snapshot, principal, relation)? } else { None };
+    Ok(AuthorizedTable { name: name.clone(), relation: relation.clone(), access, row_filter: None, masks: Vec::new(), visible_columns })
+}
+
+fn find_table<'s>(snapshot: &'s Snapshot, principal: &Principal, name: &RelationName) -> Result<&'s Arc<Relation>, CatalogError> {
+    let relation = find(snapshot, principal, name)?;
+    if relation.is_stored() {
+        return Ok(relation);
+    }
+    Err(CatalogError::WrongObjectType { name: name.name.clone(), expected: ObjectKind::Table })
+}
+
+/// `None`: SELECT on the relation. What a statement reads of the others is seen when it is planned.
+fn readable_columns(snapshot: &Snapshot, principal: &Principal, relation: &Relation) -> Result<Option<Vec<String>>, CatalogError> {
+    let object = ObjectRef::Relation(relation.oid);
+    if has_privilege(snapshot, principal.current_role, object, Privilege::Select) {
+        return Ok(None);
+    }
+    let columns = privileges::granted_columns(snapshot, principal.current_role, relation, Privilege::Select);
+    if columns.is_empty() { check(snapshot, principal, object, Privilege::Select).map(|()| None) } else { Ok(Some(columns)) }
+}
+
+/// On the relation, or on each of the columns; where none is named, on any. Source: `ExecCheckRTEPerms` of PostgreSQL.
+fn check_columns(
+    snapshot: &Snapshot,
+    principal: &Principal,
+    relation: &Relation,
+    privilege: Privilege,
+    named: Option<&BTreeSet<String>>,
+) -> Result<(), CatalogError> {
+    let (role, object) = (principal.current_role, ObjectRef::Relation(relation.oid));
+    if has_privilege(snapshot, role, object, privilege) {
+        return Ok(());
+    }
+    let granted = privileges::granted_columns(snapshot, role, relation, privilege);
+    let is_granted = |name: &String| granted.contains(name);
+    let enough = match named {
+        Some(named) if named.is_empty() => !granted.is_empty(),
+        // Names that are none of its columns are told where the statement is planned.
+        Some(named) => !granted.is_empty() && named.iter().filter(|name| relation.column(name).is_some()).all(is_granted),
+        None => !granted.is_empty() && relation.columns.iter().all(|column| is_granted(&column.name)),
+    };
+    if enough { Ok(()) } else { check(snapshot, principal, object, privilege) }
 }
 
 /// For ALTER TABLE and REFRESH: what the owner, and nobody else, may do with the table.
@@ -215,8 +299,9 @@ pub fn open_view(snapshot: &Snapshot, principal: &Principal, name: &RelationName
     if !relation.is_view() {
         return Err(CatalogError::WrongObjectType { name: name.name.clone(), expected: ObjectKind::View });
     }
-    check(snapshot, principal, ObjectRef::Relation(relation.oid), Privilege::Select)?;
-    Ok(AuthorizedView { name: name.clone(), relation: relation.clone(), owner: relation.owner })
+    let visible_columns = readable_columns(snapshot, principal, relation)?;
+    let runs_as = (!relation.is_security_invoker()).then_some(relation.owner);
+    Ok(AuthorizedView { name: name.clone(), relation: relation.clone(), runs_as, visible_columns })
 }
 
 /// Resolves a name; the schema's USAGE is checked before the relation's existence is told.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::privileges::is_owner;
 use crate::acl::all_privileges;
-use crate::model::{Database, ObjectRef, Oid, PUBLIC, Relation, Schema};
+use crate::model::{Database, ObjectRef, Oid, PUBLIC, Privilege, Relation, Schema};
 use crate::snapshot::Snapshot;
 
 /// Databases it may connect to, make schemas in, or owns.
@@ -33,6 +33,16 @@ pub fn may_see(snapshot: &Snapshot, role: Oid, object: ObjectRef) -> bool {
         return true;
     }
     let roles = snapshot.member_of(role);
-    let held = snapshot.acl(object).held_by(|grantee| grantee == PUBLIC || roles.contains(&grantee));
-    !held.intersection(all_privileges(object)).is_empty()
+    let is_meant = |grantee: Oid| grantee == PUBLIC || roles.contains(&grantee);
+    let held = snapshot.acl(object).held_by(is_meant);
+    if !held.intersection(all_privileges(object)).is_empty() {
+        return true;
+    }
+    let everywhere = [Privilege::Usage, Privilege::Select, Privilege::Insert];
+    if everywhere.into_iter().any(|privilege| snapshot.has_everywhere(role, object, privilege)) {
+        return true;
+    }
+    let ObjectRef::Relation(oid) = object else { return false };
+    let on_columns = |relation: &Arc<Relation>| relation.columns.iter().any(|column| !column.acl.held_by(is_meant).is_empty());
+    snapshot.relation_by_oid(oid).is_some_and(on_columns)
 }

@@ -89,6 +89,23 @@ impl Catalog {
         .await
     }
 
+    /// ALTER DATABASE … CONNECTION LIMIT; -1 means none.
+    ///
+    /// # Errors
+    /// [`CatalogError::MustBeOwner`], [`CatalogError::InvalidParameter`].
+    pub async fn limit_database(&self, principal: &Principal, database: Oid, connections: i32) -> Result<Arc<Database>, CatalogError> {
+        let principal = *principal;
+        self.change(move |edit| {
+            require_owner(&edit.snapshot, &principal, ObjectRef::Database(database))?;
+            if connections < -1 {
+                return Err(CatalogError::parameter(format!("invalid connection limit: {connections}")));
+            }
+            let changed = Database { connection_limit: connections, ..Database::clone(&*edit.database(database)?) };
+            Ok(edit.put_database(changed))
+        })
+        .await
+    }
+
     /// ALTER DATABASE … OWNER TO.
     ///
     /// # Errors
@@ -118,7 +135,7 @@ pub(crate) const SYSTEM_DATABASE: &str = "system";
 /// Makes a database and, with `public`, its schema `public` as PostgreSQL 15 has it: PUBLIC may use it, not create in it.
 pub(crate) fn add_database(edit: &mut Edit, name: String, owner: Oid, public: bool) -> Result<Arc<Database>, CatalogError> {
     let oid = edit.new_oid()?;
-    let database = edit.put_database(Database { oid, name, owner, comment: None, governance: Governance::default() });
+    let database = edit.put_database(Database { oid, name, owner, connection_limit: -1, comment: None, governance: Governance::default() });
     if public {
         let schema_oid = edit.new_oid()?;
         let comment = Some("standard public schema".to_owned());

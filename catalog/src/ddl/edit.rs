@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::undefined_oid;
 use crate::acl::Acl;
 use crate::error::{CatalogError, ObjectKind};
-use crate::model::{Database, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, Schema};
+use crate::model::{Database, DefaultAcl, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, RoleSettings, Schema};
 use crate::snapshot::Snapshot;
 
 /// A row to write or remove. Objects are written whole.
@@ -30,6 +30,10 @@ pub(crate) enum Write {
     DropLocation(Oid),
     /// `None`: back to the default.
     Acl(ObjectRef, Option<Arc<Acl>>),
+    /// Empty: none.
+    RoleSettings(Arc<RoleSettings>),
+    DefaultAcl(Arc<DefaultAcl>),
+    DropDefaultAcl(Oid),
 }
 
 #[derive(Debug)]
@@ -102,7 +106,14 @@ impl Edit {
     }
 
     pub(crate) fn drop_database(&mut self, oid: Oid) {
+        self.drop_default_acls(|acl| acl.database == oid);
+        super::role_settings::drop_settings(self, |settings| settings.database == oid);
         self.write(Write::DropDatabase(oid));
+    }
+
+    fn drop_default_acls(&mut self, goes: impl Fn(&DefaultAcl) -> bool) {
+        let gone: Vec<Oid> = self.snapshot.default_acls().filter(|acl| goes(acl)).map(|acl| acl.oid).collect();
+        gone.into_iter().for_each(|oid| self.write(Write::DropDefaultAcl(oid)));
     }
 
     pub(crate) fn put_schema(&mut self, schema: Schema) -> Arc<Schema> {
@@ -112,6 +123,7 @@ impl Edit {
     }
 
     pub(crate) fn drop_schema(&mut self, oid: Oid) {
+        self.drop_default_acls(|acl| acl.schema == oid);
         self.write(Write::DropSchema(oid));
     }
 
@@ -139,7 +151,7 @@ impl Edit {
         self.write(Write::Acl(object, Some(Arc::new(acl))));
     }
 
-    /// The new owner takes the old one's place in the access control list.
+    /// The new owner takes the old one's place in the access control list, in those of its columns the caller's relation has it already.
     pub(crate) fn change_acl_owner(&mut self, object: ObjectRef, old: Oid, new: Oid) {
         if let Some(stored) = self.snapshot.stored_acl(object) {
             let mut acl = Acl::clone(stored);
@@ -189,6 +201,20 @@ impl Snapshot {
             }
             Write::Acl(object, None) => {
                 self.acls.remove(object);
+            }
+            Write::RoleSettings(settings) => {
+                let place = (settings.database, settings.role);
+                if settings.settings.is_empty() {
+                    self.role_settings.remove(&place);
+                } else {
+                    self.role_settings.insert(place, Arc::clone(settings));
+                }
+            }
+            Write::DefaultAcl(acl) => {
+                self.default_acls.insert(acl.oid, Arc::clone(acl));
+            }
+            Write::DropDefaultAcl(oid) => {
+                self.default_acls.remove(oid);
             }
         }
     }

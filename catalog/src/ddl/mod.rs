@@ -6,24 +6,29 @@
 
 mod comment;
 pub(crate) mod database;
+mod default_acl;
 mod edit;
 mod governance;
 mod grant;
 mod location;
+mod owned;
 mod related;
 mod relation;
 mod role;
+mod role_settings;
 mod schema;
 mod sequence;
 mod temporary;
 
 pub use comment::CommentOn;
+pub use default_acl::DefaultPrivileges;
 pub(crate) use edit::{Edit, Write};
 pub use governance::{RowSecurityUpdate, TagChanges, TagsOf};
-pub use grant::{GrantObjects, GrantOutcome, GrantSpec, RevokeSpec};
+pub use grant::{GrantObjects, GrantOutcome, GrantSpec, GrantedPrivileges, RevokeSpec};
 pub use relation::{NewConstraint, NewRelation, RelationChange, RelationUpdate};
 pub(crate) use role::dependents_of_role;
 pub use role::{PasswordSpec, RoleOptions};
+pub use role_settings::SettingChange;
 pub use sequence::{NextValues, SequenceState};
 pub use temporary::TEMPORARY_PREFIX;
 

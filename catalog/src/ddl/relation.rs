@@ -8,13 +8,14 @@ use super::edit::Edit;
 use super::governance::{RowSecurityUpdate, TagChanges, set_mask, set_relation_tags, update_row_security};
 use super::related::{drop_belongings, drop_elsewhere, rename_elsewhere, rename_referenced};
 use super::schema::check_not_system;
-use super::{check_name, undefined_oid};
+use super::{check_name, default_acl, undefined_oid};
 use crate::authorize::{Principal, check, is_owner, normalise_url, require_owner};
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
 use crate::governance::{Mask, PolicyExpression, RowSecurity, Tags};
 use crate::model::{
-    Column, Constraint, ConstraintKind, Identity, Index, ObjectRef, Oid, PgType, Privilege, Relation, RelationKind, Sequence,
+    Column, Constraint, ConstraintKind, DefaultAclKind, Identity, Index, ObjectRef, Oid, PgType, Privilege, Relation, RelationKind,
+    Sequence,
 };
 use crate::snapshot::kind_of;
 
@@ -231,10 +232,10 @@ impl Catalog {
             require_owner(&edit.snapshot, &principal, ObjectRef::Relation(view))?;
             check_columns(&columns)?;
             check_view_columns(&changed.columns, &columns)?;
-            let tags: Vec<Tags> = changed.columns.into_iter().map(|column| column.tags).collect();
-            changed.columns = columns;
-            for (column, tags) in changed.columns.iter_mut().zip(tags) {
-                column.tags = tags;
+            let old = std::mem::replace(&mut changed.columns, columns);
+            for (column, old) in changed.columns.iter_mut().zip(old) {
+                column.acl = old.acl;
+                column.tags = old.tags;
             }
             changed.definition = Some(definition);
             Ok(edit.put_relation(changed))
@@ -327,7 +328,7 @@ impl Catalog {
                 check(&edit.snapshot, &Principal::new(owner), ObjectRef::Schema(changed.schema), Privilege::Create)?;
             }
             edit.change_acl_owner(object, changed.owner, owner);
-            changed.owner = owner;
+            changed.change_owner(owner);
             Ok(edit.put_relation(changed))
         })
         .await
@@ -373,6 +374,7 @@ impl Catalog {
                         column.default = column.default.or_else(|| kept.default.clone());
                         column.tags.clone_from(&kept.tags);
                         column.mask.clone_from(&kept.mask);
+                        column.acl = kept.acl.clone();
                     }
                     column
                 })
@@ -437,7 +439,10 @@ fn add_relation(edit: &mut Edit, principal: &Principal, new: NewRelation) -> Res
     for constraint in new.constraints {
         add_constraint(edit, &mut relation, constraint)?;
     }
-    Ok(edit.put_relation(relation))
+    let relation = edit.put_relation(relation);
+    let kind = if relation.sequence.is_some() { DefaultAclKind::Sequences } else { DefaultAclKind::Tables };
+    default_acl::give(edit, ObjectRef::Relation(relation.oid), kind, (schema.database, schema.oid, relation.owner));
+    Ok(relation)
 }
 
 fn apply(edit: &mut Edit, relation: &mut Relation, update: RelationUpdate) -> Result<(), CatalogError> {

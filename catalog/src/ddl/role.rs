@@ -5,12 +5,13 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::edit::Write;
+use super::role_settings::drop_settings;
 use super::{Edit, check_name};
 use crate::auth::password;
 use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
-use crate::model::{BOOTSTRAP_ROLE_OID, FIRST_NORMAL_OID, Membership, Oid, Role};
+use crate::model::{BOOTSTRAP_ROLE_OID, FIRST_NORMAL_OID, Membership, ObjectRef, Oid, Role};
 use crate::snapshot::Snapshot;
 
 /// What CREATE and ALTER ROLE set; `None` leaves a property as it is (or as a new role has it: NOLOGIN, INHERIT, no limit).
@@ -21,6 +22,7 @@ pub struct RoleOptions {
     pub create_db: Option<bool>,
     pub create_role: Option<bool>,
     pub inherit: Option<bool>,
+    pub bypass_rls: Option<bool>,
     /// -1 means no limit.
     pub connection_limit: Option<i32>,
     /// Seconds since the epoch; inner `None`: forever.
@@ -68,6 +70,9 @@ impl Catalog {
                 if options.superuser == Some(true) {
                     return Err(CatalogError::forbidden("must be superuser to create superusers"));
                 }
+                if options.bypass_rls == Some(true) {
+                    return Err(CatalogError::forbidden("must be superuser to create bypassrls users"));
+                }
                 if !me.create_role {
                     return Err(CatalogError::forbidden("permission denied to create role"));
                 }
@@ -82,6 +87,7 @@ impl Catalog {
                 create_db: false,
                 create_role: false,
                 inherit: true,
+                bypass_rls: false,
                 connection_limit: -1,
                 valid_until: None,
             };
@@ -120,6 +126,9 @@ impl Catalog {
             if !me.superuser {
                 if changed.superuser || options.superuser.is_some() {
                     return Err(CatalogError::forbidden("must be superuser to alter superuser roles or change superuser attribute"));
+                }
+                if options.bypass_rls.is_some() {
+                    return Err(CatalogError::forbidden("must be superuser to change bypassrls attribute"));
                 }
                 let only_own_password = role == principal.current_role && options == RoleOptions::default() && verifiers.is_some();
                 let by_attribute = me.create_role && role >= FIRST_NORMAL_OID;
@@ -207,6 +216,7 @@ impl Catalog {
                         message.unwrap_or_else(|| format!("role \"{}\" cannot be dropped because some objects depend on it", role.name));
                     return Err(CatalogError::DependentObjects { message, dependents, hint: None });
                 }
+                drop_settings(edit, |settings| settings.role == oid);
                 edit.drop_role(oid);
             }
             Ok(())
@@ -263,6 +273,7 @@ impl RoleOptions {
         role.create_db = self.create_db.unwrap_or(role.create_db);
         role.create_role = self.create_role.unwrap_or(role.create_role);
         role.inherit = self.inherit.unwrap_or(role.inherit);
+        role.bypass_rls = self.bypass_rls.unwrap_or(role.bypass_rls);
         role.connection_limit = self.connection_limit.unwrap_or(role.connection_limit);
         role.valid_until = self.valid_until.unwrap_or(role.valid_until);
         Ok(())
@@ -280,7 +291,7 @@ fn add_member(edit: &mut Edit, principal: &Principal, role: Oid, member: Oid, ad
     if old.is_some_and(|old| old.admin || !admin) {
         return Ok(false);
     }
-    edit.put_membership(Membership { role, member, admin });
+    edit.put_membership(Membership { role, member, admin, grantor: principal.current_role });
     Ok(true)
 }
 
@@ -316,15 +327,8 @@ fn check_role_name(snapshot: &Snapshot, name: &str) -> Result<(), CatalogError> 
 
 /// Lines as PostgreSQL's detail: `owner of table t`, `privileges for schema s`.
 pub(crate) fn dependents_of_role(snapshot: &Snapshot, role: Oid) -> Vec<String> {
-    use crate::model::ObjectRef;
-    let objects = snapshot
-        .databases()
-        .map(|database| ObjectRef::Database(database.oid))
-        .chain(snapshot.schemas.keys().map(|oid| ObjectRef::Schema(*oid)))
-        .chain(snapshot.relations.keys().map(|oid| ObjectRef::Relation(*oid)))
-        .chain(snapshot.locations.keys().map(|oid| ObjectRef::ExternalLocation(*oid)));
     let mut lines = Vec::new();
-    for object in objects {
+    for object in all_objects(snapshot) {
         let Some((kind, name)) = snapshot.describe(object) else { continue };
         if snapshot.owner_of(object) == Some(role) {
             lines.push(format!("owner of {kind} {name}"));
@@ -332,5 +336,28 @@ pub(crate) fn dependents_of_role(snapshot: &Snapshot, role: Oid) -> Vec<String> 
             lines.push(format!("privileges for {kind} {name}"));
         }
     }
+    for relation in snapshot.relations() {
+        let granted = relation.columns.iter().filter(|column| column.acl.mentions(role) && relation.owner != role);
+        lines
+            .extend(granted.map(|column| {
+                format!("privileges for column {} of {} {}", column.name, crate::snapshot::kind_of(relation), relation.name)
+            }));
+    }
+    for default in snapshot.default_acls() {
+        let what = if default.role == role { "owner of" } else { "privileges for" };
+        if default.role == role || default.acl.mentions(role) {
+            lines.push(format!("{what} {}", super::default_acl::described(snapshot, default)));
+        }
+    }
     lines
+}
+
+/// All that has an owner and a list.
+pub(super) fn all_objects(snapshot: &Snapshot) -> impl Iterator<Item = ObjectRef> {
+    snapshot
+        .databases()
+        .map(|database| ObjectRef::Database(database.oid))
+        .chain(snapshot.schemas.keys().map(|oid| ObjectRef::Schema(*oid)))
+        .chain(snapshot.relations.keys().map(|oid| ObjectRef::Relation(*oid)))
+        .chain(snapshot.locations.keys().map(|oid| ObjectRef::ExternalLocation(*oid)))
 }

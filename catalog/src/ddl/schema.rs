@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::database::{SYSTEM_DATABASE, check_new_owner};
-use super::{Edit, check_name};
+use super::{Edit, check_name, default_acl};
 use crate::authorize::{Principal, check, require_owner};
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
 use crate::governance::Tags;
-use crate::model::{ObjectRef, Oid, Privilege, Relation, Schema};
+use crate::model::{DefaultAclKind, ObjectRef, Oid, Privilege, Relation, Schema};
 use crate::snapshot::{Snapshot, kind_of};
 
 impl Catalog {
@@ -33,7 +33,9 @@ impl Catalog {
             check_new_owner(edit, &principal, owner)?;
             check_schema_name(edit, database, &name)?;
             let oid = edit.new_oid()?;
-            Ok(edit.put_schema(Schema { oid, database, name, owner, comment: None, tags: Tags::new() }))
+            let schema = edit.put_schema(Schema { oid, database, name, owner, comment: None, tags: Tags::new() });
+            default_acl::give(edit, ObjectRef::Schema(oid), DefaultAclKind::Schemas, (database, 0, owner));
+            Ok(schema)
         })
         .await
     }

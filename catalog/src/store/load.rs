@@ -10,7 +10,9 @@ use super::objects::{KINDS, RelationDocument};
 use crate::acl::Acl;
 use crate::authorize::NormalUrl;
 use crate::error::CatalogError;
-use crate::model::{Database, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, Schema};
+use crate::model::{
+    Database, DefaultAcl, DefaultAclKind, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, RoleSettings, Schema,
+};
 use crate::snapshot::Snapshot;
 
 /// All within the caller's transaction, so that the parts fit together.
@@ -19,23 +21,26 @@ pub(crate) async fn snapshot(connection: &mut AnyConnection, protected_roots: Ar
     let mut snapshot = Snapshot::default();
     snapshot.version = number(version)?;
     snapshot.protected_roots = protected_roots;
-    let sql = "SELECT oid, name, superuser, login, create_db, create_role, inherit, connection_limit, valid_until FROM roles";
+    let sql = "SELECT oid, name, superuser, login, create_db, create_role, inherit, connection_limit, valid_until, bypass_rls FROM roles";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
         snapshot.put_role(Arc::new(role(&row)?));
     }
-    let sql = "SELECT role_oid, member_oid, admin_option FROM memberships ORDER BY role_oid, member_oid";
+    let sql = "SELECT role_oid, member_oid, admin_option, grantor_oid FROM memberships ORDER BY role_oid, member_oid";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
-        snapshot.memberships.push(Membership { role: oid(&row, 0)?, member: oid(&row, 1)?, admin: flag(&row, 2)? });
+        let membership = Membership { role: oid(&row, 0)?, member: oid(&row, 1)?, admin: flag(&row, 2)?, grantor: oid(&row, 3)? };
+        snapshot.memberships.push(membership);
     }
-    let sql = "SELECT oid, name, owner_oid, comment_text, governance FROM databases";
+    let sql = "SELECT oid, name, owner_oid, comment_text, connection_limit, governance FROM databases";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
-        snapshot.put_database(Arc::new(Database {
+        let database = Database {
             oid: oid(&row, 0)?,
             name: row.try_get(1)?,
             owner: oid(&row, 2)?,
+            connection_limit: number(row.try_get(4)?)?,
             comment: row.try_get(3)?,
-            governance: document(&row, 4)?,
-        }));
+            governance: document(&row, 5)?,
+        };
+        snapshot.put_database(Arc::new(database));
     }
     let sql = "SELECT oid, database_oid, name, owner_oid, comment_text, tags FROM schemas";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
@@ -63,6 +68,18 @@ pub(crate) async fn snapshot(connection: &mut AnyConnection, protected_roots: Ar
         let acl: Acl = serde_json::from_str(&items).map_err(CatalogError::corrupted)?;
         snapshot.acls.insert(object(&row)?, Arc::new(acl));
     }
+    let sql = "SELECT database_oid, role_oid, settings FROM role_settings";
+    for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+        let text: String = row.try_get(2)?;
+        let settings = serde_json::from_str(&text).map_err(CatalogError::corrupted)?;
+        let settings = RoleSettings { database: oid(&row, 0)?, role: oid(&row, 1)?, settings };
+        snapshot.role_settings.insert((settings.database, settings.role), Arc::new(settings));
+    }
+    let sql = "SELECT oid, database_oid, role_oid, schema_oid, object_kind, items FROM default_acls";
+    for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
+        let acl = default_acl(&row)?;
+        snapshot.default_acls.insert(acl.oid, Arc::new(acl));
+    }
     snapshot.intended = Arc::new(crate::intents::intended(&mut *connection).await?);
     snapshot.close_memberships();
     Ok(snapshot)
@@ -79,6 +96,20 @@ fn role(row: &AnyRow) -> Result<Role, CatalogError> {
         inherit: flag(row, 6)?,
         connection_limit: number(row.try_get(7)?)?,
         valid_until: row.try_get(8)?,
+        bypass_rls: flag(row, 9)?,
+    })
+}
+
+fn default_acl(row: &AnyRow) -> Result<DefaultAcl, CatalogError> {
+    let (kind, items): (String, String) = (row.try_get(4)?, row.try_get(5)?);
+    let known = DefaultAclKind::ALL.into_iter().find(|known| known.letter() == kind);
+    Ok(DefaultAcl {
+        oid: oid(row, 0)?,
+        database: oid(row, 1)?,
+        role: oid(row, 2)?,
+        schema: oid(row, 3)?,
+        kind: known.ok_or_else(|| CatalogError::corrupted(format!("default privileges of {kind}")))?,
+        acl: serde_json::from_str(&items).map_err(CatalogError::corrupted)?,
     })
 }
 

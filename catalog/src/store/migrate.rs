@@ -5,13 +5,14 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use super::{Backend, Store};
 use crate::error::CatalogError;
 
-/// Position in the list plus one is the version.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/0001_catalog.sql"),
-    include_str!("migrations/0002_commit_intents.sql"),
-    include_str!("migrations/0003_sequence_states.sql"),
-    include_str!("migrations/0004_readers.sql"),
-    include_str!("migrations/0005_governance.sql"),
+/// Version and text, in order.
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("migrations/0001_catalog.sql")),
+    (2, include_str!("migrations/0002_commit_intents.sql")),
+    (3, include_str!("migrations/0003_sequence_states.sql")),
+    (4, include_str!("migrations/0004_readers.sql")),
+    (5, include_str!("migrations/0005_governance.sql")),
+    (6, include_str!("migrations/0006_roles.sql")),
 ];
 
 pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {
@@ -22,9 +23,9 @@ pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {
         transaction.execute("CREATE SCHEMA IF NOT EXISTS lakegate").await?;
     }
     transaction.execute("CREATE TABLE IF NOT EXISTS schema_migrations (version BIGINT PRIMARY KEY)").await?;
-    let applied: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM schema_migrations").fetch_one(&mut *transaction).await?;
-    let found = applied.unwrap_or(0);
-    let known = i64::try_from(MIGRATIONS.len()).map_err(CatalogError::internal)?;
+    let applied: Vec<i64> = sqlx::query_scalar("SELECT version FROM schema_migrations").fetch_all(&mut *transaction).await?;
+    let found = applied.iter().copied().max().unwrap_or(0);
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
     if found > known {
         return Err(CatalogError::SchemaTooNew { found, known });
     }
@@ -32,7 +33,7 @@ pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {
         Backend::Sqlite => "BLOB",
         Backend::Postgres => "BYTEA",
     };
-    for (version, text) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+    for (version, text) in MIGRATIONS.iter().filter(|(version, _)| !applied.contains(version)) {
         transaction.execute(sqlx::raw_sql(AssertSqlSafe(text.replace("{BLOB}", blob)))).await?;
         sqlx::query("INSERT INTO schema_migrations (version) VALUES ($1)").bind(version).execute(&mut *transaction).await?;
     }

@@ -7,7 +7,8 @@ use crate::ddl::Write;
 use crate::error::CatalogError;
 use crate::governance::{RowSecurity, Tags};
 use crate::model::{
-    Column, Constraint, Database, ExternalLocation, Index, Membership, ObjectRef, Oid, Relation, RelationKind, Role, Schema, Sequence,
+    Column, Constraint, Database, DefaultAcl, ExternalLocation, Index, Membership, ObjectRef, Oid, Relation, RelationKind, Role,
+    RoleSettings, Schema, Sequence,
 };
 use std::collections::BTreeMap;
 
@@ -51,7 +52,10 @@ pub(super) fn object_key(object: ObjectRef) -> (&'static str, i64) {
 pub(crate) async fn apply(connection: &mut AnyConnection, write: &Write) -> Result<(), CatalogError> {
     match write {
         Write::Role(role) => put_role(connection, role).await,
-        Write::DropRole(oid) => delete(connection, "DELETE FROM roles WHERE oid = $1", *oid).await,
+        Write::DropRole(oid) => {
+            delete(connection, "DELETE FROM tokens WHERE role_oid = $1", *oid).await?;
+            delete(connection, "DELETE FROM roles WHERE oid = $1", *oid).await
+        }
         Write::Password(oid, sealed) => {
             sqlx::query("UPDATE roles SET password = $1 WHERE oid = $2")
                 .bind(sealed.clone())
@@ -94,7 +98,44 @@ pub(crate) async fn apply(connection: &mut AnyConnection, write: &Write) -> Resu
             let items = acl.as_ref().map(|acl| serde_json::to_string(&**acl)).transpose().map_err(CatalogError::internal)?;
             put_acl(connection, *object, items).await
         }
+        Write::RoleSettings(settings) => put_role_settings(connection, settings).await,
+        Write::DefaultAcl(acl) => put_default_acl(connection, acl).await,
+        Write::DropDefaultAcl(oid) => delete(connection, "DELETE FROM default_acls WHERE oid = $1", *oid).await,
     }
+}
+
+/// Without settings there is no row.
+async fn put_role_settings(connection: &mut AnyConnection, settings: &RoleSettings) -> Result<(), CatalogError> {
+    sqlx::query("DELETE FROM role_settings WHERE database_oid = $1 AND role_oid = $2")
+        .bind(i64::from(settings.database))
+        .bind(i64::from(settings.role))
+        .execute(&mut *connection)
+        .await?;
+    if !settings.settings.is_empty() {
+        sqlx::query("INSERT INTO role_settings (database_oid, role_oid, settings) VALUES ($1, $2, $3)")
+            .bind(i64::from(settings.database))
+            .bind(i64::from(settings.role))
+            .bind(serde_json::to_string(&settings.settings).map_err(CatalogError::internal)?)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn put_default_acl(connection: &mut AnyConnection, acl: &DefaultAcl) -> Result<(), CatalogError> {
+    sqlx::query(
+        "INSERT INTO default_acls (oid, database_oid, role_oid, schema_oid, object_kind, items) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (oid) DO UPDATE SET items = excluded.items",
+    )
+    .bind(i64::from(acl.oid))
+    .bind(i64::from(acl.database))
+    .bind(i64::from(acl.role))
+    .bind(i64::from(acl.schema))
+    .bind(acl.kind.letter())
+    .bind(serde_json::to_string(&acl.acl).map_err(CatalogError::internal)?)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn delete(connection: &mut AnyConnection, sql: &'static str, oid: Oid) -> Result<(), CatalogError> {
@@ -104,11 +145,11 @@ async fn delete(connection: &mut AnyConnection, sql: &'static str, oid: Oid) -> 
 
 async fn put_role(connection: &mut AnyConnection, role: &Role) -> Result<(), CatalogError> {
     sqlx::query(
-        "INSERT INTO roles (oid, name, superuser, login, create_db, create_role, inherit, connection_limit, valid_until) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        "INSERT INTO roles (oid, name, superuser, login, create_db, create_role, inherit, connection_limit, valid_until, \
+         bypass_rls) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
          ON CONFLICT (oid) DO UPDATE SET name = excluded.name, superuser = excluded.superuser, login = excluded.login, \
          create_db = excluded.create_db, create_role = excluded.create_role, inherit = excluded.inherit, \
-         connection_limit = excluded.connection_limit, valid_until = excluded.valid_until",
+         connection_limit = excluded.connection_limit, valid_until = excluded.valid_until, bypass_rls = excluded.bypass_rls",
     )
     .bind(i64::from(role.oid))
     .bind(role.name.clone())
@@ -119,6 +160,7 @@ async fn put_role(connection: &mut AnyConnection, role: &Role) -> Result<(), Cat
     .bind(i64::from(role.inherit))
     .bind(i64::from(role.connection_limit))
     .bind(role.valid_until)
+    .bind(i64::from(role.bypass_rls))
     .execute(connection)
     .await?;
     Ok(())
@@ -126,12 +168,13 @@ async fn put_role(connection: &mut AnyConnection, role: &Role) -> Result<(), Cat
 
 async fn put_membership(connection: &mut AnyConnection, membership: &Membership) -> Result<(), CatalogError> {
     sqlx::query(
-        "INSERT INTO memberships (role_oid, member_oid, admin_option) VALUES ($1, $2, $3) \
-         ON CONFLICT (role_oid, member_oid) DO UPDATE SET admin_option = excluded.admin_option",
+        "INSERT INTO memberships (role_oid, member_oid, admin_option, grantor_oid) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (role_oid, member_oid) DO UPDATE SET admin_option = excluded.admin_option, grantor_oid = excluded.grantor_oid",
     )
     .bind(i64::from(membership.role))
     .bind(i64::from(membership.member))
     .bind(i64::from(membership.admin))
+    .bind(i64::from(membership.grantor))
     .execute(connection)
     .await?;
     Ok(())
@@ -139,15 +182,16 @@ async fn put_membership(connection: &mut AnyConnection, membership: &Membership)
 
 async fn put_database(connection: &mut AnyConnection, database: &Database) -> Result<(), CatalogError> {
     sqlx::query(
-        "INSERT INTO databases (oid, name, owner_oid, comment_text, governance) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO databases (oid, name, owner_oid, comment_text, governance, connection_limit) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (oid) DO UPDATE SET name = excluded.name, owner_oid = excluded.owner_oid, comment_text = excluded.comment_text, \
-         governance = excluded.governance",
+         governance = excluded.governance, connection_limit = excluded.connection_limit",
     )
     .bind(i64::from(database.oid))
     .bind(database.name.clone())
     .bind(i64::from(database.owner))
     .bind(database.comment.clone())
     .bind(serde_json::to_string(&database.governance).map_err(CatalogError::internal)?)
+    .bind(i64::from(database.connection_limit))
     .execute(connection)
     .await?;
     Ok(())

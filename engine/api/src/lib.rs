@@ -15,7 +15,9 @@ mod transaction;
 
 pub use alteration::Alteration;
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
-pub use lookup::{AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, IndexDefinition, SessionSignal, Signalled};
+pub use lookup::{
+    AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, ColumnOf, ColumnPrivilege, IndexDefinition, SessionSignal, Signalled,
+};
 pub use maintenance::{Maintained, Maintenance, Moment};
 pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
@@ -31,6 +33,7 @@ pub use transaction::{CommitDecision, Decision, EngineTransaction, TableCommit};
 pub mod catalog {
     pub use lakegate_catalog::authorize::{Access, AuthorizedTable};
     pub use lakegate_catalog::model::{Column, Constraint, ConstraintKind, Identity, Oid, PgType, Relation, RelationKind, RelationName};
+    pub use lakegate_catalog::snapshot::kind_of;
 }
 
 use std::sync::Arc;

@@ -59,6 +59,24 @@ pub struct AdvisoryRequest {
 /// Whether the lock was taken, once that is known.
 pub type AdvisoryTaken = Pin<Box<dyn Future<Output = Result<bool, EngineError>> + Send>>;
 
+/// A column as `has_column_privilege` is asked for it.
+#[derive(Debug, Clone, Copy)]
+pub enum ColumnOf<'a> {
+    Name(&'a str),
+    Number(i64),
+}
+
+/// What `has_column_privilege` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnPrivilege {
+    Held,
+    NotHeld,
+    /// NULL.
+    NoSuchRelation,
+    /// NULL for a number, an error for a name.
+    NoSuchColumn,
+}
+
 /// Scoped to the session's database, search path and role.
 pub trait CatalogLookup: Debug + Send + Sync {
     /// Name of a role; `pg_get_userbyid`, `regrole`.
@@ -110,6 +128,10 @@ pub trait CatalogLookup: Debug + Send + Sync {
     }
     /// `privilege` in PostgreSQL's words (`SELECT`, `USAGE` …), `role` `None` for the session's. `None`: no such object.
     fn has_relation_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool>;
+    /// On the relation or the column, which is named or numbered; `None`: no such object.
+    fn has_column_privilege(&self, role: Option<Oid>, relation: Oid, column: ColumnOf<'_>, privilege: &str) -> ColumnPrivilege;
+    /// On the relation, or on any of its columns.
+    fn has_any_column_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool>;
     fn has_schema_privilege(&self, role: Option<Oid>, schema: Oid, privilege: &str) -> Option<bool>;
     fn has_database_privilege(&self, role: Option<Oid>, database: Oid, privilege: &str) -> Option<bool>;
     /// `pg_has_role`: the role is a member of the other (or may SET ROLE to it).

@@ -82,7 +82,8 @@ pub enum RelationSource {
     /// A system relation of which the gateway makes the columns that a plan reads.
     Columns { schema: SchemaRef, columns: Arc<dyn SystemColumns> },
     /// Planned in place; its own relations stand in the same list, bound with this `runs_as`.
-    View { query: Arc<ast::Query>, columns: Vec<String>, runs_as: Option<Oid> },
+    /// `visible`: the columns that may be named; `None`: all.
+    View { query: Arc<ast::Query>, columns: Vec<String>, runs_as: Option<Oid>, visible: Option<Vec<String>> },
 }
 
 /// The rows of a system relation, column by column; each call speaks of the same rows in the same order.

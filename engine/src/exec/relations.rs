@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::datasource::{MemTable, provider_as_source};
 use futures::future::try_join_all;
-use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, RelationName};
+use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, RelationName, kind_of};
 use lakegate_engine_api::{BoundRelation, EngineError, RelationSource, SessionFacts};
 
 use super::Shared;
@@ -13,7 +13,7 @@ use super::system_table::SystemTable;
 use crate::delta::{TableScan, TableVersion};
 use crate::error;
 use crate::maintain::version_at;
-use crate::plan::{Sources, ViewSource, relation_reference};
+use crate::plan::{Sources, ViewSource, VisibleColumns, relation_reference};
 use crate::write::LocalTransaction;
 
 /// The relations of a statement.
@@ -94,6 +94,7 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
     for relation in relations {
         let reference = relation_reference(&relation.name);
         let sources = opened.sources.level(relation.runs_as);
+        hide_columns(sources, relation);
         match &relation.source {
             RelationSource::Table { .. } | RelationSource::TableAt { .. } => {}
             RelationSource::Rows { schema, batches } => {
@@ -105,7 +106,7 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
                 let rows = SystemTable { schema: Arc::clone(schema), columns: Arc::clone(columns) };
                 sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
             }
-            RelationSource::View { query, columns, runs_as } => {
+            RelationSource::View { query, columns, runs_as, .. } => {
                 let view = ViewSource { query: Arc::clone(query), columns: columns.clone(), runs_as: *runs_as };
                 sources.views.insert(reference, view);
             }
@@ -117,10 +118,24 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
 
 /// Policies are not enforced here yet: a table that has some stays shut.
 fn refuse_policies(table: &AuthorizedTable) -> Result<(), EngineError> {
-    if table.row_filter().is_some() || !table.masks().is_empty() || table.visible_columns().is_some() {
-        return Err(error::unsupported("reading a table with row filters, masks or column privileges"));
+    if table.row_filter().is_some() || !table.masks().is_empty() {
+        return Err(error::unsupported("reading a table with row filters or masks"));
     }
     Ok(())
+}
+
+/// For the planner: which of a relation's columns may be named.
+fn hide_columns(sources: &mut Sources, relation: &BoundRelation) {
+    let (kind, names) = match &relation.source {
+        RelationSource::Table { table, .. } | RelationSource::TableAt { table, .. } => {
+            (kind_of(table.relation()).word(), table.visible_columns().map(<[String]>::to_vec))
+        }
+        RelationSource::View { visible, .. } => ("view", visible.clone()),
+        RelationSource::Rows { .. } | RelationSource::Columns { .. } => return,
+    };
+    if let Some(names) = names {
+        sources.visible.insert(relation_reference(&relation.name), VisibleColumns { kind, names });
+    }
 }
 
 impl Opened {

@@ -7,7 +7,7 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::ScalarUDF;
 use lakegate_engine_api::catalog::{Oid, PgType};
-use lakegate_engine_api::{DataError, SqlMistake};
+use lakegate_engine_api::{ColumnOf, ColumnPrivilege, DataError, SqlMistake};
 
 use super::call::Row;
 use super::error::{data, mistake};
@@ -19,6 +19,8 @@ use super::types::Ty;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Relation,
+    AnyColumn,
+    Sequence,
     Schema,
     Database,
     /// Types, functions, languages and tablespaces are open to everybody.
@@ -30,8 +32,8 @@ pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
     let mut all = Vec::new();
     for (name, kind) in [
         ("has_table_privilege", Kind::Relation),
-        ("has_any_column_privilege", Kind::Relation),
-        ("has_sequence_privilege", Kind::Relation),
+        ("has_any_column_privilege", Kind::AnyColumn),
+        ("has_sequence_privilege", Kind::Sequence),
         ("has_schema_privilege", Kind::Schema),
         ("has_database_privilege", Kind::Database),
         ("has_type_privilege", Kind::Open),
@@ -70,7 +72,6 @@ fn overloads(name: &'static str, kind: Kind, session: &Arc<Session>) -> Arc<Scal
     function.build()
 }
 
-/// Columns have no privileges of their own: the table's hold.
 fn column_privilege(session: &Arc<Session>) -> Arc<ScalarUDF> {
     let mut function = PgFunction::stable("has_column_privilege").of_session(session.identity());
     for object in [Ty::TEXT, Ty::OID] {
@@ -79,14 +80,14 @@ fn column_privilege(session: &Arc<Session>) -> Arc<ScalarUDF> {
             function = function.on(
                 &[object.clone(), column.clone(), Ty::TEXT],
                 Ty::BOOL,
-                Body::Bool(Box::new(move |row| checked(row, None, 0, 2, Kind::Relation, &shared))),
+                Body::Bool(Box::new(move |row| of_column(row, None, 0, &shared))),
             );
             for role in [Ty::NAME, Ty::OID] {
                 let shared = Arc::clone(session);
                 function = function.on(
                     &[role, object.clone(), column.clone(), Ty::TEXT],
                     Ty::BOOL,
-                    Body::Bool(Box::new(move |row| checked(row, Some(0), 1, 3, Kind::Relation, &shared))),
+                    Body::Bool(Box::new(move |row| of_column(row, Some(0), 1, &shared))),
                 );
             }
         }
@@ -99,25 +100,14 @@ fn check(row: &Row<'_>, role: Option<usize>, object: usize, kind: Kind, session:
 }
 
 fn checked(row: &Row<'_>, role: Option<usize>, object: usize, privilege: usize, kind: Kind, session: &Session) -> Result<Option<bool>> {
-    let role = match role {
-        None => None,
-        Some(column) if is_name(row, column) => match row.text(column) {
-            "public" => Some(0),
-            name => Some(session.lookup().role_oid(name).ok_or_else(|| undefined(SqlMistake::UndefinedObject, "role", name))?),
-        },
-        Some(column) => Some(Oid::try_from(row.int(column)).unwrap_or(0)),
-    };
+    let role = role_of(row, role, session)?;
     let Some(oid) = object_oid(row, object, kind, session)? else { return Ok(None) };
     let mut granted = Some(false);
-    for word in row.text(privilege).split(',') {
-        let word = word.trim().to_ascii_uppercase();
-        let word = word.strip_suffix(" WITH GRANT OPTION").unwrap_or(&word).to_owned();
-        if !known(kind, &word) {
-            return Err(data(DataError::InvalidParameterValue, format_args!("unrecognized privilege type: \"{}\"", row.text(privilege))));
-        }
+    for word in words(row, privilege, kind)? {
         let lookup = session.lookup();
         let one = match kind {
-            Kind::Relation => lookup.has_relation_privilege(role, oid, &word),
+            Kind::Relation | Kind::Sequence => lookup.has_relation_privilege(role, oid, &word),
+            Kind::AnyColumn => lookup.has_any_column_privilege(role, oid, &word),
             Kind::Schema => lookup.has_schema_privilege(role, oid, &word),
             Kind::Database => lookup.has_database_privilege(role, oid, &word),
             Kind::Role => lookup.has_role(role, oid, &word),
@@ -132,6 +122,55 @@ fn checked(row: &Row<'_>, role: Option<usize>, object: usize, privilege: usize, 
     Ok(granted)
 }
 
+/// Source: `convert_column_name`, `column_privilege_check`.
+fn of_column(row: &Row<'_>, role: Option<usize>, object: usize, session: &Session) -> Result<Option<bool>> {
+    let role = role_of(row, role, session)?;
+    let Some(oid) = object_oid(row, object, Kind::AnyColumn, session)? else { return Ok(None) };
+    let column = match is_name(row, object + 1) {
+        true => ColumnOf::Name(row.text(object + 1)),
+        false => ColumnOf::Number(row.int(object + 1)),
+    };
+    let words = words(row, object + 2, Kind::AnyColumn)?.join(",");
+    Ok(match session.lookup().has_column_privilege(role, oid, column, &words) {
+        ColumnPrivilege::Held => Some(true),
+        ColumnPrivilege::NotHeld => Some(false),
+        ColumnPrivilege::NoSuchRelation => None,
+        ColumnPrivilege::NoSuchColumn => match column {
+            ColumnOf::Number(_) => None,
+            ColumnOf::Name(name) => {
+                let relation = session.lookup().relation_name(oid).map(|(_, relation)| relation).unwrap_or_default();
+                let message = format_args!("column \"{name}\" of relation \"{relation}\" does not exist");
+                return Err(mistake(SqlMistake::UndefinedColumn, message));
+            }
+        },
+    })
+}
+
+/// The privileges of a list, upper case.
+fn words(row: &Row<'_>, at: usize, kind: Kind) -> Result<Vec<String>> {
+    let word = |word: &str| {
+        let word = word.trim().to_ascii_uppercase();
+        let bare = word.strip_suffix(" WITH GRANT OPTION").unwrap_or(&word);
+        if known(kind, bare) {
+            Ok(word)
+        } else {
+            Err(data(DataError::InvalidParameterValue, format_args!("unrecognized privilege type: \"{}\"", row.text(at))))
+        }
+    };
+    row.text(at).split(',').map(word).collect()
+}
+
+fn role_of(row: &Row<'_>, role: Option<usize>, session: &Session) -> Result<Option<Oid>> {
+    Ok(match role {
+        None => None,
+        Some(column) if is_name(row, column) => match row.text(column) {
+            "public" => Some(0),
+            name => Some(session.lookup().role_oid(name).ok_or_else(|| undefined(SqlMistake::UndefinedObject, "role", name))?),
+        },
+        Some(column) => Some(Oid::try_from(row.int(column)).unwrap_or(0)),
+    })
+}
+
 fn is_name(row: &Row<'_>, column: usize) -> bool {
     row.value(column).is_some_and(|(array, _)| super::types::is_text(array.data_type()))
 }
@@ -144,7 +183,7 @@ fn object_oid(row: &Row<'_>, column: usize, kind: Kind, session: &Session) -> Re
     let name = row.text(column);
     let lookup = session.lookup();
     match kind {
-        Kind::Relation => match reg::find_oid(name, PgType::REGCLASS, session)? {
+        Kind::Relation | Kind::AnyColumn | Kind::Sequence => match reg::find_oid(name, PgType::REGCLASS, session)? {
             Some(oid) => Ok(Some(oid)),
             None => Err(mistake(SqlMistake::UndefinedTable, format_args!("relation \"{name}\" does not exist"))),
         },
@@ -162,8 +201,10 @@ fn undefined(what: SqlMistake, kind: &str, name: &str) -> DataFusionError {
 fn known(kind: Kind, word: &str) -> bool {
     match kind {
         Kind::Relation => {
-            matches!(word, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE" | "REFERENCES" | "TRIGGER" | "USAGE" | "RULE")
+            matches!(word, "SELECT" | "INSERT" | "UPDATE" | "DELETE" | "TRUNCATE" | "REFERENCES" | "TRIGGER" | "RULE")
         }
+        Kind::AnyColumn => matches!(word, "SELECT" | "INSERT" | "UPDATE" | "REFERENCES"),
+        Kind::Sequence => matches!(word, "USAGE" | "SELECT" | "UPDATE"),
         Kind::Schema => matches!(word, "CREATE" | "USAGE"),
         Kind::Database => matches!(word, "CREATE" | "CONNECT" | "TEMPORARY" | "TEMP"),
         Kind::Role => matches!(word, "MEMBER" | "USAGE" | "SET") || word.starts_with("MEMBER WITH") || word.starts_with("USAGE WITH"),

@@ -19,6 +19,7 @@ use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::{Oid, RelationName};
 use sqlparser::ast::{ObjectName, Query, Statement};
 
+use super::columns_read::{check_columns, check_expression};
 use super::names::{name_columns, restored};
 use super::refuse::refuse_ignored;
 use super::spelling::respell;
@@ -37,8 +38,17 @@ pub struct Sources {
     pub views: HashMap<TableReference, ViewSource>,
     /// Columns of primary keys.
     pub keys: HashMap<TableReference, Vec<String>>,
+    /// The columns of relations that may be named, where that is not all of them.
+    pub visible: HashMap<TableReference, VisibleColumns>,
     /// What views see that run in the name of other roles than the statement.
     pub inner: HashMap<Oid, Sources>,
+}
+
+/// Columns on which SELECT was granted.
+pub struct VisibleColumns {
+    /// The word for the relation in messages.
+    pub kind: &'static str,
+    pub names: Vec<String>,
 }
 
 /// A view, unplanned.
@@ -66,6 +76,8 @@ pub struct Planner<'a> {
     planned_views: Mutex<HashMap<(TableReference, Option<Oid>), Arc<dyn TableSource>>>,
     /// In whose name the views read that are being planned, the innermost last.
     levels: Mutex<Vec<Option<Oid>>>,
+    /// FROM and WHERE of a change, whose values and RETURNING are planned as expressions over them.
+    bases: Mutex<Vec<LogicalPlan>>,
 }
 
 #[must_use]
@@ -76,7 +88,7 @@ pub fn relation_reference(name: &RelationName) -> TableReference {
 impl<'a> Planner<'a> {
     #[must_use]
     pub fn new(state: &'a SessionState, sources: &'a Sources) -> Self {
-        Self { state, sources, planned_views: Mutex::new(HashMap::new()), levels: Mutex::new(Vec::new()) }
+        Self { state, sources, planned_views: Mutex::new(HashMap::new()), levels: Mutex::new(Vec::new()), bases: Mutex::new(Vec::new()) }
     }
 
     /// A query as it came from the gateway, with types for its parameters.
@@ -89,7 +101,14 @@ impl<'a> Planner<'a> {
         name_columns(&mut query);
         passes::run(&mut query, self)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
-        SqlToRel::new(self).sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
+        let plan = SqlToRel::new(self).sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)?;
+        if let Some(sources) = self.visible().filter(|sources| !sources.visible.is_empty()) {
+            check_columns(&plan, &sources.visible)?;
+            if let (LogicalPlan::Projection(projection), None) = (&plan, self.level()) {
+                self.bases.lock().unwrap_or_else(PoisonError::into_inner).push(projection.input.as_ref().clone());
+            }
+        }
+        Ok(plan)
     }
 
     /// An expression over the columns of a schema.
@@ -107,7 +126,12 @@ impl<'a> Planner<'a> {
         name_columns(&mut expr);
         passes::run(&mut expr, self)?;
         let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
-        SqlToRel::new(self).sql_to_expr(expr, schema, &mut context)
+        let expr = SqlToRel::new(self).sql_to_expr(expr, schema, &mut context)?;
+        if let Some(sources) = self.visible().filter(|sources| !sources.visible.is_empty()) {
+            let bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
+            check_expression(&expr, &bases, &sources.visible)?;
+        }
+        Ok(expr)
     }
 
     fn view(&self, name: &TableReference, view: &ViewSource) -> Result<Arc<dyn TableSource>> {

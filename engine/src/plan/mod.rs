@@ -1,5 +1,6 @@
 //! From a bound AST to a DataFusion plan.
 
+mod columns_read;
 mod context;
 mod explain;
 mod limits;
@@ -15,7 +16,7 @@ mod session;
 mod source_order;
 mod spelling;
 
-pub use self::context::{Planner, Sources, ViewSource, planning_error, relation_reference};
+pub use self::context::{Planner, Sources, ViewSource, VisibleColumns, planning_error, relation_reference};
 pub use self::explain::{Showing, plan_json, plan_lines};
 pub use self::limits::check_depth;
 pub use self::names::{another, column_name, restored};

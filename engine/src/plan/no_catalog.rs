@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lakegate_engine_api::catalog::Oid;
-use lakegate_engine_api::{CatalogLookup, SessionFacts, SessionSignal, Signalled};
+use lakegate_engine_api::{CatalogLookup, ColumnOf, ColumnPrivilege, SessionFacts, SessionSignal, Signalled};
 
 #[derive(Debug)]
 pub struct NoCatalog;
@@ -90,6 +90,14 @@ impl CatalogLookup for NoCatalog {
     }
 
     fn has_relation_privilege(&self, _role: Option<Oid>, _relation: Oid, _privilege: &str) -> Option<bool> {
+        None
+    }
+
+    fn has_column_privilege(&self, _role: Option<Oid>, _relation: Oid, _column: ColumnOf<'_>, _privilege: &str) -> ColumnPrivilege {
+        ColumnPrivilege::NoSuchRelation
+    }
+
+    fn has_any_column_privilege(&self, _role: Option<Oid>, _relation: Oid, _privilege: &str) -> Option<bool> {
         None
     }
 

@@ -40,8 +40,8 @@ impl Target {
         let RelationSource::Table { table: authorized, version: pinned, transaction } = &bound.source else {
             return Err(error::sql(SqlMistake::WrongObjectType, format!("cannot change \"{}\": it is not a table", name.name)));
         };
-        if authorized.row_filter().is_some() || !authorized.masks().is_empty() || authorized.visible_columns().is_some() {
-            return Err(error::unsupported("changing a table with row filters, masks or column privileges"));
+        if authorized.row_filter().is_some() || !authorized.masks().is_empty() {
+            return Err(error::unsupported("changing a table with row filters or masks"));
         }
         let relation = Arc::clone(authorized.relation());
         let table = shared.tables.table(&relation.location).await?;

@@ -55,6 +55,7 @@ async fn views_and_parameters() {
             query: view("SELECT id, name, count(*) OVER () FROM main.public.t"),
             columns: vec!["a".to_owned(), "b".to_owned()],
             runs_as: None,
+            visible: None,
         },
     ));
     let prepared = world.engine.prepare(statement).await.unwrap();

@@ -296,6 +296,20 @@ impl CatalogLookup for NoLookup {
         None
     }
 
+    fn has_column_privilege(
+        &self,
+        _role: Option<Oid>,
+        _relation: Oid,
+        _column: lakegate_engine_api::ColumnOf<'_>,
+        _privilege: &str,
+    ) -> lakegate_engine_api::ColumnPrivilege {
+        lakegate_engine_api::ColumnPrivilege::NoSuchRelation
+    }
+
+    fn has_any_column_privilege(&self, _role: Option<Oid>, _relation: Oid, _privilege: &str) -> Option<bool> {
+        None
+    }
+
     fn has_schema_privilege(&self, _role: Option<Oid>, _schema: Oid, _privilege: &str) -> Option<bool> {
         None
     }

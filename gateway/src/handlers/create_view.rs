@@ -6,9 +6,11 @@ use std::sync::Arc;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize;
 use lakegate_catalog::ddl::NewRelation;
-use lakegate_catalog::model::{Column, ObjectRef, Oid, Privilege, Relation, RelationKind, VIEW_DEPENDS_ON, VIEW_READS, ViewRead};
+use lakegate_catalog::model::{
+    Column, ObjectRef, Oid, Privilege, Relation, RelationKind, SECURITY_INVOKER, VIEW_DEPENDS_ON, VIEW_READS, ViewRead,
+};
 use lakegate_engine_api::{BoundStatement, Work, pg_type};
-use sqlparser::ast::{CreateView, Query, Statement};
+use sqlparser::ast::{CreateTableOptions, CreateView, Query, SqlOption, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -26,6 +28,7 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
     if view.secure || view.to.is_some() {
         return Err(SqlError::unsupported("this kind of view").hint("Use CREATE VIEW, or CREATE TABLE AS for a stored result."));
     }
+    let invoker = security_invoker(&view.options)?;
     let definition = query_text(text).ok_or_else(|| SqlError::new(SqlState::SyntaxError, "CREATE VIEW without its query"))?;
     let mut snapshot = session.catalog().refresh().await?;
     let mut parts = name_parts(&view.name)?;
@@ -61,11 +64,14 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
         }
     }
     let names: Vec<String> = view.columns.iter().map(|column| fold(&column.name)).collect();
-    let (columns, properties) = describe(session, &snapshot, &names, &view.query).await?;
+    let (columns, mut properties) = describe(session, &snapshot, &names, &view.query).await?;
+    properties.extend(invoker.map(|on| (SECURITY_INVOKER.to_owned(), on.to_string())));
     match existing {
         Some(old) => {
             session.catalog().replace_view(&session.principal, old.oid, columns, definition).await?;
-            let updates = properties.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            let mut updates: BTreeMap<String, Option<String>> = properties.into_iter().map(|(key, value)| (key, Some(value))).collect();
+            // The options are those of the new definition.
+            updates.entry(SECURITY_INVOKER.to_owned()).or_insert(None);
             let updates = vec![lakegate_catalog::ddl::RelationUpdate::SetProperties(updates)];
             session.catalog().update_relation(&session.principal, old.oid, updates).await?;
         }
@@ -81,6 +87,42 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
         }
     }
     Ok(Response::Command { tag: "CREATE VIEW".to_owned() })
+}
+
+/// What WITH (…) says of whose rights count; every other option is refused.
+///
+/// # Errors
+/// 22023, 0A000.
+pub fn security_invoker(options: &CreateTableOptions) -> Result<Option<bool>, SqlError> {
+    let options = match options {
+        CreateTableOptions::None => return Ok(None),
+        CreateTableOptions::With(options) | CreateTableOptions::Options(options) | CreateTableOptions::Plain(options) => options,
+        CreateTableOptions::TableProperties(_) => return Err(SqlError::unsupported("properties of a view")),
+    };
+    let mut invoker = None;
+    for option in options {
+        let (name, value) = match option {
+            SqlOption::KeyValue { key, value } => (fold(key), value.to_string()),
+            SqlOption::Ident(name) => (fold(name), "true".to_owned()),
+            other => return Err(SqlError::unsupported(format!("the view option {other}"))),
+        };
+        if name != "security_invoker" {
+            return Err(match name.as_str() {
+                "security_barrier" | "check_option" => SqlError::unsupported(format!("the view option {name}")),
+                _ => SqlError::new(SqlState::InvalidParameterValue, format!("unrecognized parameter \"{name}\"")),
+            });
+        }
+        let value = value.trim_matches('\'').to_ascii_lowercase();
+        invoker = Some(match value.as_str() {
+            "true" | "on" | "yes" | "1" => true,
+            "false" | "off" | "no" | "0" => false,
+            _ => {
+                let message = format!("invalid value for boolean option \"security_invoker\": {value}");
+                return Err(SqlError::new(SqlState::InvalidParameterValue, message));
+            }
+        });
+    }
+    Ok(invoker)
 }
 
 /// A view over temporary tables goes with them.

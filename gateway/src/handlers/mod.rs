@@ -99,6 +99,10 @@ async fn dispatch(
         Command::Revoke(revoke) => grant::revoke(session, revoke).await,
         Command::GrantMembership(grant) => grant::grant_membership(session, grant).await,
         Command::RevokeMembership(revoke) => grant::revoke_membership(session, revoke).await,
+        Command::DefaultPrivileges(alter) => grant::default_privileges(session, alter).await,
+        Command::CreateDatabase(create) => database::create(session, create).await,
+        Command::AlterDatabase(alter) => database::alter(session, alter).await,
+        Command::Owned(owned) => role::owned(session, owned).await,
         Command::CreateExternalLocation(create) => external_location::create(session, create).await,
         Command::DropExternalLocation(drop) => external_location::drop(session, drop).await,
         Command::CloseCursor(close) => cursor::close(session, close),
@@ -139,7 +143,6 @@ async fn dispatch_sql(
         }
         Statement::Deallocate { name, .. } => prepare::deallocate(session, name),
         Statement::CreateSchema { schema_name, if_not_exists, .. } => schema::create(session, schema_name, *if_not_exists).await,
-        Statement::CreateDatabase { db_name, if_not_exists, .. } => database::create(session, db_name, *if_not_exists).await,
         Statement::CreateIndex(create) => index::create(session, create, deadline, journal).await,
         Statement::CreateView(view) => create_view::run(session, view, &statement.text).await,
         Statement::Drop { .. } => drop::run(session, sql, deadline, journal).await,

@@ -26,8 +26,11 @@ pub fn set(session: &mut GatewaySession, set: &Set) -> Result<Response, SqlError
             set_role(session, is_local(*context_modifier), role_name.as_ref().map(fold).as_deref())?;
         }
         Set::SetSessionAuthorization(authorization) => match &authorization.kind {
-            SetSessionAuthorizationParamKind::Default => {}
-            SetSessionAuthorizationParamKind::User(name) => set_session_authorization(session, &fold(name))?,
+            SetSessionAuthorizationParamKind::Default => set_session_authorization(session, false, None)?,
+            SetSessionAuthorizationParamKind::User(name) => {
+                let local = authorization.scope == ContextModifier::Local;
+                set_session_authorization(session, local, Some(&fold(name)))?;
+            }
         },
         Set::ParenthesizedAssignments { .. } | Set::MultipleAssignments { .. } | Set::SetSessionParam(_) | Set::SetTransaction { .. } => {
             return Err(SqlError::new(SqlState::SyntaxError, "SET takes one setting"));
@@ -44,7 +47,7 @@ pub fn reset(session: &mut GatewaySession, reset: &ResetStatement) -> Result<Res
         }
         Reset::ConfigurationParameter(name) => match name_parts(name)?.join(".").as_str() {
             "role" => set_role(session, false, None)?,
-            "session_authorization" => {}
+            "session_authorization" => set_session_authorization(session, false, None)?,
             name => {
                 let changed = session.settings.change(false, |settings| settings.reset(name))?;
                 report(session, changed);
@@ -68,7 +71,7 @@ pub async fn discard(session: &mut GatewaySession, object: &DiscardObject) -> Re
             session.events.push(crate::frontend::SessionEvent::Deallocated { name: None });
             session.effects.sequences.forget();
             session.drop_temporary().await?;
-            set_role(session, false, None)?;
+            set_session_authorization(session, false, None)?;
             let changed = session.settings.change(false, |settings| Ok(settings.reset_all()))?;
             changed.into_iter().for_each(|setting| session.report(setting));
             done("DISCARD ALL")
@@ -106,7 +109,8 @@ fn assign(session: &mut GatewaySession, local: bool, name: &str, values: &[Expr]
 pub fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value: &str) -> Result<(), SqlError> {
     match name {
         "role" => return set_role(session, local, Some(value)),
-        "session_authorization" => return set_session_authorization(session, value),
+        "session_authorization" if value.eq_ignore_ascii_case("default") => return set_session_authorization(session, local, None),
+        "session_authorization" => return set_session_authorization(session, local, Some(value)),
         _ => {}
     }
     if local && !session.settings.in_block() {
@@ -137,7 +141,7 @@ pub fn set_config(session: &mut GatewaySession, name: &str, value: Option<&str>,
 fn reset_one(session: &mut GatewaySession, local: bool, name: &str) -> Result<(), SqlError> {
     match name {
         "role" => set_role(session, local, None)?,
-        "session_authorization" => {}
+        "session_authorization" => set_session_authorization(session, local, None)?,
         _ => {
             let changed = session.settings.change(local, |settings| settings.reset(name))?;
             report(session, changed);
@@ -214,11 +218,57 @@ pub fn may_become(snapshot: &Snapshot, session_role: Oid, name: &str) -> Result<
     Ok(role.oid)
 }
 
-fn set_session_authorization(session: &GatewaySession, name: &str) -> Result<(), SqlError> {
-    if name == session.start.authenticated.name() {
+/// The roles that a session may pass itself off as, whoever it is at the moment. Source: `check_session_authorization` in variable.c.
+///
+/// # Errors
+/// 22023 no such role, 42501 for all but superusers.
+fn set_session_authorization(session: &mut GatewaySession, local: bool, name: Option<&str>) -> Result<(), SqlError> {
+    if local && !session.settings.in_block() {
+        warn_local(session);
         return Ok(());
     }
-    Err(SqlError::unsupported("SET SESSION AUTHORIZATION to another role").hint("Use SET ROLE."))
+    let snapshot = session.catalog().snapshot();
+    let own = session.start.authenticated.role();
+    let role = match name {
+        None => own,
+        Some(name) => {
+            let undefined = || SqlError::new(SqlState::InvalidParameterValue, format!("role \"{name}\" does not exist"));
+            snapshot.role_by_name(name).ok_or_else(undefined)?.oid
+        }
+    };
+    if role != own && !snapshot.is_superuser(own) {
+        return Err(SqlError::new(SqlState::InsufficientPrivilege, "permission denied to set session authorization"));
+    }
+    let (name, is_superuser) = (session.role_name(&snapshot, role), snapshot.is_superuser(role));
+    session.change_settings(|settings| {
+        // Nothing in it fails.
+        let _ = settings.change(local, |settings| {
+            settings.set_session_role((role != own).then_some(role), &name, is_superuser);
+            Ok(())
+        });
+    });
+    Ok(())
+}
+
+/// Name and value of what SET sets; `None` for DEFAULT.
+///
+/// # Errors
+/// 42601.
+pub fn assignment(set: &Set) -> Result<(String, Option<String>), SqlError> {
+    let (name, values) = match set {
+        Set::SingleAssignment { variable, values, .. } => (name_parts(variable)?.join("."), values.as_slice()),
+        Set::SetTimeZone { value, .. } => ("timezone".to_owned(), std::slice::from_ref(value)),
+        Set::SetNames { charset_name, .. } => return Ok(("client_encoding".to_owned(), Some(charset_name.value.clone()))),
+        Set::SetRole { role_name, .. } => return Ok(("role".to_owned(), role_name.as_ref().map(fold))),
+        _ => return Err(SqlError::new(SqlState::SyntaxError, "SET takes one setting")),
+    };
+    if let [value] = values
+        && is_default(value)
+    {
+        return Ok((name, None));
+    }
+    let texts: Vec<String> = values.iter().map(|value| text(value, &name)).collect::<Result<_, _>>()?;
+    Ok((name, Some(texts.join(", "))))
 }
 
 fn warn_local(session: &mut GatewaySession) {

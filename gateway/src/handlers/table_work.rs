@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access};
-use lakegate_catalog::model::{ObjectRef, Relation, RelationKind, RelationName};
+use lakegate_catalog::model::{ObjectRef, Privilege, Relation, RelationKind, RelationName};
 use lakegate_engine_api::{BoundRelation, ExecutionContext, Maintained, Maintenance, RelationSource};
 use sqlparser::ast::ObjectName;
 
@@ -137,6 +137,10 @@ fn found(session: &GatewaySession, snapshot: &Snapshot, name: &ObjectName) -> Re
 
 fn readable(session: &GatewaySession, snapshot: &Arc<Snapshot>, name: &RelationName) -> Result<BoundRelation, SqlError> {
     let table = authorize::open_table(snapshot, &session.principal, name, Access { select: true, ..Access::default() })?;
+    if table.visible_columns().is_some() {
+        // Of the table as a whole: columns alone do not do.
+        authorize::check(snapshot, &session.principal, ObjectRef::Relation(table.relation().oid), Privilege::Select)?;
+    }
     Ok(BoundRelation::new(name.clone(), RelationSource::Table { table, version: None, transaction: None }))
 }
 

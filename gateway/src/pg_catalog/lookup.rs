@@ -7,13 +7,13 @@ use arrow_array::RecordBatch;
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::ddl::SequenceState;
 use lakegate_catalog::model::{
-    Constraint, ConstraintKind, Database, INFORMATION_SCHEMA_OID, IndexColumn, ObjectRef, Oid, PG_CATALOG_OID, Privilege, Relation,
-    Sequence,
+    Column, Constraint, ConstraintKind, Database, INFORMATION_SCHEMA_OID, IndexColumn, ObjectRef, Oid, PG_CATALOG_OID,
+    PG_SIGNAL_BACKEND_OID, Privilege, Relation, Sequence,
 };
 use lakegate_catalog::{CatalogError, Snapshot};
 use lakegate_engine_api::{
-    AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, DataError, EngineError, IndexDefinition, Limit, SessionSignal, Signalled,
-    SqlMistake,
+    AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, ColumnOf, ColumnPrivilege, DataError, EngineError, IndexDefinition, Limit,
+    SessionSignal, Signalled, SqlMistake,
 };
 
 use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
@@ -391,6 +391,44 @@ impl CatalogLookup for SessionLookup {
         Some(self.any_privilege(role, ObjectRef::Relation(relation), privilege))
     }
 
+    fn has_column_privilege(&self, role: Option<Oid>, relation: Oid, column: ColumnOf<'_>, privilege: &str) -> ColumnPrivilege {
+        let role = self.role(role);
+        let Some(class) = self.objects().class(relation) else { return ColumnPrivilege::NoSuchRelation };
+        let attributes = class.attributes();
+        let found = attributes.iter().find(|attribute| match column {
+            ColumnOf::Name(name) => *attribute.name == *name,
+            ColumnOf::Number(number) => i64::from(attribute.number) == number,
+        });
+        let Some(attribute) = found else { return ColumnPrivilege::NoSuchColumn };
+        let held = match class.stored() {
+            None => self.has_relation_privilege(Some(role), relation, privilege) == Some(true),
+            Some(stored) => privilege.split(',').any(|word| {
+                let Some((privilege, with_option)) = privilege_word(word) else { return false };
+                if with_option {
+                    authorize::has_column_grant_option(&self.snapshot, role, stored, &attribute.name, privilege)
+                } else {
+                    authorize::has_column_privilege(&self.snapshot, role, stored, &attribute.name, privilege)
+                }
+            }),
+        };
+        if held { ColumnPrivilege::Held } else { ColumnPrivilege::NotHeld }
+    }
+
+    fn has_any_column_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool> {
+        let role = self.role(role);
+        let class = self.objects().class(relation)?;
+        let Some(stored) = class.stored() else { return self.has_relation_privilege(Some(role), relation, privilege) };
+        Some(privilege.split(',').any(|word| {
+            let Some((privilege, with_option)) = privilege_word(word) else { return false };
+            if with_option {
+                let on_column = |column: &Column| authorize::has_column_grant_option(&self.snapshot, role, stored, &column.name, privilege);
+                stored.columns.iter().any(on_column)
+            } else {
+                authorize::has_any_column_privilege(&self.snapshot, role, stored, privilege)
+            }
+        }))
+    }
+
     fn has_schema_privilege(&self, role: Option<Oid>, schema: Oid, privilege: &str) -> Option<bool> {
         let role = self.role(role);
         let namespace = self.objects().namespace(schema)?;
@@ -426,7 +464,8 @@ impl CatalogLookup for SessionLookup {
         let Some(target) = self.live.role_of(pid) else { return Signalled::NoSuchSession };
         let role = self.principal.current_role;
         let superior = self.snapshot.is_superuser(role);
-        if !superior && (self.snapshot.is_superuser(target) || !self.snapshot.has_privileges_of(role, target)) {
+        let may = self.snapshot.has_privileges_of(role, target) || self.snapshot.has_privileges_of(role, PG_SIGNAL_BACKEND_OID);
+        if !superior && (self.snapshot.is_superuser(target) || !may) {
             return Signalled::Denied;
         }
         let found = match signal {
@@ -528,12 +567,7 @@ impl SessionLookup {
     /// One of the privileges of a list, each perhaps `WITH GRANT OPTION`.
     fn any_privilege(&self, role: Oid, object: ObjectRef, list: &str) -> bool {
         list.split(',').any(|word| {
-            let word = word.trim().to_ascii_uppercase();
-            let (word, with_option) = match word.strip_suffix("WITH GRANT OPTION") {
-                Some(word) => (word.trim_end(), true),
-                None => (word.as_str(), false),
-            };
-            let Some(privilege) = Privilege::parse(word) else { return false };
+            let Some((privilege, with_option)) = privilege_word(word) else { return false };
             if with_option {
                 authorize::has_grant_option(&self.snapshot, role, object, privilege)
             } else {
@@ -541,6 +575,16 @@ impl SessionLookup {
             }
         })
     }
+}
+
+/// The privilege, and whether WITH GRANT OPTION is asked for.
+fn privilege_word(word: &str) -> Option<(Privilege, bool)> {
+    let word = word.trim().to_ascii_uppercase();
+    let (word, with_option) = match word.strip_suffix("WITH GRANT OPTION") {
+        Some(word) => (word.trim_end(), true),
+        None => (word.as_str(), false),
+    };
+    Some((Privilege::parse(word)?, with_option))
 }
 
 struct Function {

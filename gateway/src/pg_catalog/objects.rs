@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use lakegate_catalog::Snapshot;
+use lakegate_catalog::acl::Acl;
 use lakegate_catalog::authorize::{self, may_see};
 use lakegate_catalog::model::{
     BOOTSTRAP_ROLE_OID, Constraint, Database, INFORMATION_SCHEMA_OID, Identity, Index, ObjectRef, Oid, PG_CATALOG_OID, PgType, Relation,
@@ -68,6 +69,8 @@ pub struct Attribute<'a> {
     pub default: Option<&'a str>,
     pub identity: Option<Identity>,
     pub generated: bool,
+    /// What was granted on it alone.
+    pub acl: Option<&'a Acl>,
 }
 
 /// What `pg_attribute` repeats of `pg_type`.
@@ -290,6 +293,7 @@ impl<'a> Class<'a> {
                     default: None,
                     identity: None,
                     generated: false,
+                    acl: None,
                 })
                 .collect(),
             ClassSource::Stored(stored) => (1..)
@@ -303,6 +307,7 @@ impl<'a> Class<'a> {
                     default: if column.identity.is_some() { None } else { column.generated.as_deref().or(column.default.as_deref()) },
                     identity: column.identity,
                     generated: column.generated.is_some(),
+                    acl: Some(&column.acl).filter(|acl| !acl.is_empty()),
                 })
                 .collect(),
             ClassSource::Index(table, index) => (1..)
@@ -316,6 +321,7 @@ impl<'a> Class<'a> {
                     default: None,
                     identity: None,
                     generated: false,
+                    acl: None,
                 })
                 .collect(),
             ClassSource::Key(table, key) => (1..)
@@ -329,6 +335,7 @@ impl<'a> Class<'a> {
                     default: None,
                     identity: None,
                     generated: false,
+                    acl: None,
                 })
                 .collect(),
             ClassSource::Recorded(recorded) => (1..)
@@ -345,6 +352,7 @@ impl<'a> Class<'a> {
                     default: None,
                     identity: None,
                     generated: false,
+                    acl: None,
                 })
                 .collect(),
             ClassSource::Server((schema, table)) => {
@@ -358,6 +366,7 @@ impl<'a> Class<'a> {
                     default: None,
                     identity: None,
                     generated: false,
+                    acl: None,
                 };
                 (1..).zip(fields.fields()).map(column).collect()
             }

@@ -94,6 +94,14 @@ impl LiveSessions {
         self.lock().len()
     }
 
+    /// Sessions of a role, and those in a database.
+    #[must_use]
+    pub fn count_of(&self, role: Oid, database: &str) -> (usize, usize) {
+        let sessions = self.lock();
+        let of_role = sessions.values().filter(|live| live.newcomer.role_oid == role).count();
+        (of_role, sessions.values().filter(|live| live.newcomer.database == database).count())
+    }
+
     /// Whose session it is.
     #[must_use]
     pub fn role_of(&self, pid: i32) -> Option<Oid> {

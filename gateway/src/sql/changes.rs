@@ -469,8 +469,9 @@ fn is_of_both(command: &Command) -> bool {
 fn is_of_cluster(command: &Command) -> bool {
     match command {
         Command::Sql(statement) => {
-            matches!(statement.as_ref(), Statement::CreateDatabase { .. } | Statement::Drop { object_type: ObjectType::Database, .. })
+            matches!(statement.as_ref(), Statement::Drop { object_type: ObjectType::Database, .. })
         }
+        Command::CreateDatabase(_) => true,
         _ => false,
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use lakegate_catalog::Snapshot;
-use lakegate_catalog::authorize::{Principal, has_privilege};
-use lakegate_catalog::model::{ObjectRef, Privilege, RelationKind, RelationName};
+use lakegate_catalog::authorize::{Principal, has_any_column_privilege};
+use lakegate_catalog::model::{Privilege, RelationKind, RelationName};
 use sqlparser::ast::{
     Distinct, Expr, GroupByExpr, LockClause, LockType, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor,
     TableWithJoins, Visit, VisitMut, Visitor, VisitorMut,
@@ -95,7 +95,7 @@ pub fn locked_tables(
             }
             _ => {}
         }
-        if !has_privilege(snapshot, principal.current_role, ObjectRef::Relation(relation.oid), Privilege::Update) {
+        if !has_any_column_privilege(snapshot, principal.current_role, relation, Privilege::Update) {
             return Err(SqlError::new(SqlState::InsufficientPrivilege, format!("permission denied for table {}", relation.name)));
         }
         if !names.contains(&name) {

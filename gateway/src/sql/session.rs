@@ -37,6 +37,7 @@ use crate::frontend::{
     ParsedStatement, PortalMove, PreparedSql, Response, SessionEvent, SessionStart, SqlSession, SqlSessions, TextStyle, TransactionStatus,
 };
 use crate::pg_catalog::lookup::SessionLookup;
+use crate::server::LiveSessions;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 use crate::system::SystemRelations;
 use crate::wire::text_input::InputManner;
@@ -114,7 +115,8 @@ impl GatewaySession {
                 .detail("User does not have CONNECT privilege."));
             }
         }
-        let mut current = Settings::new(&start.settings)?;
+        check_limits(&snapshot, &start, shared.system.live())?;
+        let mut current = Settings::started(&starting_settings(&snapshot, &start), &start.settings)?;
         current.set_internal("session_authorization", start.authenticated.name());
         current.set_role(None, "none", snapshot.is_superuser(role));
         let sequences = SessionSequences::new(shared.catalog.clone());
@@ -185,7 +187,7 @@ impl GatewaySession {
         let search_path = scope.existing_schemas(snapshot);
         self.effects.set_lock_timeout(self.settings.current.timeout("lock_timeout"));
         Arc::new(SessionFacts {
-            session_user: self.start.authenticated.name().to_owned(),
+            session_user: self.role_name(snapshot, self.principal.session_role),
             current_user: self.role_name(snapshot, self.principal.current_role),
             database: self.start.database.clone(),
             time_zone: self.settings.current.get("timezone").unwrap_or("UTC").to_owned(),
@@ -378,6 +380,7 @@ impl GatewaySession {
     pub(crate) fn change_settings(&mut self, change: impl FnOnce(&mut SessionSettings)) {
         let before = self.settings.current.clone();
         change(&mut self.settings);
+        self.principal.session_role = self.settings.current.session_role().unwrap_or(self.start.authenticated.role());
         self.principal.current_role = self.settings.current.role().unwrap_or(self.principal.session_role);
         for setting in super::settings::REGISTRY.iter().filter(|setting| setting.reported) {
             if before.get(setting.name) != self.settings.current.get(setting.name) {
@@ -563,6 +566,32 @@ impl SqlSession for GatewaySession {
         self.shared.advisory.end_session(self.start.backend_pid);
         crate::system::audit::session_end(self).await;
     }
+}
+
+/// CONNECTION LIMIT of the role and of the database, on this gateway. Superusers have none.
+///
+/// # Errors
+/// 53300.
+fn check_limits(snapshot: &Snapshot, start: &SessionStart, live: &LiveSessions) -> Result<(), SqlError> {
+    let Some(role) = snapshot.role(start.authenticated.role()).filter(|role| !role.superuser) else { return Ok(()) };
+    let (of_role, in_database) = live.count_of(role.oid, &start.database);
+    let is_past = |count: usize, limit: i32| usize::try_from(limit).is_ok_and(|limit| count > limit);
+    if is_past(of_role, role.connection_limit) {
+        return Err(SqlError::fatal(SqlState::TooManyConnections, format!("too many connections for role \"{}\"", role.name)));
+    }
+    match snapshot.database_by_name(&start.database) {
+        Some(database) if is_past(in_database, database.connection_limit) => {
+            Err(SqlError::fatal(SqlState::TooManyConnections, format!("too many connections for database \"{}\"", database.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What ALTER ROLE and ALTER DATABASE say of the session's settings; what can no longer be set is left out.
+fn starting_settings(snapshot: &Snapshot, start: &SessionStart) -> Vec<(String, String)> {
+    let Some(database) = snapshot.database_by_name(&start.database) else { return Vec::new() };
+    let settings = snapshot.starting_settings(database.oid, start.authenticated.role());
+    settings.filter(|(name, value)| super::settings::check(name, value).is_ok()).cloned().collect()
 }
 
 fn is_shown(notice: &SqlError, minimum: &str) -> bool {

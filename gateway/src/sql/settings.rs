@@ -110,6 +110,8 @@ pub struct Settings {
     shown: Arc<BTreeMap<String, String>>,
     /// Of SET ROLE; `None` for the session's own.
     role: Option<Oid>,
+    /// Of SET SESSION AUTHORIZATION; `None` for who logged in.
+    session_role: Option<Oid>,
 }
 
 impl Settings {
@@ -118,10 +120,25 @@ impl Settings {
     /// # Errors
     /// 42704 unknown setting, 22023 bad value, 55P02 read-only.
     pub fn new(start: &[(String, String)]) -> Result<Self, SqlError> {
+        Settings::started(&[], start)
+    }
+
+    /// Defaults, then what the catalog says of the role and the database, then the start-up options.
+    ///
+    /// # Errors
+    /// As [`Settings::new`].
+    pub fn started(stored: &[(String, String)], start: &[(String, String)]) -> Result<Self, SqlError> {
         let values: Arc<BTreeMap<String, String>> =
             Arc::new(REGISTRY.iter().map(|setting| (setting.name.to_ascii_lowercase(), shown_default(setting))).collect());
-        let mut settings = Settings { resets: values.clone(), style: Arc::new(default_style()), shown: Arc::default(), role: None, values };
-        for (name, value) in start {
+        let mut settings = Settings {
+            resets: values.clone(),
+            style: Arc::new(default_style()),
+            shown: Arc::default(),
+            role: None,
+            session_role: None,
+            values,
+        };
+        for (name, value) in stored.iter().chain(start) {
             settings.set(name, value)?;
         }
         settings.refresh();
@@ -186,6 +203,18 @@ impl Settings {
         Arc::make_mut(&mut self.values).insert("is_superuser".to_owned(), if is_superuser { "on" } else { "off" }.to_owned());
         Arc::make_mut(&mut self.values).insert("role".to_owned(), name.to_owned());
         self.refresh();
+    }
+
+    /// SET SESSION AUTHORIZATION: `None` is who logged in. A role that was set is given up.
+    pub fn set_session_role(&mut self, role: Option<Oid>, name: &str, is_superuser: bool) {
+        self.session_role = role;
+        Arc::make_mut(&mut self.values).insert("session_authorization".to_owned(), name.to_owned());
+        self.set_role(None, "none", is_superuser);
+    }
+
+    #[must_use]
+    pub fn session_role(&self) -> Option<Oid> {
+        self.session_role
     }
 
     #[must_use]

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{ObjectType, Statement};
 
-use super::grammar::{Command, RelationWord, TwoPhase};
+use super::grammar::{Command, Owned, RelationWord, TwoPhase};
 use super::with_changes::main_statement;
 
 /// As `system.query.history.statement_type` shows it.
@@ -29,6 +29,11 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::DropRole(_) => "DROP ROLE",
         Command::Grant(_) | Command::GrantMembership(_) => "GRANT",
         Command::Revoke(_) | Command::RevokeMembership(_) => "REVOKE",
+        Command::DefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
+        Command::CreateDatabase(_) => "CREATE DATABASE",
+        Command::AlterDatabase(_) => "ALTER DATABASE",
+        Command::Owned(Owned::Reassign { .. }) => "REASSIGN OWNED",
+        Command::Owned(Owned::Drop { .. }) => "DROP OWNED",
         Command::CreateExternalLocation(_) => "CREATE EXTERNAL LOCATION",
         Command::DropExternalLocation(_) => "DROP EXTERNAL LOCATION",
         Command::Copy(_) => "COPY",
@@ -99,7 +104,6 @@ fn of_sql(statement: &Statement) -> &'static str {
         Statement::Execute { .. } => "EXECUTE",
         Statement::Deallocate { .. } => "DEALLOCATE",
         Statement::CreateSchema { .. } => "CREATE SCHEMA",
-        Statement::CreateDatabase { .. } => "CREATE DATABASE",
         Statement::CreateView(_) => "CREATE VIEW",
         Statement::CreateIndex(_) => "CREATE INDEX",
         Statement::AlterSchema(_) => "ALTER SCHEMA",

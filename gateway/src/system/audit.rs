@@ -9,7 +9,7 @@ use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
 
 use super::columns::Columns;
-use crate::sql::grammar::{Alter, AlterAction, Command, Governance, GrantTarget, PrivilegeWord, RelationWord};
+use crate::sql::grammar::{Alter, AlterAction, Command, Governance, GrantTarget, Owned, PrivilegeWord, RelationWord};
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
@@ -95,7 +95,16 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
     let nothing = serde_json::Value::Null;
     match command {
         Command::CreateRole(role) => (Some("role"), Some(role.name.clone()), nothing),
-        Command::AlterRole(role) => (Some("role"), Some(role.name.clone()), nothing),
+        Command::AlterRole(role) => (Some("role"), role.name.clone(), nothing),
+        Command::DefaultPrivileges(alter) => {
+            let words: Vec<&str> = alter.privileges.iter().map(|privilege| privilege.word.as_str()).collect();
+            let params = serde_json::json!({ "privileges": words, "grantees": alter.grantees, "kind": alter.kind.letter() });
+            (Some("default privileges"), Some(alter.roles.join(", ")), params)
+        }
+        Command::CreateDatabase(create) => (Some("database"), Some(create.name.clone()), nothing),
+        Command::AlterDatabase(alter) => (Some("database"), Some(alter.name.clone()), nothing),
+        Command::Owned(Owned::Reassign { roles, to }) => (Some("role"), Some(roles.join(", ")), serde_json::json!({ "to": to })),
+        Command::Owned(Owned::Drop { roles, .. }) => (Some("role"), Some(roles.join(", ")), nothing),
         Command::DropRole(drop) => (Some("role"), Some(drop.names.join(", ")), nothing),
         Command::CreateTable(table) => (Some("table"), Some(table.sql.name.to_string()), nothing),
         Command::Alter(alter) => (Some(alter_kind(alter.word)), Some(alter.name.to_string()), altered(alter)),
@@ -141,7 +150,6 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::Sql(statement) => match statement.as_ref() {
             Statement::CreateView(view) => (Some("view"), Some(view.name.to_string()), nothing),
             Statement::CreateSchema { schema_name, .. } => (Some("schema"), Some(schema_name.to_string()), nothing),
-            Statement::CreateDatabase { db_name, .. } => (Some("database"), Some(db_name.to_string()), nothing),
             Statement::CreateIndex(index) => (Some("index"), index.name.as_ref().map(ToString::to_string), nothing),
             Statement::AlterSchema(alter) => (Some("schema"), Some(alter.name.to_string()), nothing),
             Statement::Comment { object_name, .. } => (None, Some(object_name.to_string()), nothing),
@@ -187,11 +195,18 @@ fn granted(
     let (kind, name) = match target {
         GrantTarget::Tables(names) => ("table", objects(names)),
         GrantTarget::AllTablesInSchemas(names) => ("all tables in schema", objects(names)),
+        GrantTarget::Sequences(names) => ("sequence", objects(names)),
+        GrantTarget::AllSequencesInSchemas(names) => ("all sequences in schema", objects(names)),
+        GrantTarget::AllFunctionsInSchemas(names) => ("all functions in schema", objects(names)),
         GrantTarget::Schemas(names) => ("schema", objects(names)),
         GrantTarget::Databases(names) => ("database", names.join(", ")),
         GrantTarget::ExternalLocations(names) => ("external location", names.join(", ")),
     };
-    let words: Vec<&str> = privileges.iter().map(|privilege| privilege.word.as_str()).collect();
+    let word = |privilege: &PrivilegeWord| match privilege.columns.as_slice() {
+        [] => privilege.word.clone(),
+        columns => format!("{} ({})", privilege.word, columns.join(", ")),
+    };
+    let words: Vec<String> = privileges.iter().map(word).collect();
     (Some(kind), Some(name), serde_json::json!({ "privileges": words, "grantees": grantees }))
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::require_owner;
 use lakegate_catalog::ddl::{RelationChange, RelationUpdate};
-use lakegate_catalog::model::{ObjectRef, Relation, RelationKind, RelationName};
+use lakegate_catalog::model::{ObjectRef, Relation, RelationKind, RelationName, SECURITY_INVOKER};
 use lakegate_engine_api::ExecutionContext;
-use sqlparser::ast::{AlterTableOperation, RenameTableNameKind};
+use sqlparser::ast::{AlterTableOperation, CreateTableOptions, RenameTableNameKind};
 
 pub use self::index::find as find_index;
 use crate::frontend::Response;
@@ -163,6 +163,12 @@ async fn of_the_whole(
                 for sequence in snapshot.sequences_of(relation.oid) {
                     session.catalog().change_relation_owner(&session.principal, sequence.oid, owner).await?;
                 }
+            }
+            AlterTableOperation::SetOptionsParens { options } if relation.is_view() => {
+                let invoker = super::create_view::security_invoker(&CreateTableOptions::With(options.clone()))?;
+                let properties = invoker.map(|on| (SECURITY_INVOKER.to_owned(), Some(on.to_string()))).into_iter().collect();
+                let updates = vec![RelationUpdate::SetProperties(properties)];
+                session.catalog().update_relation(&session.principal, relation.oid, updates).await?;
             }
             _ => return Ok(false),
         },

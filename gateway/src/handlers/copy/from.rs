@@ -1,11 +1,12 @@
 //! COPY t FROM STDIN. Rows go to the engine batch by batch while they come, and become visible in one commit at the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use futures::StreamExt;
-use lakegate_catalog::authorize::Access;
+use lakegate_catalog::authorize::{Access, ColumnsChanged};
 use lakegate_catalog::model::{Relation, RelationKind, RelationName};
 use lakegate_engine_api::{BoundRelation, ExecutionContext, RelationSource, SessionFacts, arrow_field};
 use sqlparser::ast::{Expr, ObjectName};
@@ -110,7 +111,8 @@ async fn open(
     let facts = session.facts(&snapshot);
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);
-    binder.bind_target(&mut bound, name.clone(), Access::INSERT)?;
+    let inserted = snapshot.relation_by_name(&name).map(|relation| inserted_columns(relation, columns));
+    binder.bind_target(&mut bound, name.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() })?;
     let relation = bound.relation(&name, None).cloned().ok_or_else(|| SqlError::new(SqlState::InternalError, "COPY lost its target"))?;
     let RelationSource::Table { table: authorized, .. } = &relation.source else {
         return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot copy to \"{}\"", name.name)));
@@ -127,6 +129,11 @@ async fn open(
         None => None,
     };
     Ok(Target { name, relation, bound, schema, facts, filter })
+}
+
+/// The columns that COPY gives values to.
+pub(super) fn inserted_columns(relation: &Relation, columns: &[String]) -> BTreeSet<String> {
+    if columns.is_empty() { copied_by_default(relation).into_iter().collect() } else { columns.iter().cloned().collect() }
 }
 
 fn copied_columns(relation: &Relation, columns: &[String]) -> Result<SchemaRef, SqlError> {

@@ -1,10 +1,11 @@
 //! COPY t FROM 'url': Parquet files under an external location.
 
-use lakegate_catalog::authorize::{Access, file_access};
+use lakegate_catalog::authorize::{Access, ColumnsChanged, file_access};
 use lakegate_catalog::model::Privilege;
 use lakegate_engine_api::{BoundStatement, Execution, ExecutionContext, Work};
 use sqlparser::ast::ObjectName;
 
+use super::from::inserted_columns;
 use super::options::{Format, Options};
 use crate::frontend::Response;
 use crate::sql::bind::Bound;
@@ -37,7 +38,8 @@ pub async fn run(
     session.changes_made += 1;
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);
-    binder.bind_target(&mut bound, target.clone(), Access::INSERT)?;
+    let inserted = snapshot.relation_by_name(&target).map(|relation| inserted_columns(relation, columns));
+    binder.bind_target(&mut bound, target.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() })?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
     let work = Work::CopyFrom { target, columns: columns.to_vec(), url: access.url().to_string() };
     let result = async {

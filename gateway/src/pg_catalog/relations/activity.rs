@@ -2,8 +2,9 @@
 //! role's privileges.
 
 use arrow_array::RecordBatch;
+use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::may_see;
-use lakegate_catalog::model::{ObjectRef, Oid};
+use lakegate_catalog::model::{ObjectRef, Oid, PG_READ_ALL_STATS_OID};
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -16,13 +17,18 @@ use crate::sqlstate::SqlError;
 /// The sessions whose particulars the role may see.
 pub fn readable(context: &Context<'_>) -> Vec<SessionInfo> {
     let role = context.principal.current_role;
-    context.live.list().into_iter().filter(|session| context.snapshot.has_privileges_of(role, session.role_oid)).collect()
+    context.live.list().into_iter().filter(|session| may_read(context.snapshot, role, session)).collect()
+}
+
+/// Source: `HAS_PGSTAT_PERMISSIONS`.
+fn may_read(snapshot: &Snapshot, role: Oid, session: &SessionInfo) -> bool {
+    snapshot.has_privileges_of(role, session.role_oid) || snapshot.has_privileges_of(role, PG_READ_ALL_STATS_OID)
 }
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let snapshot = context.snapshot;
     let sessions = context.live.list();
-    let may_read = |session: &SessionInfo| snapshot.has_privileges_of(context.principal.current_role, session.role_oid);
+    let may_read = |session: &SessionInfo| may_read(snapshot, context.principal.current_role, session);
     let database = |session: &SessionInfo| -> Option<Oid> {
         if session.database == SYSTEM_DATABASE {
             return Some(SYSTEM_DATABASE_OID);

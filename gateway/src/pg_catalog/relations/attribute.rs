@@ -39,6 +39,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("attisdropped", false)
         .all("attislocal", true)
         .all("attinhcount", 0)
+        .put("attacl", |attribute| attribute.acl.map(|acl| context.snapshot.texts_of(acl)))
         .put("attcollation", |attribute| facts(attribute).map_or(0, |facts| facts.collation))
         .finish()
 }

@@ -19,9 +19,9 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("rolcreaterole", |role| role.create_role)
         .put("rolcreatedb", |role| role.create_db)
         .put("rolcanlogin", |role| role.login)
-        // As initdb makes the bootstrap superuser; no other role can be given them.
+        // As initdb makes the bootstrap superuser; no other role can be given it.
         .put("rolreplication", |role| role.oid == BOOTSTRAP_ROLE_OID)
-        .put("rolbypassrls", |role| role.oid == BOOTSTRAP_ROLE_OID)
+        .put("rolbypassrls", |role| role.bypass_rls || role.oid == BOOTSTRAP_ROLE_OID)
         .put("rolconnlimit", |role| role.connection_limit)
         .put("rolvaliduntil", |role| role.valid_until.and_then(|seconds| DateTime::from_timestamp(seconds, 0)))
         .finish()

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use arrow_array::RecordBatch;
 use lakegate_catalog::Snapshot;
-use lakegate_catalog::model::{ConstraintKind, ObjectRef, Oid, Relation};
+use lakegate_catalog::model::{ConstraintKind, ObjectRef, Oid, Relation, SECURITY_INVOKER};
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -68,6 +68,10 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("relfrozenxid", 0)
         .all("relminmxid", 0)
         .put("relacl", acl)
+        .put("reloptions", |class| {
+            let invoker = class.stored()?.properties.get(SECURITY_INVOKER)?;
+            Some(vec![format!("{SECURITY_INVOKER}={invoker}")])
+        })
         .finish()
 }
 

@@ -20,6 +20,7 @@ struct Database<'a> {
     oid: Oid,
     name: &'a str,
     owner: Oid,
+    connection_limit: i32,
     acl: Option<Vec<String>>,
 }
 
@@ -32,10 +33,17 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
             oid: database.oid,
             name: &database.name,
             owner: database.owner,
+            connection_limit: database.connection_limit,
             acl: snapshot.acl_texts(ObjectRef::Database(database.oid)),
         })
         .collect();
-    databases.push(Database { oid: SYSTEM_DATABASE_OID, name: SYSTEM_DATABASE, owner: BOOTSTRAP_ROLE_OID, acl: None });
+    databases.push(Database {
+        oid: SYSTEM_DATABASE_OID,
+        name: SYSTEM_DATABASE,
+        owner: BOOTSTRAP_ROLE_OID,
+        connection_limit: -1,
+        acl: None,
+    });
     Columns::over(relation, &databases)
         .put("oid", |database| database.oid)
         .put("datname", |database| database.name)
@@ -44,7 +52,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("datlocprovider", "c")
         .all("datistemplate", false)
         .all("datallowconn", true)
-        .all("datconnlimit", -1)
+        .put("datconnlimit", |database| database.connection_limit)
         .all("datfrozenxid", 0)
         .all("datminmxid", 1)
         .all("dattablespace", TABLESPACE)

@@ -9,6 +9,8 @@ mod class;
 mod constraint;
 mod cursors;
 mod database;
+mod db_role_setting;
+mod default_acl;
 mod depend;
 mod description;
 mod gssapi;
@@ -109,6 +111,8 @@ fn maker(relation: &Recorded) -> Option<Maker> {
         "pg_constraint" => constraint::rows,
         "pg_cursors" => cursors::rows,
         "pg_database" => database::rows,
+        "pg_db_role_setting" => db_role_setting::rows,
+        "pg_default_acl" => default_acl::rows,
         "pg_depend" => depend::rows,
         "pg_description" => description::of_objects,
         "pg_index" => index::rows,

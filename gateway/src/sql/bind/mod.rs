@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use lakegate_catalog::Snapshot;
-use lakegate_catalog::authorize::{self, Access, AuthorizedTable, Principal};
+use lakegate_catalog::authorize::{self, Access, AuthorizedTable, ColumnsChanged, Principal};
 use lakegate_catalog::model::{ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
 use lakegate_engine_api::{BoundRelation, Moment, RelationSource, SessionFacts};
 use sqlparser::ast::VisitMut;
@@ -114,10 +114,12 @@ impl Binder<'_> {
     pub async fn bind(&self, node: &mut (impl VisitMut + Send), targets: &[ChangedBy]) -> Result<Bound, SqlError> {
         let mut mentions = qualify(node, &self.scope, self.snapshot)?;
         let mut bound = Bound::default();
-        for ChangedBy { name, access, mentions: as_target } in targets {
+        for ChangedBy { name, access, columns, mentions: as_target } in targets {
             // Its own mention as the target does not read it.
             let read = mentions.remove(name).is_some_and(|count| count > *as_target);
-            self.bind_target(&mut bound, name.clone(), Access { select: access.select || read, ..*access })?;
+            // What other mentions of it read is seen when they are planned.
+            let columns = if access.select { columns.clone() } else { ColumnsChanged { read: Some(BTreeSet::new()), ..columns.clone() } };
+            self.bind_target(&mut bound, name.clone(), Access { select: access.select || read, ..*access }, &columns)?;
         }
         self.bind_mentions(&mut bound, &mentions, Place::statement(self.principal)).await?;
         Ok(bound)
@@ -127,7 +129,7 @@ impl Binder<'_> {
     ///
     /// # Errors
     /// 42P01, 42501, 42809.
-    pub fn bind_target(&self, bound: &mut Bound, name: RelationName, access: Access) -> Result<(), SqlError> {
+    pub fn bind_target(&self, bound: &mut Bound, name: RelationName, access: Access, columns: &ColumnsChanged) -> Result<(), SqlError> {
         let relation = self.stored(&name)?;
         match relation.kind {
             RelationKind::View => {
@@ -142,7 +144,7 @@ impl Binder<'_> {
             }
             RelationKind::ManagedTable | RelationKind::ExternalTable => {}
         }
-        let table = authorize::open_table(self.snapshot, &self.principal, &name, access)?;
+        let table = authorize::open_changed_table(self.snapshot, &self.principal, &name, access, columns)?;
         if access.select {
             bound.tables_read.insert(name.clone());
         }
@@ -263,8 +265,9 @@ impl Binder<'_> {
         let view = authorize::open_view(self.snapshot, &place.principal, name)?;
         let (query, mentions) = view_query(self.snapshot, name, relation, &relation.view_reads().unwrap_or_default())?;
         let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
-        let inside = place.inside(Principal::for_owner(view.owner()));
-        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as() };
+        let inside = place.inside(view.runs_as().map_or(place.invoker, Principal::for_owner));
+        let visible = view.visible_columns().map(<[String]>::to_vec);
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as(), visible };
         bound.relations.push(place.bound(name, source));
         self.bind_mentions(bound, &mentions, inside).await
     }
@@ -301,7 +304,7 @@ impl Binder<'_> {
         let mut query = Arc::unwrap_or_clone(query);
         let scope = NameScope { database: name.database.clone(), search_path: vec![name.schema.clone()] };
         let mentions = qualify(&mut query, &scope, self.snapshot)?;
-        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: place.runs_as() };
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: place.runs_as(), visible: None };
         bound.relations.push(place.bound(name, source));
         self.bind_mentions(bound, &mentions, place.inside(place.principal)).await
     }

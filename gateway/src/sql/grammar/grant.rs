@@ -1,5 +1,6 @@
 //! `GRANT` and `REVOKE`, of privileges and of role membership: PostgreSQL's grammar, and `EXTERNAL LOCATION` as an object.
 
+use lakegate_catalog::model::DefaultAclKind;
 use sqlparser::ast::ObjectName;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -7,7 +8,7 @@ use sqlparser::tokenizer::Token;
 use super::{Command, GrammarError, accept_word, accept_words, expect_word, parse_columns, parse_name};
 use crate::sqlstate::SqlError;
 
-/// A privilege as written; columns are refused while binding.
+/// A privilege as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrivilegeWord {
     /// Upper case, `READ FILES` and `ALL` included.
@@ -19,6 +20,10 @@ pub struct PrivilegeWord {
 pub enum GrantTarget {
     Tables(Vec<ObjectName>),
     AllTablesInSchemas(Vec<ObjectName>),
+    Sequences(Vec<ObjectName>),
+    AllSequencesInSchemas(Vec<ObjectName>),
+    /// FUNCTIONS, PROCEDURES and ROUTINES.
+    AllFunctionsInSchemas(Vec<ObjectName>),
     Schemas(Vec<ObjectName>),
     Databases(Vec<String>),
     ExternalLocations(Vec<String>),
@@ -31,6 +36,23 @@ pub struct Grant {
     /// `public` stands for PUBLIC.
     pub grantees: Vec<String>,
     pub grant_option: bool,
+    /// GRANTED BY.
+    pub granted_by: Option<String>,
+}
+
+/// `ALTER DEFAULT PRIVILEGES`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlterDefaultPrivileges {
+    /// FOR ROLE; empty: the current role.
+    pub roles: Vec<String>,
+    /// IN SCHEMA.
+    pub schemas: Vec<ObjectName>,
+    pub privileges: Vec<PrivilegeWord>,
+    pub kind: DefaultAclKind,
+    pub grantees: Vec<String>,
+    pub revoke: bool,
+    pub grant_option: bool,
+    pub cascade: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +62,7 @@ pub struct Revoke {
     pub grantees: Vec<String>,
     pub grant_option_only: bool,
     pub cascade: bool,
+    pub granted_by: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +70,7 @@ pub struct GrantMembership {
     pub roles: Vec<String>,
     pub members: Vec<String>,
     pub admin_option: bool,
+    pub granted_by: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +78,7 @@ pub struct RevokeMembership {
     pub roles: Vec<String>,
     pub members: Vec<String>,
     pub admin_option_only: bool,
+    pub granted_by: Option<String>,
 }
 
 pub(super) fn parse_grant(parser: &mut Parser) -> Result<Command, GrammarError> {
@@ -62,16 +87,65 @@ pub(super) fn parse_grant(parser: &mut Parser) -> Result<Command, GrammarError> 
     if accept_word(parser, "TO") {
         let members = parse_grantees(parser)?;
         let admin_option = accept_words(parser, &["WITH", "ADMIN", "OPTION"]);
-        refuse_granted_by(parser)?;
-        return Ok(Command::GrantMembership(GrantMembership { roles: as_roles(privileges)?, members, admin_option }));
+        let granted_by = parse_granted_by(parser)?;
+        return Ok(Command::GrantMembership(GrantMembership { roles: as_roles(privileges)?, members, admin_option, granted_by }));
     }
     expect_word(parser, "ON")?;
     let target = parse_target(parser)?;
     expect_word(parser, "TO")?;
     let grantees = parse_grantees(parser)?;
     let grant_option = accept_words(parser, &["WITH", "GRANT", "OPTION"]);
-    refuse_granted_by(parser)?;
-    Ok(Command::Grant(Grant { privileges, target, grantees, grant_option }))
+    let granted_by = parse_granted_by(parser)?;
+    Ok(Command::Grant(Grant { privileges, target, grantees, grant_option, granted_by }))
+}
+
+/// `ALTER DEFAULT PRIVILEGES [FOR ROLE …] [IN SCHEMA …] GRANT … | REVOKE …`.
+pub(super) fn parse_default(parser: &mut Parser) -> Result<Command, GrammarError> {
+    for word in ["ALTER", "DEFAULT", "PRIVILEGES"] {
+        expect_word(parser, word)?;
+    }
+    let (mut roles, mut schemas) = (Vec::new(), Vec::new());
+    loop {
+        if accept_words(parser, &["FOR", "ROLE"]) || accept_words(parser, &["FOR", "USER"]) {
+            roles = parser.parse_comma_separated(parse_name)?;
+        } else if accept_words(parser, &["IN", "SCHEMA"]) {
+            schemas = parse_objects(parser)?;
+        } else {
+            break;
+        }
+    }
+    let revoke = accept_word(parser, "REVOKE");
+    if !revoke {
+        expect_word(parser, "GRANT")?;
+    }
+    let mut grant_option = revoke && accept_words(parser, &["GRANT", "OPTION", "FOR"]);
+    let privileges = parse_privileges(parser)?;
+    expect_word(parser, "ON")?;
+    let kind = parse_default_kind(parser)?;
+    expect_word(parser, if revoke { "FROM" } else { "TO" })?;
+    let grantees = parse_grantees(parser)?;
+    if !revoke {
+        grant_option = accept_words(parser, &["WITH", "GRANT", "OPTION"]);
+    }
+    let cascade = revoke && parse_cascade(parser);
+    Ok(Command::DefaultPrivileges(AlterDefaultPrivileges { roles, schemas, privileges, kind, grantees, revoke, grant_option, cascade }))
+}
+
+fn parse_default_kind(parser: &mut Parser) -> Result<DefaultAclKind, ParserError> {
+    let known = [
+        ("TABLES", DefaultAclKind::Tables),
+        ("SEQUENCES", DefaultAclKind::Sequences),
+        ("FUNCTIONS", DefaultAclKind::Functions),
+        ("ROUTINES", DefaultAclKind::Functions),
+        ("TYPES", DefaultAclKind::Types),
+        ("SCHEMAS", DefaultAclKind::Schemas),
+    ];
+    for (word, kind) in known {
+        if accept_word(parser, word) {
+            return Ok(kind);
+        }
+    }
+    parser.expected_ref("TABLES, SEQUENCES, FUNCTIONS, TYPES or SCHEMAS", parser.peek_token_ref())
 }
 
 pub(super) fn parse_revoke(parser: &mut Parser) -> Result<Command, GrammarError> {
@@ -81,17 +155,17 @@ pub(super) fn parse_revoke(parser: &mut Parser) -> Result<Command, GrammarError>
     let privileges = parse_privileges(parser)?;
     if accept_word(parser, "FROM") {
         let members = parse_grantees(parser)?;
-        refuse_granted_by(parser)?;
+        let granted_by = parse_granted_by(parser)?;
         parse_cascade(parser);
-        return Ok(Command::RevokeMembership(RevokeMembership { roles: as_roles(privileges)?, members, admin_option_only }));
+        return Ok(Command::RevokeMembership(RevokeMembership { roles: as_roles(privileges)?, members, admin_option_only, granted_by }));
     }
     expect_word(parser, "ON")?;
     let target = parse_target(parser)?;
     expect_word(parser, "FROM")?;
     let grantees = parse_grantees(parser)?;
-    refuse_granted_by(parser)?;
+    let granted_by = parse_granted_by(parser)?;
     let cascade = parse_cascade(parser);
-    Ok(Command::Revoke(Revoke { privileges, target, grantees, grant_option_only, cascade }))
+    Ok(Command::Revoke(Revoke { privileges, target, grantees, grant_option_only, cascade, granted_by }))
 }
 
 fn parse_cascade(parser: &mut Parser) -> bool {
@@ -102,8 +176,8 @@ fn parse_cascade(parser: &mut Parser) -> bool {
     cascade
 }
 
-fn refuse_granted_by(parser: &mut Parser) -> Result<(), GrammarError> {
-    if accept_words(parser, &["GRANTED", "BY"]) { Err(SqlError::unsupported("GRANTED BY").into()) } else { Ok(()) }
+fn parse_granted_by(parser: &mut Parser) -> Result<Option<String>, ParserError> {
+    if accept_words(parser, &["GRANTED", "BY"]) { parse_name(parser).map(Some) } else { Ok(None) }
 }
 
 fn parse_privileges(parser: &mut Parser) -> Result<Vec<PrivilegeWord>, ParserError> {
@@ -150,13 +224,23 @@ fn parse_target(parser: &mut Parser) -> Result<GrantTarget, GrammarError> {
     if accept_words(parser, &["EXTERNAL", "LOCATION"]) {
         return Ok(GrantTarget::ExternalLocations(parser.parse_comma_separated(parse_name)?));
     }
-    for kind in ["FUNCTION", "PROCEDURE", "ROUTINE", "SEQUENCE", "LANGUAGE", "TYPE", "DOMAIN", "TABLESPACE", "PARAMETER"] {
+    if accept_word(parser, "SEQUENCE") {
+        return Ok(GrantTarget::Sequences(parse_objects(parser)?));
+    }
+    if accept_words(parser, &["ALL", "SEQUENCES", "IN", "SCHEMA"]) {
+        return Ok(GrantTarget::AllSequencesInSchemas(parse_objects(parser)?));
+    }
+    for kind in ["FUNCTIONS", "PROCEDURES", "ROUTINES"] {
+        if accept_words(parser, &["ALL", kind, "IN", "SCHEMA"]) {
+            return Ok(GrantTarget::AllFunctionsInSchemas(parse_objects(parser)?));
+        }
+    }
+    for kind in
+        ["FUNCTION", "PROCEDURE", "ROUTINE", "WAREHOUSE", "LARGE", "FOREIGN", "LANGUAGE", "TYPE", "DOMAIN", "TABLESPACE", "PARAMETER"]
+    {
         if accept_word(parser, kind) {
             return Err(SqlError::unsupported(format!("GRANT or REVOKE on {kind}")).into());
         }
-    }
-    if accept_words(parser, &["ALL", "SEQUENCES"]) || accept_words(parser, &["ALL", "FUNCTIONS"]) {
-        return Err(SqlError::unsupported("GRANT or REVOKE on sequences and functions").into());
     }
     accept_word(parser, "TABLE");
     Ok(GrantTarget::Tables(parse_objects(parser)?))

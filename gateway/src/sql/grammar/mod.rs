@@ -4,6 +4,7 @@ mod alter;
 mod analyze;
 mod copy;
 mod cursor;
+mod database;
 mod external_location;
 mod governance;
 mod grant;
@@ -25,12 +26,13 @@ pub use alter::{Alter, AlterAction, RelationWord};
 pub use analyze::Analyze;
 pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
+pub use database::CreateDatabase;
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use governance::{AlterTags, ChangePolicy, CreateMaskingPolicy, CreatePolicy, DropPolicy, Governance, MaskSpec};
-pub use grant::{Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
+pub use grant::{AlterDefaultPrivileges, Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
 pub use like::{Included, Like};
 pub use merge::{is_do_nothing, spell_merge_actions};
-pub use role::{AlterRole, AlterRoleChange, CreateRole, DropRole, RoleOptions};
+pub use role::{AlterDatabase, AlterDatabaseChange, AlterRole, AlterRoleChange, CreateRole, DropRole, Owned, RoleOptions, SettingClause};
 pub use sequence::{CreateSequence, SequenceOption, of_identity};
 pub use stored::{CreateMaterializedView, Refresh, Reindex};
 pub use table::CreateTable;
@@ -57,6 +59,10 @@ pub enum Command {
     Revoke(Revoke),
     GrantMembership(GrantMembership),
     RevokeMembership(RevokeMembership),
+    DefaultPrivileges(AlterDefaultPrivileges),
+    AlterDatabase(AlterDatabase),
+    CreateDatabase(CreateDatabase),
+    Owned(Owned),
     CreateExternalLocation(CreateExternalLocation),
     DropExternalLocation(DropExternalLocation),
     Copy(Box<Copy>),
@@ -117,6 +123,12 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["CREATE", "ROLE" | "USER" | "GROUP", ..] => role::parse_create(parser),
         ["ALTER", "ROLE" | "USER" | "GROUP", ..] => role::parse_alter(parser),
         ["DROP", "ROLE" | "USER" | "GROUP", ..] => role::parse_drop(parser),
+        ["ALTER", "DEFAULT", "PRIVILEGES"] => grant::parse_default(parser),
+        ["ALTER", "DATABASE", ..] => role::parse_alter_database(parser),
+        ["CREATE", "DATABASE", ..] => database::parse_create(parser),
+        ["REASSIGN", ..] => role::parse_reassign_owned(parser),
+        ["DROP", "OWNED", ..] => role::parse_drop_owned(parser),
+        ["RESET", "SESSION", "AUTHORIZATION"] => Ok(parse_reset_authorization(parser)),
         ["GRANT", ..] => grant::parse_grant(parser),
         ["REVOKE", ..] => grant::parse_revoke(parser),
         ["COPY", ..] => copy::parse_copy(parser),
@@ -140,6 +152,16 @@ fn parse_abort(parser: &mut Parser) -> Result<Command, GrammarError> {
     expect_word(parser, "ABORT")?;
     let chain = parser.parse_commit_rollback_chain()?;
     Ok(Command::Sql(Box::new(ast::Statement::Rollback { chain, savepoint: None })))
+}
+
+/// `RESET SESSION AUTHORIZATION`, which the parser crate takes for two settings.
+fn parse_reset_authorization(parser: &mut Parser) -> Command {
+    for _ in 0..3 {
+        parser.next_token();
+    }
+    let name = ast::ObjectName::from(vec![ast::Ident::new("session_authorization")]);
+    let reset = ast::Reset::ConfigurationParameter(name);
+    Command::Sql(Box::new(ast::Statement::Reset(ast::ResetStatement { reset })))
 }
 
 /// The first words of the statement, upper-cased, as far as they are unquoted words.

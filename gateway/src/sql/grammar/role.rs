@@ -1,5 +1,6 @@
 //! `CREATE | ALTER | DROP ROLE` and the USER and GROUP spellings, PostgreSQL's grammar.
 
+use sqlparser::ast::Statement;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
@@ -13,6 +14,7 @@ pub struct RoleOptions {
     pub create_db: Option<bool>,
     pub create_role: Option<bool>,
     pub inherit: Option<bool>,
+    pub bypass_rls: Option<bool>,
     pub login: Option<bool>,
     pub connection_limit: Option<i32>,
     /// `Some(None)`: PASSWORD NULL.
@@ -32,18 +34,52 @@ pub struct CreateRole {
     pub options: RoleOptions,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AlterRole {
-    pub name: String,
+    /// `None`: ALL, which takes settings alone.
+    pub name: Option<String>,
     pub change: AlterRoleChange,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum AlterRoleChange {
     Options(RoleOptions),
     Rename(String),
     AddMembers(Vec<String>),
     DropMembers(Vec<String>),
+    Setting { database: Option<String>, change: SettingClause },
+}
+
+/// `SET name = value`, `SET name FROM CURRENT`, `RESET name | ALL` of a role or database.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SettingClause {
+    /// A SET statement.
+    Set(Box<Statement>),
+    FromCurrent(String),
+    /// A RESET statement.
+    Reset(Box<Statement>),
+}
+
+/// `ALTER DATABASE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlterDatabase {
+    pub name: String,
+    pub change: AlterDatabaseChange,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlterDatabaseChange {
+    Rename(String),
+    Owner(String),
+    ConnectionLimit(i32),
+    Setting(SettingClause),
+}
+
+/// `REASSIGN OWNED`, `DROP OWNED`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owned {
+    Reassign { roles: Vec<String>, to: String },
+    Drop { roles: Vec<String>, cascade: bool },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,19 +105,89 @@ pub(super) fn parse_create(parser: &mut Parser) -> Result<Command, GrammarError>
 pub(super) fn parse_alter(parser: &mut Parser) -> Result<Command, GrammarError> {
     parser.next_token();
     parser.next_token();
-    let name = parse_name(parser)?;
+    let name = if accept_word(parser, "ALL") { None } else { Some(parse_name(parser)?) };
+    let database = if accept_words(parser, &["IN", "DATABASE"]) { Some(parse_name(parser)?) } else { None };
+    if let Some(change) = parse_setting(parser)? {
+        return Ok(Command::AlterRole(AlterRole { name, change: AlterRoleChange::Setting { database, change } }));
+    }
+    let (Some(name), None) = (name, database) else { return Ok(parser.expected_ref("SET or RESET", parser.peek_token_ref())?) };
     let change = if accept_words(parser, &["RENAME", "TO"]) {
         AlterRoleChange::Rename(parse_name(parser)?)
     } else if accept_words(parser, &["ADD", "USER"]) {
         AlterRoleChange::AddMembers(parse_names(parser)?)
     } else if accept_words(parser, &["DROP", "USER"]) {
         AlterRoleChange::DropMembers(parse_names(parser)?)
-    } else if accept_word(parser, "SET") || accept_word(parser, "RESET") || accept_words(parser, &["IN", "DATABASE"]) {
-        return Err(SqlError::unsupported("a setting stored with a role").into());
     } else {
         AlterRoleChange::Options(parse_options(parser)?)
     };
-    Ok(Command::AlterRole(AlterRole { name, change }))
+    Ok(Command::AlterRole(AlterRole { name: Some(name), change }))
+}
+
+/// What is set or reset of the settings that sessions start with.
+fn parse_setting(parser: &mut Parser) -> Result<Option<SettingClause>, GrammarError> {
+    let word = |ahead: usize, text: &str| matches!(&parser.peek_nth_token_ref(ahead).token, Token::Word(next) if next.quote_style.is_none() && next.value.eq_ignore_ascii_case(text));
+    if word(0, "RESET") {
+        return Ok(Some(SettingClause::Reset(Box::new(parser.parse_statement()?))));
+    }
+    if !word(0, "SET") {
+        return Ok(None);
+    }
+    if word(2, "FROM") && word(3, "CURRENT") {
+        parser.next_token();
+        let name = parse_name(parser)?;
+        parser.next_token();
+        parser.next_token();
+        return Ok(Some(SettingClause::FromCurrent(name)));
+    }
+    Ok(Some(SettingClause::Set(Box::new(parser.parse_statement()?))))
+}
+
+pub(super) fn parse_alter_database(parser: &mut Parser) -> Result<Command, GrammarError> {
+    parser.next_token();
+    parser.next_token();
+    let name = parse_name(parser)?;
+    let change = if accept_words(parser, &["RENAME", "TO"]) {
+        AlterDatabaseChange::Rename(parse_name(parser)?)
+    } else if accept_words(parser, &["OWNER", "TO"]) {
+        AlterDatabaseChange::Owner(parse_name(parser)?)
+    } else if let Some(change) = parse_setting(parser)? {
+        if matches!(&change, SettingClause::Set(set) if set.to_string().to_ascii_uppercase().starts_with("SET TABLESPACE")) {
+            return Err(SqlError::unsupported("ALTER DATABASE … SET TABLESPACE").into());
+        }
+        AlterDatabaseChange::Setting(change)
+    } else {
+        accept_word(parser, "WITH");
+        if accept_word(parser, "ALLOW_CONNECTIONS") || accept_word(parser, "IS_TEMPLATE") || accept_word(parser, "REFRESH") {
+            return Err(SqlError::unsupported("this ALTER DATABASE").into());
+        }
+        expect_word(parser, "CONNECTION")?;
+        expect_word(parser, "LIMIT")?;
+        AlterDatabaseChange::ConnectionLimit(parse_limit(parser)?)
+    };
+    Ok(Command::AlterDatabase(AlterDatabase { name, change }))
+}
+
+pub(super) fn parse_reassign_owned(parser: &mut Parser) -> Result<Command, GrammarError> {
+    expect_word(parser, "REASSIGN")?;
+    let roles = parse_owned_by(parser)?;
+    expect_word(parser, "TO")?;
+    Ok(Command::Owned(Owned::Reassign { roles, to: parse_name(parser)? }))
+}
+
+pub(super) fn parse_drop_owned(parser: &mut Parser) -> Result<Command, GrammarError> {
+    expect_word(parser, "DROP")?;
+    let roles = parse_owned_by(parser)?;
+    let cascade = accept_word(parser, "CASCADE");
+    if !cascade {
+        accept_word(parser, "RESTRICT");
+    }
+    Ok(Command::Owned(Owned::Drop { roles, cascade }))
+}
+
+fn parse_owned_by(parser: &mut Parser) -> Result<Vec<String>, ParserError> {
+    expect_word(parser, "OWNED")?;
+    expect_word(parser, "BY")?;
+    parse_names(parser)
 }
 
 pub(super) fn parse_drop(parser: &mut Parser) -> Result<Command, GrammarError> {
@@ -118,6 +224,7 @@ fn flag<'a>(options: &'a mut RoleOptions, word: &str) -> Option<&'a mut Option<b
         "CREATEDB" => &mut options.create_db,
         "CREATEROLE" => &mut options.create_role,
         "INHERIT" => &mut options.inherit,
+        "BYPASSRLS" => &mut options.bypass_rls,
         "LOGIN" => &mut options.login,
         _ => return None,
     })
@@ -157,7 +264,7 @@ fn parse_option(parser: &mut Parser, word: &str, options: &mut RoleOptions) -> R
             parser.next_token();
             options.admins = parse_names(parser)?;
         }
-        "REPLICATION" | "NOREPLICATION" | "BYPASSRLS" | "NOBYPASSRLS" | "SYSID" => {
+        "REPLICATION" | "NOREPLICATION" | "SYSID" => {
             if word.starts_with("NO") {
                 // Every role is so already.
                 parser.next_token();
@@ -170,7 +277,7 @@ fn parse_option(parser: &mut Parser, word: &str, options: &mut RoleOptions) -> R
     Ok(true)
 }
 
-fn parse_limit(parser: &mut Parser) -> Result<i32, ParserError> {
+pub(super) fn parse_limit(parser: &mut Parser) -> Result<i32, ParserError> {
     let negative = parser.consume_token(&Token::Minus);
     let value =
         i32::try_from(parser.parse_literal_uint()?).map_err(|_| ParserError::ParserError("connection limit is out of range".to_owned()))?;

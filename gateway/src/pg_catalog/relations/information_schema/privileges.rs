@@ -22,11 +22,11 @@ pub fn of_tables(relation: &'static Recorded, context: &Context<'_>) -> Result<V
         .finish()
 }
 
-/// A grant on a table holds for each of its columns.
+/// A grant on a table holds for each of its columns; others are on single ones.
 pub fn of_columns(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
     let on_columns =
         |row: &Row<'_>| matches!(row.grant.privilege, Privilege::Select | Privilege::Insert | Privilege::Update | Privilege::References);
-    let rows: Vec<Row<'_>> = granted(context)
+    let mut rows: Vec<Row<'_>> = granted(context)
         .into_iter()
         .filter(on_columns)
         .flat_map(|row| {
@@ -34,6 +34,19 @@ pub fn of_columns(relation: &'static Recorded, context: &Context<'_>) -> Result<
             relation.columns.iter().map(move |column| Row { relation, schema, grant: grant.clone(), column: Some(&column.name) })
         })
         .collect();
+    let of_their_own = granted_on_columns(context);
+    for row in of_their_own {
+        let same = |known: &Row<'_>| {
+            known.relation.oid == row.relation.oid
+                && known.column == row.column
+                && (known.grant.grantee, known.grant.grantor, known.grant.privilege)
+                    == (row.grant.grantee, row.grant.grantor, row.grant.privilege)
+        };
+        match rows.iter_mut().find(|known| same(known)) {
+            Some(known) => known.grant.grantable |= row.grant.grantable,
+            None => rows.push(row),
+        }
+    }
     common(relation, context, &rows).put("column_name", |row| row.column).finish()
 }
 
@@ -42,11 +55,27 @@ fn granted<'a>(context: &Context<'a>) -> Vec<Row<'a>> {
     let role = context.principal.current_role;
     let concerns = |of: Oid| of == PUBLIC || snapshot.has_privileges_of(role, of);
     let mut rows = Vec::new();
-    for relation in context.objects().stored() {
+    for relation in context.objects().stored().into_iter().filter(|relation| relation.sequence.is_none()) {
         let Some(schema) = snapshot.schema_by_oid(relation.schema) else { continue };
         let grants = snapshot.grants_on(ObjectRef::Relation(relation.oid)).into_iter();
         let shown = grants.filter(|grant| concerns(grant.grantee) || concerns(grant.grantor));
         rows.extend(shown.map(|grant| Row { relation, schema: &schema.name, grant, column: None }));
+    }
+    rows
+}
+
+fn granted_on_columns<'a>(context: &Context<'a>) -> Vec<Row<'a>> {
+    let snapshot = context.snapshot;
+    let role = context.principal.current_role;
+    let concerns = |of: Oid| of == PUBLIC || snapshot.has_privileges_of(role, of);
+    let mut rows = Vec::new();
+    for relation in context.objects().stored() {
+        let Some(schema) = snapshot.schema_by_oid(relation.schema) else { continue };
+        for column in &relation.columns {
+            let grants = column.acl.grants(ObjectRef::Relation(relation.oid));
+            let shown = grants.filter(|grant| concerns(grant.grantee) || concerns(grant.grantor));
+            rows.extend(shown.map(|grant| Row { relation, schema: &schema.name, grant, column: Some(&column.name) }));
+        }
     }
     rows
 }
