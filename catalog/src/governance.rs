@@ -21,6 +21,9 @@ pub const TAG_VALUE_MAX: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyExpression {
     pub text: String,
+    /// The table's name when it was written, by which the text may name its columns; empty for what is of no table.
+    #[serde(default)]
+    pub table: String,
     /// Where names without all their parts were looked for when it was written.
     pub database: String,
     pub search_path: Vec<String>,

@@ -9,6 +9,7 @@ mod maintain;
 mod options;
 mod plan;
 mod planner_pg;
+mod policy;
 mod runtime;
 mod store;
 mod write;

@@ -274,6 +274,11 @@ impl From<EngineError> for SqlError {
                 error.fields.detail = detail;
                 error
             }
+            EngineError::Policy { detail, .. } => {
+                let mut error = SqlError::new(SqlState::InsufficientPrivilege, message);
+                error.fields.detail = detail;
+                error
+            }
             EngineError::GeneratedAlways { detail, hint, .. } => hinted(SqlState::GeneratedAlways, message, hint).detail(detail),
             EngineError::Conflict { table } => {
                 SqlError::new(SqlState::SerializationFailure, message).table(table).hint("The transaction might succeed if retried.")

@@ -3,6 +3,7 @@
 //! Pure: a decision is a function of a [`Snapshot`], a [`Principal`] and a name. Default deny.
 
 mod files;
+mod policies;
 mod privileges;
 mod visible;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 pub use files::{FileAccess, NormalUrl, file_access, normalise_url};
 pub(crate) use files::{is_protected, overlap};
+pub use policies::{ColumnMask, RowRules, is_governed, row_rules};
 pub use privileges::{
     check, has_any_column_privilege, has_column_grant_option, has_column_privilege, has_grant_option, has_privilege, is_owner,
     require_owner,
@@ -93,8 +95,8 @@ pub struct AuthorizedTable {
     name: RelationName,
     relation: Arc<Relation>,
     access: Access,
-    row_filter: Option<String>,
-    masks: Vec<(String, String)>,
+    row_rules: Option<RowRules>,
+    masks: Vec<ColumnMask>,
     visible_columns: Option<Vec<String>>,
 }
 
@@ -115,16 +117,22 @@ impl AuthorizedTable {
         self.access
     }
 
-    /// SQL text of the predicate that rows must pass; `None`: all rows. No policies exist yet, so it is always `None`.
+    /// Which rows the role may see and make; `None`: all.
     #[must_use]
-    pub fn row_filter(&self) -> Option<&str> {
-        self.row_filter.as_deref()
+    pub fn row_rules(&self) -> Option<&RowRules> {
+        self.row_rules.as_ref()
     }
 
-    /// (column, SQL text that stands in for it). No policies exist yet, so it is always empty.
+    /// What the role sees in the place of columns.
     #[must_use]
-    pub fn masks(&self) -> &[(String, String)] {
+    pub fn masks(&self) -> &[ColumnMask] {
         &self.masks
+    }
+
+    /// There are rows or values that the role may not see.
+    #[must_use]
+    pub fn is_policed(&self) -> bool {
+        self.row_rules.is_some() || !self.masks.is_empty()
     }
 
     /// The columns that may be read, where SELECT was asked for and granted on some alone; `None`: all.
@@ -198,7 +206,14 @@ pub fn open_table(
             _ => check(snapshot, principal, ObjectRef::Relation(relation.oid), privilege)?,
         }
     }
-    Ok(AuthorizedTable { name: name.clone(), relation: relation.clone(), access, row_filter: None, masks: Vec::new(), visible_columns })
+    Ok(AuthorizedTable {
+        name: name.clone(),
+        relation: relation.clone(),
+        access,
+        row_rules: row_rules(snapshot, principal.current_role, relation),
+        masks: policies::masks(snapshot, principal.current_role, relation),
+        visible_columns,
+    })
 }
 
 /// As [`open_table`] for a statement that changes the table and says which columns.
@@ -226,7 +241,14 @@ pub fn open_changed_table(
         check_columns(snapshot, principal, relation, privilege, named.as_ref())?;
     }
     let visible_columns = if access.select { readable_columns(snapshot, principal, relation)? } else { None };
-    Ok(AuthorizedTable { name: name.clone(), relation: relation.clone(), access, row_filter: None, masks: Vec::new(), visible_columns })
+    Ok(AuthorizedTable {
+        name: name.clone(),
+        relation: relation.clone(),
+        access,
+        row_rules: row_rules(snapshot, principal.current_role, relation),
+        masks: policies::masks(snapshot, principal.current_role, relation),
+        visible_columns,
+    })
 }
 
 fn find_table<'s>(snapshot: &'s Snapshot, principal: &Principal, name: &RelationName) -> Result<&'s Arc<Relation>, CatalogError> {
@@ -284,7 +306,7 @@ pub fn open_own_table(snapshot: &Snapshot, principal: &Principal, name: &Relatio
         name: name.clone(),
         relation: relation.clone(),
         access: Access { select: true, insert: true, update: true, delete: true, truncate: true },
-        row_filter: None,
+        row_rules: None,
         masks: Vec::new(),
         visible_columns: None,
     })

@@ -19,7 +19,7 @@ async fn tables(fixture: Fixture) {
     super::grants::grant(&catalog, &ADMIN, ObjectRef::Relation(t.oid), &[Privilege::Select, Privilege::Update], ann).await.unwrap();
     let opened = open(Access::SELECT).unwrap();
     assert_eq!((opened.relation().oid, opened.name(), opened.access()), (t.oid, &in_main("t"), Access::SELECT));
-    assert!(opened.row_filter().is_none() && opened.masks().is_empty() && opened.visible_columns().is_none());
+    assert!(!opened.is_policed() && opened.visible_columns().is_none());
     let all = Access { select: true, insert: true, update: true, delete: true, truncate: true };
     for (access, allowed) in [
         (Access { update: true, select: true, ..Access::default() }, true),

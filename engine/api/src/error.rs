@@ -17,6 +17,9 @@ pub enum EngineError {
     /// A row breaks a constraint of the table.
     #[error("{message}")]
     Constraint { violation: Violation, message: String, table: String, detail: Option<String> },
+    /// A row-level security policy does not let a row be written.
+    #[error("{message}")]
+    Policy { message: String, detail: Option<String> },
     /// A value for a column that gives itself its values.
     #[error("{message}")]
     GeneratedAlways { message: String, detail: String, hint: Option<String> },

@@ -10,6 +10,7 @@ mod lookup;
 mod maintenance;
 mod origin;
 mod pg_types;
+mod policies;
 mod statement;
 mod transaction;
 
@@ -23,6 +24,7 @@ pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
     NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,
 };
+pub use policies::{OWN_ROW, RowCheck, RowPolicies, TablePolicies};
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
     RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, merge_marks,

@@ -132,6 +132,8 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn has_column_privilege(&self, role: Option<Oid>, relation: Oid, column: ColumnOf<'_>, privilege: &str) -> ColumnPrivilege;
     /// On the relation, or on any of its columns.
     fn has_any_column_privilege(&self, role: Option<Oid>, relation: Oid, privilege: &str) -> Option<bool>;
+    /// Whether row-level security of the relation applies to the current role; `None` where there is none of that OID.
+    fn row_security_active(&self, relation: Oid) -> Option<bool>;
     fn has_schema_privilege(&self, role: Option<Oid>, schema: Oid, privilege: &str) -> Option<bool>;
     fn has_database_privilege(&self, role: Option<Oid>, database: Oid, privilege: &str) -> Option<bool>;
     /// `pg_has_role`: the role is a member of the other (or may SET ROLE to it).

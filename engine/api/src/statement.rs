@@ -14,7 +14,7 @@ use sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{CatalogLookup, EngineError, EngineTransaction, Moment};
+use crate::{CatalogLookup, EngineError, EngineTransaction, Moment, TablePolicies};
 
 /// Rows as they come; dropping the stream stops the work behind it and frees its memory.
 pub type RowStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
@@ -74,9 +74,15 @@ impl BoundRelation {
 pub enum RelationSource {
     /// A Delta table; what the role may see and do stands in the proof value. `version` pins it (repeatable reads).
     /// `transaction`: it is read with that transaction's changes on top, and changes of it are staged there.
-    Table { table: AuthorizedTable, version: Option<u64>, transaction: Option<Arc<dyn EngineTransaction>> },
+    /// `policies`: what the proof value says of rows and masks, as expressions; an engine opens no policed table without.
+    Table {
+        table: AuthorizedTable,
+        version: Option<u64>,
+        transaction: Option<Arc<dyn EngineTransaction>>,
+        policies: Option<Arc<TablePolicies>>,
+    },
     /// A Delta table as it was.
-    TableAt { table: AuthorizedTable, moment: Moment },
+    TableAt { table: AuthorizedTable, moment: Moment, policies: Option<Arc<TablePolicies>> },
     /// A system relation, made by the gateway from its catalog snapshot.
     Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
     /// A system relation of which the gateway makes the columns that a plan reads.

@@ -10,7 +10,7 @@ mod system_table;
 pub use self::explain::PreparedExplain;
 pub use self::finish::collect_metrics;
 pub use self::interrupt::interruptible;
-pub use self::relations::{Opened, open_relations};
+pub use self::relations::{Opened, open_relations, policies_of};
 pub use self::select::{PreparedSelect, parameter_values};
 
 use std::sync::Arc;

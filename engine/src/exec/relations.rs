@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::datasource::{MemTable, provider_as_source};
 use futures::future::try_join_all;
 use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, RelationName, kind_of};
-use lakegate_engine_api::{BoundRelation, EngineError, RelationSource, SessionFacts};
+use lakegate_engine_api::{BoundRelation, EngineError, RelationSource, SessionFacts, TablePolicies};
 
 use super::Shared;
 use super::system_table::SystemTable;
@@ -14,6 +14,7 @@ use crate::delta::{TableScan, TableVersion};
 use crate::error;
 use crate::maintain::version_at;
 use crate::plan::{Sources, ViewSource, VisibleColumns, relation_reference};
+use crate::policy::PolicedSource;
 use crate::write::LocalTransaction;
 
 /// The relations of a statement.
@@ -35,60 +36,56 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
     let _settled = shared.tables.settled(&mut locations).await?;
     let mut tables = Vec::new();
     let versions = relations.iter().filter_map(|relation| match &relation.source {
-        RelationSource::Table { table, version, transaction } => Some(async move {
-            refuse_policies(table)?;
+        RelationSource::Table { table, version, transaction, policies } => Some(async move {
+            let policies = policies_of(table, policies.as_ref())?;
             let location = table.relation().location.as_str();
             let opened = match transaction {
                 Some(transaction) => LocalTransaction::of(transaction.as_ref())?.current(&relation.name, location, *version).await,
                 None => shared.tables.version(location, *version).await,
             };
             let version = opened.map_err(|error| named(error, &relation.name))?;
-            Ok::<_, EngineError>((relation, table, version))
+            Ok::<_, EngineError>((relation, table, version, policies))
         }),
         _ => None,
     });
     let moments = relations.iter().filter_map(|relation| match &relation.source {
-        RelationSource::TableAt { table, moment } => Some(async move {
-            refuse_policies(table)?;
+        RelationSource::TableAt { table, moment, policies } => Some(async move {
+            let policies = policies_of(table, policies.as_ref())?;
             let location = table.relation().location.as_str();
             let opened = async {
                 let version = version_at(&shared.tables.table(location).await?, moment, session).await?;
                 shared.tables.version(location, Some(version)).await
             };
             let version = opened.await.map_err(|error| named(error, table.name()))?;
-            Ok::<_, EngineError>((relation, table, version))
+            if policies.is_some() {
+                refuse_other_columns(table.relation(), &version)?;
+            }
+            Ok::<_, EngineError>((relation, table, version, policies))
         }),
         _ => None,
     });
-    for (relation, table, version) in try_join_all(moments).await? {
+    for (relation, table, version, policies) in try_join_all(moments).await? {
         tables.push((version.location.prefix.to_string(), table.relation().name.clone()));
         opened.locations.push(table.relation().location.clone());
         // Its columns as they were.
         let columns = version.columns.clone();
         let scan = TableScan::new(Arc::clone(&shared.tables), version, columns, table.relation().name.clone());
-        opened
-            .sources
-            .level(relation.runs_as)
-            .tables
-            .insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
+        add_table(opened.sources.level(relation.runs_as), relation, &scan, &table.relation().name, policies);
         opened.scans.push((relation.name.clone(), scan));
     }
     let mut first: HashMap<&RelationName, Arc<TableVersion>> = HashMap::new();
-    for (relation, table, version) in try_join_all(versions).await? {
+    for (relation, table, version, policies) in try_join_all(versions).await? {
         // Who reads it also in the name of others reads it once.
         let version = Arc::clone(first.entry(&relation.name).or_insert(version));
         tables.push((version.location.prefix.to_string(), relation.name.name.clone()));
         opened.locations.push(table.relation().location.clone());
         let columns = version.columns.tagged(table.relation());
-        if let Some(key) = primary_key(table.relation()) {
+        let is_masked = |key: &[String]| policies.is_some_and(|policies| policies.masks.iter().any(|(masked, _)| key.contains(masked)));
+        if let Some(key) = primary_key(table.relation()).filter(|key| !is_masked(key)) {
             opened.sources.level(relation.runs_as).keys.insert(relation_reference(&relation.name), key);
         }
         let scan = TableScan::new(Arc::clone(&shared.tables), version, columns, relation.name.name.clone());
-        opened
-            .sources
-            .level(relation.runs_as)
-            .tables
-            .insert(relation_reference(&relation.name), provider_as_source(Arc::new(scan.clone())));
+        add_table(opened.sources.level(relation.runs_as), relation, &scan, &relation.name.name, policies);
         opened.scans.push((relation.name.clone(), scan));
     }
     for relation in relations {
@@ -116,12 +113,50 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
     Ok(opened)
 }
 
-/// Policies are not enforced here yet: a table that has some stays shut.
-fn refuse_policies(table: &AuthorizedTable) -> Result<(), EngineError> {
-    if table.row_filter().is_some() || !table.masks().is_empty() {
-        return Err(error::unsupported("reading a table with row filters or masks"));
+/// What the gateway made of the policies that the proof value names; without it the table stays shut.
+///
+/// # Errors
+/// `Internal`.
+pub fn policies_of<'p>(
+    table: &AuthorizedTable,
+    policies: Option<&'p Arc<TablePolicies>>,
+) -> Result<Option<&'p Arc<TablePolicies>>, EngineError> {
+    let enforced = |policies: &TablePolicies| {
+        let masks = table
+            .masks()
+            .iter()
+            .all(|mask| policies.masks.iter().filter(|(name, _)| *name == mask.column).count() == mask.expressions.len());
+        masks && policies.rows.is_some() == table.row_rules().is_some()
+    };
+    match policies {
+        None if table.is_policed() => Err(error::internal("a policed table came without its policies")),
+        Some(policies) if !enforced(policies) => Err(error::internal("a policed table came with other policies")),
+        policies => Ok(policies),
     }
-    Ok(())
+}
+
+fn add_table(sources: &mut Sources, relation: &BoundRelation, scan: &TableScan, name: &str, policies: Option<&Arc<TablePolicies>>) {
+    let raw = provider_as_source(Arc::new(scan.clone()));
+    let reference = relation_reference(&relation.name);
+    match policies {
+        Some(policies) => {
+            let source = PolicedSource { raw, table: name.to_owned(), policies: Arc::clone(policies), target: None };
+            sources.policed.insert(reference, source);
+        }
+        None => {
+            sources.tables.insert(reference, raw);
+        }
+    }
+}
+
+/// Policies and masks speak of the columns of now: a version with others could show by an old name what a mask hides.
+fn refuse_other_columns(relation: &Relation, version: &TableVersion) -> Result<(), EngineError> {
+    let is_the_same = |name: &String| relation.column(name).is_some() && !relation.row_security.former_columns.contains(name);
+    if version.columns.columns.iter().all(|column| is_the_same(column.field.name())) {
+        return Ok(());
+    }
+    let message = format!("permission denied for versions of table \"{}\" from before its columns changed", relation.name);
+    Err(EngineError::Policy { message, detail: Some("Its policies and masks are about the columns of now.".to_owned()) })
 }
 
 /// For the planner: which of a relation's columns may be named.

@@ -45,13 +45,16 @@ pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
         all.push(overloads(name, kind, session));
     }
     all.push(column_privilege(session));
-    all.push(
-        PgFunction::stable("row_security_active")
-            .of_session(session.identity())
-            .on(&[Ty::OID], Ty::BOOL, Body::Bool(Box::new(|_| Ok(Some(false)))))
-            .on(&[Ty::TEXT], Ty::BOOL, Body::Bool(Box::new(|_| Ok(Some(false)))))
-            .build(),
-    );
+    let mut row_security = PgFunction::stable("row_security_active").of_session(session.identity());
+    for object in [Ty::OID, Ty::TEXT] {
+        let shared = Arc::clone(session);
+        let active = move |row: &Row<'_>| {
+            let oid = object_oid(row, 0, Kind::Relation, &shared)?;
+            Ok(oid.and_then(|oid| shared.lookup().row_security_active(oid)))
+        };
+        row_security = row_security.on(&[object], Ty::BOOL, Body::Bool(Box::new(active)));
+    }
+    all.push(row_security.build());
     all
 }
 

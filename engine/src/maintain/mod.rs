@@ -9,7 +9,8 @@ mod zorder;
 
 use std::sync::Arc;
 
-use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Maintained, Maintenance, SessionFacts};
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Maintained, Maintenance, RelationSource, SessionFacts};
 
 pub use self::history::version_at;
 use self::optimize::Wish;
@@ -30,16 +31,19 @@ pub async fn maintain(
     let schema = work.schema();
     let schema = schema.as_ref().ok_or_else(|| error::internal("this work gives no rows"));
     let location = target.location().unwrap_or_default().to_owned();
+    let policed = matches!(&target.source, RelationSource::Table { table, .. } if table.is_policed());
     let described = |rows| Ok(Maintained { rows: Some(rows), ..Maintained::default() });
     match &work {
         Maintenance::History { limit } => {
             let table = shared.tables.table(&location).await?;
-            return described(history::history(&table, schema?, *limit).await?);
+            let rows = history::history(&table, schema?, *limit).await?;
+            return described(if policed { withheld(&rows, &HIDDEN_OF_HISTORY)? } else { rows });
         }
         Maintenance::Detail => {
             let table = shared.tables.table(&location).await?;
             let version = shared.tables.version(&location, None).await?;
-            return described(detail::detail(&table, &version, &target.name.to_string(), schema?).await?);
+            let rows = detail::detail(&table, &version, &target.name.to_string(), schema?).await?;
+            return described(if policed { withheld(&rows, &HIDDEN_OF_DETAIL)? } else { rows });
         }
         Maintenance::Compatibility => {
             let protocol = shared.tables.table(&location).await?.protocol().await?;
@@ -62,4 +66,25 @@ pub async fn maintain(
         }
         _ => Err(error::internal("this work was done already")),
     }
+}
+
+/// What commits say of rows: the conditions of a DELETE have values of rows that a role may not see.
+const HIDDEN_OF_HISTORY: [&str; 3] = ["operationParameters", "operationMetrics", "userMetadata"];
+
+/// How many rows there are, hidden ones among them.
+const HIDDEN_OF_DETAIL: [&str; 4] = ["numFiles", "sizeInBytes", "numRows", "numDeletedRows"];
+
+/// The rows with NULL in these columns, for a role that does not see all of the table.
+fn withheld(rows: &RecordBatch, columns: &[&str]) -> Result<RecordBatch, EngineError> {
+    let schema = rows.schema();
+    let shown: Vec<ArrayRef> = schema
+        .fields()
+        .iter()
+        .zip(rows.columns())
+        .map(|(field, column)| match columns.contains(&field.name().as_str()) {
+            true => new_null_array(field.data_type(), rows.num_rows()),
+            false => Arc::clone(column),
+        })
+        .collect();
+    RecordBatch::try_new(schema, shown).map_err(|failure| error::from_arrow(&failure))
 }

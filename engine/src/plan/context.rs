@@ -27,6 +27,7 @@ use crate::error;
 use crate::functions::Registry;
 use crate::planner_pg::passes::{self, Relations};
 use crate::planner_pg::types::PgTypes;
+use crate::policy::{PolicedSource, policed_plan, without_values};
 
 /// Views inside views.
 const VIEW_DEPTH_MAX: usize = 64;
@@ -36,6 +37,8 @@ const VIEW_DEPTH_MAX: usize = 64;
 pub struct Sources {
     pub tables: HashMap<TableReference, Arc<dyn TableSource>>,
     pub views: HashMap<TableReference, ViewSource>,
+    /// Tables that are seen through their policies alone.
+    pub policed: HashMap<TableReference, PolicedSource>,
     /// Columns of primary keys.
     pub keys: HashMap<TableReference, Vec<String>>,
     /// The columns of relations that may be named, where that is not all of them.
@@ -154,6 +157,34 @@ impl<'a> Planner<'a> {
         Ok(source)
     }
 
+    /// A table behind its policies, whose own relations are those of the same level.
+    fn policed(&self, name: &TableReference, source: &PolicedSource) -> Result<Arc<dyn TableSource>> {
+        let key = (name.clone(), self.level());
+        if let Some(planned) = self.planned_views.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(planned));
+        }
+        {
+            let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+            if levels.len() == VIEW_DEPTH_MAX {
+                return Err(error::external(error::too_complex(VIEW_DEPTH_MAX)));
+            }
+            levels.push(key.1);
+        }
+        let planned = policed_plan(self, self.state, source);
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let planned = planned.map_err(|error| error::external(without_values(planning_error(&error), &source.table)))?;
+        self.planned_views.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&planned));
+        Ok(planned)
+    }
+
+    /// A relation of the plans made here, by the name that they have for it.
+    ///
+    /// # Errors
+    /// `Internal` where it is not there.
+    pub fn source(&self, name: &TableReference) -> Result<Arc<dyn TableSource>> {
+        self.get_table_source(name.clone())
+    }
+
     /// In whose name what is being planned reads.
     fn level(&self) -> Option<Oid> {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner).last().copied().flatten()
@@ -192,6 +223,7 @@ impl Relations for Planner<'_> {
         let sources = self.visible()?;
         let source = match sources.tables.get(&reference) {
             Some(source) => Arc::clone(source),
+            None if sources.policed.contains_key(&reference) => Arc::clone(&sources.policed.get(&reference)?.raw),
             // What is wrong with it is told where it is planned.
             None => self.view(&reference, sources.views.get(&reference)?).ok()?,
         };
@@ -210,6 +242,9 @@ impl ContextProvider for Planner<'_> {
         let sources = self.visible();
         if let Some(source) = sources.and_then(|sources| sources.tables.get(&name)) {
             return Ok(Arc::clone(source));
+        }
+        if let Some(policed) = sources.and_then(|sources| sources.policed.get(&name)) {
+            return self.policed(&name, policed);
         }
         if let Some(view) = sources.and_then(|sources| sources.views.get(&name)) {
             return self.view(&name, view);

@@ -101,6 +101,10 @@ impl CatalogLookup for NoCatalog {
         None
     }
 
+    fn row_security_active(&self, _relation: Oid) -> Option<bool> {
+        None
+    }
+
     fn has_schema_privilege(&self, _role: Option<Oid>, _schema: Oid, _privilege: &str) -> Option<bool> {
         None
     }

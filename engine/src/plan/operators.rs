@@ -7,6 +7,7 @@ use datafusion::common::JoinType;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 
+use crate::policy::BarrierExec;
 use datafusion::physical_expr::{LexOrdering, PhysicalExprRef, PhysicalSortExpr};
 use datafusion::physical_expr_common::physical_expr::fmt_sql;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
@@ -77,6 +78,11 @@ pub fn operator(plan: &Arc<dyn ExecutionPlan>, tables: &[(String, String)]) -> O
             Partitioning::Hash(keys, _) => named("Redistribute", vec![("Hash Key", list(keys))]),
             _ => Operator::Plumbing,
         };
+    }
+    if let Some(policed) = plan.downcast_ref::<BarrierExec>() {
+        // What its policies are, and what they leave out, is nobody's business.
+        let relation = Some(policed.table().to_owned());
+        return Operator::Named { name: "Seq Scan".to_owned(), relation, details: vec![("Policies", "applied".to_owned())], limit: None };
     }
     match plan.name() {
         "ProjectionExec" | "CoalesceBatchesExec" | "CooperativeExec" | "WatchedInput" | "OutputRequirementExec" => Operator::Plumbing,

@@ -40,7 +40,7 @@ impl Appender {
     /// # Errors
     /// `Unsupported` names a constraint that cannot be enforced.
     pub fn new(shared: Arc<Shared>, state: &SessionState, target: Target, blind: bool) -> Result<Self, EngineError> {
-        let checks = RowChecks::new(state, &target.name.name, &target.version, &target.columns)?;
+        let checks = RowChecks::new(state, &target.name.name, &target.version, &target.columns)?.silent(target.policies.is_some());
         let layout = FileLayout::of(&target.version, &target.columns, target.table.log_store.object_store(None));
         Ok(Self { shared, target, checks: Arc::new(checks), layout, blind })
     }

@@ -35,6 +35,7 @@ pub async fn append_rows(
 ) -> Result<Outcome, EngineError> {
     let name = target.name.clone();
     let target = Target::open(&shared, std::slice::from_ref(&target), &name).await?;
+    target.refuse_row_policies()?;
     let state = shared.sessions.state(&session);
     let columns = table_columns(&state, &target)?;
     let generated = generated_columns(&state, &target)?;

@@ -32,6 +32,7 @@ use crate::plan::{
     Planner, Sessions, Sources, analyzed_plan, declared_fields, filled_plan, parameters_of, planning_error, returned_schema,
 };
 use crate::planner_pg::present_columns;
+use crate::policy::{PolicedSource, TargetUse};
 
 /// Runs of one statement against ever newer versions before it is given up as a conflict.
 const RUNS_MAX: usize = 5;
@@ -65,20 +66,20 @@ pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> R
     let target = Target::open(&shared, &statement.relations, target).await?;
     let opened = match ast.as_ref() {
         // The newest rows of the target are nothing to it.
-        Statement::Insert(insert) if reads_nothing(insert) && insert.returning.is_none() => Opened::default(),
+        Statement::Insert(insert) if reads_nothing(insert) && insert.returning.is_none() && !target.has_row_policies() => Opened::default(),
         _ => open_relations(&shared, &statement.relations, &statement.session).await?,
     };
     let state = shared.sessions.state(&statement.session);
     let known = declared_fields(&statement.parameter_types)?;
     let (parameters, way) = match ast.as_ref() {
-        Statement::Insert(insert) if insert.on.is_none() && insert.returning.is_none() => {
+        Statement::Insert(insert) if insert.on.is_none() && insert.returning.is_none() && !target.has_row_policies() => {
             let planner = Planner::new(&state, &opened.sources);
             let plan = |fields: &ParameterFields| Ok(vec![insert_plan(&planner, insert, &target, fields)?]);
             let (mut plans, parameters) = planned(&state, &known, plan)?;
             let Some(rows) = plans.pop() else { return Err(error::internal("an INSERT has a plan")) };
             (parameters, Way::Append { rows, blind: reads_nothing(insert) })
         }
-        clearing if clears(clearing) => {
+        clearing if clears(clearing, &target) => {
             target.check_rewritable()?;
             (known.into_iter().flatten().collect(), Way::Clear)
         }
@@ -88,7 +89,7 @@ pub async fn prepare_change(shared: Arc<Shared>, statement: BoundStatement) -> R
                 target.check_rewritable()?;
             }
             let mut sources = opened.sources;
-            add_target(&shared, &mut sources, &target);
+            add_target(&shared, &mut sources, &target, &dml);
             if let Dml::Upsert(_) = &dml {
                 add_proposed(&mut sources, Arc::new(EmptyTable::new(proposed_schema(&target))));
             }
@@ -159,8 +160,8 @@ fn trial(
 ) -> Result<(Vec<FieldRef>, Option<SchemaRef>), EngineError> {
     let planner = Planner::new(state, sources);
     let all = |fields: &ParameterFields| {
-        let context = Context { planner: &planner, sources, target, parameters: fields };
-        let mut plans: Vec<LogicalPlan> = dml.plans(&planner, sources, target, fields)?.into_iter().map(|plan| plan.plan).collect();
+        let context = Context { planner: &planner, target, parameters: fields, target_use: dml.target_use() };
+        let mut plans: Vec<LogicalPlan> = dml.plans(&planner, target, fields)?.into_iter().map(|plan| plan.plan).collect();
         if let Dml::Upsert(upsert) = dml {
             plans.push(proposed_plan(&context, upsert)?);
         }
@@ -171,7 +172,7 @@ fn trial(
         return Ok((parameters, None));
     }
     let fields: ParameterFields = parameters.iter().cloned().map(Some).collect();
-    let plans = dml.plans(&planner, sources, target, &fields)?;
+    let plans = dml.plans(&planner, target, &fields)?;
     let Some(ChangePlan { plan, shape }) = plans.into_iter().next() else { return Err(error::internal("a change has a plan")) };
     let plan = analyzed_plan(state, plan)?;
     let returned = returned_schema(&plan, &present_returned(plan.clone(), &shape)?, returned_columns(&shape))?;
@@ -234,21 +235,34 @@ fn reads_nothing(insert: &Insert) -> bool {
 }
 
 /// TRUNCATE, and DELETE without a condition.
-fn clears(statement: &Statement) -> bool {
+fn clears(statement: &Statement, target: &Target) -> bool {
     match statement {
         Statement::Truncate(_) => true,
         Statement::Delete(delete) => {
             let conditions = delete.selection.is_some() || delete.using.is_some() || delete.limit.is_some() || !delete.order_by.is_empty();
-            !conditions && delete.returning.is_none() && delete.output.is_none() && delete.tables.is_empty()
+            let hidden = target.has_row_policies();
+            !hidden && !conditions && delete.returning.is_none() && delete.output.is_none() && delete.tables.is_empty()
         }
         _ => false,
     }
 }
 
-pub fn add_target(shared: &Arc<Shared>, sources: &mut Sources, target: &Target) {
+pub fn add_target(shared: &Arc<Shared>, sources: &mut Sources, target: &Target, dml: &Dml) {
     let Target { version, columns, name, .. } = target;
     let scan = TableScan::new(Arc::clone(&shared.tables), Arc::clone(version), columns.clone(), name.name.clone()).with_row_places();
-    sources.tables.insert(TableReference::bare(TARGET), provider_as_source(Arc::new(scan)));
+    let (reference, raw) = (TableReference::bare(TARGET), provider_as_source(Arc::new(scan)));
+    sources.tables.remove(&reference);
+    sources.policed.remove(&reference);
+    match &target.policies {
+        Some(policies) => {
+            let policies = Arc::clone(policies);
+            let source = PolicedSource { raw, table: name.name.clone(), policies, target: Some(dml.target_use()) };
+            sources.policed.insert(reference, source);
+        }
+        None => {
+            sources.tables.insert(reference, raw);
+        }
+    }
 }
 
 pub fn add_proposed(sources: &mut Sources, rows: Arc<dyn datafusion::catalog::TableProvider>) {
@@ -370,20 +384,20 @@ async fn change_once(
     let state = Sessions::counting(&state, &metrics);
     let opened = open_relations(&shared, &statement.relations, &statement.session).await?;
     let run = Run { shared: Arc::clone(&shared), state, target, metrics, context, values, tables: opened.tables };
-    if clears(ast)
+    if clears(ast, &run.target)
         && let Some(cleared) = clear(&run, ast).await?
     {
         return Ok((cleared, None));
     }
     let dml = Dml::new(ast, &run.target)?;
     let mut sources = opened.sources;
-    add_target(&shared, &mut sources, &run.target);
+    add_target(&shared, &mut sources, &run.target, &dml);
     let fields: ParameterFields = parameters.into_iter().map(Some).collect();
     if let Dml::Upsert(upsert) = &dml {
         let proposed = propose(&run, &sources, upsert, &fields).await?;
         add_proposed(&mut sources, proposed.table().map_err(|error| planning_error(&error))?);
     }
-    let plans = dml.plans(&Planner::new(&run.state, &sources), &sources, &run.target, &fields)?;
+    let plans = dml.plans(&Planner::new(&run.state, &sources), &run.target, &fields)?;
     let present = |ChangePlan { plan, shape }: ChangePlan| -> Result<ChangePlan, EngineError> {
         let plan = analyzed_plan(&run.state, plan)?;
         Ok(ChangePlan { plan: present_returned(plan, &shape)?, shape })
@@ -433,9 +447,10 @@ async fn clear(run: &Run, statement: &Statement) -> Result<Option<Outcome>, Engi
 /// The rows of an INSERT … ON CONFLICT, checked and numbered.
 pub async fn propose(run: &Run, sources: &Sources, upsert: &Upsert, fields: &ParameterFields) -> Result<Spooled, EngineError> {
     let planner = Planner::new(&run.state, sources);
-    let context = Context { planner: &planner, sources, target: &run.target, parameters: fields };
+    let context = Context { planner: &planner, target: &run.target, parameters: fields, target_use: TargetUse::Upsert };
     let plan = filled_plan(&run.state, analyzed_plan(&run.state, proposed_plan(&context, upsert)?)?, run.values.clone())?;
-    let checks = RowChecks::new(&run.state, &run.target.name.name, &run.target.version, &run.target.columns)?;
+    let checks =
+        RowChecks::new(&run.state, &run.target.name.name, &run.target.version, &run.target.columns)?.silent(run.target.policies.is_some());
     let schema = proposed_schema(&run.target);
     let mut spool = Spool::new(Arc::clone(run.state.runtime_env()), Arc::clone(&schema));
     let mut next = 0_i64;

@@ -27,6 +27,8 @@ pub struct RowChecks {
     table: String,
     columns: TableColumns,
     conditions: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    /// Errors tell the row.
+    tells: bool,
 }
 
 impl RowChecks {
@@ -59,7 +61,13 @@ impl RowChecks {
             })?;
             conditions.push((name, expr));
         }
-        Ok(Self { table: table.to_owned(), columns: columns.clone(), conditions })
+        Ok(Self { table: table.to_owned(), columns: columns.clone(), conditions, tells: true })
+    }
+
+    /// With errors that do not tell the row, which may have values that the role must not see. Source: `ExecBuildSlotValueDescription`.
+    #[must_use]
+    pub fn silent(self, silent: bool) -> Self {
+        Self { tells: !silent, ..self }
     }
 
     /// The rows, with text cut to its column's length where only spaces go, and times rounded to its digits.
@@ -116,7 +124,7 @@ impl RowChecks {
 
     fn violated(&self, violation: Violation, message: String, arrays: &[ArrayRef], row: usize) -> EngineError {
         let values: Vec<String> = self.columns.columns.iter().zip(arrays).map(|(column, array)| shown(column, array, row)).collect();
-        let detail = Some(format!("Failing row contains ({}).", values.join(", ")));
+        let detail = self.tells.then(|| format!("Failing row contains ({}).", values.join(", ")));
         EngineError::Constraint { violation, message, table: self.table.clone(), detail }
     }
 }

@@ -50,6 +50,7 @@ impl PreparedCopy {
     pub async fn prepare(shared: Arc<Shared>, statement: &BoundStatement) -> Result<Self, EngineError> {
         let Work::CopyFrom { target, columns, url } = &statement.work else { return Err(error::internal("a copy is one")) };
         let target = Target::open(&shared, &statement.relations, target).await?;
+        target.refuse_row_policies()?;
         let state = shared.sessions.state(&statement.session);
         let (location, files) = list(&shared, url).await?;
         let schema = common_schema(&location, &files).await?;

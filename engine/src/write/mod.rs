@@ -31,6 +31,7 @@ pub use self::change::{prepare_change, prepare_truncates};
 pub use self::commit::{Change, CommitId, commit, properties as commit_properties, same_definition};
 pub use self::copy::PreparedCopy;
 pub use self::create::{create_table, prepare_create_as};
+pub use self::dml::action as dml_action;
 pub use self::files::{FileLayout, TARGET_FILE_BYTES};
 pub use self::parts::prepare_parts;
 pub use self::queue::WriteQueue;

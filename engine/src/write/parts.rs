@@ -75,7 +75,7 @@ pub async fn prepare_parts(shared: Arc<Shared>, statement: BoundStatement) -> Re
         if dml.rewrites() {
             target.check_rewritable()?;
         }
-        add_target(&shared, &mut sources, &target);
+        add_target(&shared, &mut sources, &target, &dml);
         if let Dml::Upsert(_) = &dml {
             add_proposed(&mut sources, Arc::new(EmptyTable::new(proposed_schema(&target))));
         }
@@ -206,16 +206,16 @@ impl Trial<'_> {
         shown: bool,
     ) -> Result<Option<SchemaRef>, EngineError> {
         let planner = Planner::new(self.state, self.sources);
-        let context = |fields| Context { planner: &planner, sources: self.sources, target: self.target, parameters: fields };
+        let context = |fields| Context { planner: &planner, target: self.target, parameters: fields, target_use: dml.target_use() };
         if let Dml::Upsert(upsert) = dml {
             let fields = known.clone();
             found_parameters(self.state, &proposed_plan(&context(&fields), upsert)?, known, found)?;
         }
-        for ChangePlan { plan, .. } in dml.plans(&planner, self.sources, self.target, &known.clone())? {
+        for ChangePlan { plan, .. } in dml.plans(&planner, self.target, &known.clone())? {
             found_parameters(self.state, &plan, known, found)?;
         }
         let mut returned = None;
-        for ChangePlan { plan, shape } in dml.plans(&planner, self.sources, self.target, known)? {
+        for ChangePlan { plan, shape } in dml.plans(&planner, self.target, known)? {
             let plan = analyzed_plan(self.state, plan)?;
             if dml.returns_rows() {
                 returned = Some(match shown {
@@ -395,14 +395,14 @@ impl Once {
     ) -> Result<(u64, Option<Spooled>, Manner), EngineError> {
         let target = &run.target;
         let dml = Dml::new(&part.statement, target)?;
-        add_target(&self.shared, sources, target);
+        add_target(&self.shared, sources, target, &dml);
         if let Dml::Upsert(upsert) = &dml {
             let proposed = propose(run, sources, upsert, &self.fields).await?;
             add_proposed(sources, proposed.table().map_err(|error| planning_error(&error))?);
         }
         let mut plans = Vec::new();
         let mut returned = None;
-        for ChangePlan { plan, shape } in dml.plans(&Planner::new(&run.state, sources), sources, target, &self.fields)? {
+        for ChangePlan { plan, shape } in dml.plans(&Planner::new(&run.state, sources), target, &self.fields)? {
             let mut plan = analyzed_plan(&run.state, plan)?;
             match &part.name {
                 None => {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use deltalake_core::kernel::transaction::PROTOCOL;
 use lakegate_engine_api::catalog::{Relation, RelationName};
-use lakegate_engine_api::{BoundRelation, EngineError, EngineTransaction, RelationSource, SqlMistake};
+use lakegate_engine_api::{BoundRelation, EngineError, EngineTransaction, RelationSource, SqlMistake, TablePolicies};
 
 use super::transaction::LocalTransaction;
 use crate::delta::{Table, TableColumns, TableVersion};
 use crate::error;
-use crate::exec::Shared;
+use crate::exec::{Shared, policies_of};
 use crate::store::check_commits;
 
 /// Opened for writing.
@@ -25,6 +25,8 @@ pub struct Target {
     pub pinned: Option<u64>,
     /// Where changes are staged.
     pub transaction: Option<Arc<dyn EngineTransaction>>,
+    /// What the role may see and make of its rows.
+    pub policies: Option<Arc<TablePolicies>>,
 }
 
 impl Target {
@@ -37,12 +39,10 @@ impl Target {
         let Some(bound) = bound else {
             return Err(error::sql(SqlMistake::UndefinedTable, format!("relation \"{}\" does not exist", name.name)));
         };
-        let RelationSource::Table { table: authorized, version: pinned, transaction } = &bound.source else {
+        let RelationSource::Table { table: authorized, version: pinned, transaction, policies } = &bound.source else {
             return Err(error::sql(SqlMistake::WrongObjectType, format!("cannot change \"{}\": it is not a table", name.name)));
         };
-        if authorized.row_filter().is_some() || !authorized.masks().is_empty() {
-            return Err(error::unsupported("changing a table with row filters or masks"));
-        }
+        let policies = policies_of(authorized, policies.as_ref())?.cloned();
         let relation = Arc::clone(authorized.relation());
         let table = shared.tables.table(&relation.location).await?;
         let _settled = table.visible.read().await;
@@ -50,7 +50,8 @@ impl Target {
             Some(transaction) => LocalTransaction::of(transaction.as_ref())?.base(name, &relation.location, *pinned).await?,
             None => table.newest().await?,
         };
-        Self::at(name.clone(), relation, Arc::clone(&table), version, *pinned, transaction.clone()).await
+        let opened = Self::at(name.clone(), relation, Arc::clone(&table), version, *pinned, transaction.clone()).await?;
+        Ok(Self { policies, ..opened })
     }
 
     /// The same table now: in a transaction with its changes, otherwise in its newest version.
@@ -66,7 +67,10 @@ impl Target {
             }
             None => table.newest().await?,
         };
-        Self::at(self.name.clone(), Arc::clone(&self.relation), Arc::clone(&table), version, self.pinned, self.transaction.clone()).await
+        let opened =
+            Self::at(self.name.clone(), Arc::clone(&self.relation), Arc::clone(&table), version, self.pinned, self.transaction.clone())
+                .await?;
+        Ok(Self { policies: self.policies.clone(), ..opened })
     }
 
     async fn at(
@@ -83,7 +87,24 @@ impl Target {
         // Found out once a table, so once an external location at least.
         table.store_checked.get_or_try_init(|| check_commits(&table.location)).await?;
         let columns = version.columns.tagged(&relation);
-        Ok(Self { name, relation, table, version, columns, pinned, transaction })
+        Ok(Self { name, relation, table, version, columns, pinned, transaction, policies: None })
+    }
+
+    /// Some rows are not for the role to see or make.
+    #[must_use]
+    pub fn has_row_policies(&self) -> bool {
+        self.policies.as_ref().is_some_and(|policies| policies.rows.is_some())
+    }
+
+    /// Rows that come by another way than a plan pass no check of a policy. Source: `DoCopy`.
+    ///
+    /// # Errors
+    /// `Unsupported`.
+    pub fn refuse_row_policies(&self) -> Result<(), EngineError> {
+        match self.has_row_policies() {
+            true => Err(error::unsupported_hint("COPY FROM with row-level security", "Use INSERT statements instead.")),
+            false => Ok(()),
+        }
     }
 
     /// # Errors

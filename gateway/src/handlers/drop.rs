@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use lakegate_catalog::authorize;
-use lakegate_catalog::ddl::{RelationChange, RelationUpdate};
+use lakegate_catalog::ddl::{RelationChange, RelationUpdate, RowSecurityUpdate};
+use lakegate_catalog::governance::PolicyExpression;
 use lakegate_catalog::model::{ConstraintKind, ObjectRef, Relation};
 use lakegate_catalog::snapshot::kind_of;
 use lakegate_catalog::{CatalogError, ObjectKind, Snapshot};
@@ -122,7 +123,7 @@ impl Dependents {
         Ok(found)
     }
 
-    /// Foreign keys to the relation, and defaults that call it.
+    /// Foreign keys to the relation, policies that read it, and defaults that call it.
     fn add_parts(&mut self, other: &Relation, relation: &Relation) -> Result<(), SqlError> {
         for constraint in &other.constraints {
             if matches!(&constraint.kind, ConstraintKind::ForeignKey(key) if key.table == relation.oid) {
@@ -131,6 +132,17 @@ impl Dependents {
                     format!("constraint {} on table {}", constraint.name, other.name),
                     format!("table {}", relation.name),
                     RelationChange::UpdateDependent { relation: other.oid, updates },
+                );
+            }
+        }
+        for policy in &other.row_security.policies {
+            let reads = |expression: &PolicyExpression| expression.reads.iter().any(|read| read.oid == relation.oid);
+            if policy.using.iter().chain(&policy.check).any(reads) {
+                let drop = RowSecurityUpdate::Drop { name: policy.name.clone() };
+                self.add(
+                    format!("policy {} on table {}", policy.name, other.name),
+                    format!("table {}", relation.name),
+                    RelationChange::UpdateDependent { relation: other.oid, updates: vec![RelationUpdate::RowSecurity(drop)] },
                 );
             }
         }

@@ -141,7 +141,7 @@ fn readable(session: &GatewaySession, snapshot: &Arc<Snapshot>, name: &RelationN
         // Of the table as a whole: columns alone do not do.
         authorize::check(snapshot, &session.principal, ObjectRef::Relation(table.relation().oid), Privilege::Select)?;
     }
-    Ok(BoundRelation::new(name.clone(), RelationSource::Table { table, version: None, transaction: None }))
+    Ok(BoundRelation::new(name.clone(), RelationSource::Table { table, version: None, transaction: None, policies: None }))
 }
 
 fn owned(session: &GatewaySession, snapshot: &Arc<Snapshot>, name: &RelationName, relation: &Relation) -> Result<BoundRelation, SqlError> {

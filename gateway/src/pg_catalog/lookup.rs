@@ -429,6 +429,12 @@ impl CatalogLookup for SessionLookup {
         }))
     }
 
+    fn row_security_active(&self, relation: Oid) -> Option<bool> {
+        let class = self.objects().class(relation)?;
+        let role = self.role(None);
+        Some(class.stored().is_some_and(|stored| authorize::row_rules(&self.snapshot, role, stored).is_some()))
+    }
+
     fn has_schema_privilege(&self, role: Option<Oid>, schema: Oid, privilege: &str) -> Option<bool> {
         let role = self.role(role);
         let namespace = self.objects().namespace(schema)?;

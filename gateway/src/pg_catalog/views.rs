@@ -17,7 +17,7 @@ macro_rules! views {
 
 /// (schema, name, query).
 const VIEWS: &[(&str, &str, &str)] = views! {
-    "pg_catalog": "pg_group" "pg_indexes" "pg_matviews" "pg_roles" "pg_sequences" "pg_shadow" "pg_tables" "pg_user" "pg_views";
+    "pg_catalog": "pg_group" "pg_indexes" "pg_matviews" "pg_policies" "pg_roles" "pg_sequences" "pg_shadow" "pg_tables" "pg_user" "pg_views";
     "information_schema": "administrable_role_authorizations" "applicable_roles" "character_sets" "check_constraints" "collation_character_set_applicability" "collations" "constraint_table_usage" "enabled_roles" "referential_constraints" "role_column_grants" "role_table_grants" "routines" "schemata" "sequences" "table_constraints" "tables" "views";
 };
 

@@ -30,6 +30,7 @@ pub fn plan(context: &Context<'_>, insert: &Insert) -> Result<ChangePlan, Engine
         twice: Twice::Ignored,
         arbiters: Vec::new(),
         ordered: false,
+        guards: Vec::new(),
     };
     finish(context, &name, parts, insert.returning.as_deref())
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::FieldRef;
-use datafusion::common::{Column, DFSchema, ScalarValue};
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::logical_expr::expr::{Case, Cast};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, lit};
-use lakegate_engine_api::{EngineError, pg_type};
+use lakegate_engine_api::{EngineError, OWN_ROW, pg_type};
 use sqlparser::ast::SelectItem;
 
 use super::base::TargetName;
@@ -15,6 +15,7 @@ use super::returning::returned;
 use super::{ChangePlan, Context, Shape, Twice};
 use crate::delta::{FILE_COLUMN, ROW_COLUMN, TableColumn};
 use crate::plan::planning_error;
+use crate::policy::{RAW_PREFIX, checked_rows, guarded, may_delete, may_update, own_row, without_values};
 use crate::write::assign::assigned;
 use crate::write::defaults::log_expression;
 
@@ -45,13 +46,16 @@ pub struct Parts {
     pub arbiters: Vec<Vec<usize>>,
     /// `base` has [`ORDINAL`]: rows are told in its order.
     pub ordered: bool,
+    /// Of rows that are there: an action, and whether a policy lets it be done to the row.
+    pub guards: Vec<(i8, Expr)>,
 }
 
 /// # Errors
 /// The mistakes of RETURNING; `Unsupported` where a generated column cannot be computed here.
 pub fn finish(context: &Context<'_>, name: &TargetName, parts: Parts, returning: Option<&[SelectItem]>) -> Result<ChangePlan, EngineError> {
-    let Parts { base, action, file, row, values, writes, beside, merged, twice, arbiters, ordered } = parts;
+    let Parts { base, action, file, row, values, writes, beside, merged, twice, arbiters, ordered, guards } = parts;
     let columns = &context.target.columns.columns;
+    let action = guarded(action, guards, &context.target.name.name, context.target_use);
     let mut fixed = vec![action.alias(ACTION), file.alias(FILE_COLUMN), row.alias(ROW_COLUMN)];
     if ordered {
         fixed.push(Expr::Column(Column::new(Some(super::upsert::excluded()), ORDINAL)).alias(ORDINAL));
@@ -61,6 +65,7 @@ pub fn finish(context: &Context<'_>, name: &TargetName, parts: Parts, returning:
         values.into_iter().zip(columns).map(|(value, column)| value.alias_qualified(Some(name.reference.clone()), column.field.name()));
     let plan = projected(base, fixed.into_iter().chain(named).chain(beside.clone()))?;
     let plan = with_generated(context, name, plan, &beside, ordered, writes)?;
+    let plan = policed(context, name, plan)?;
     let fixed: Vec<Expr> = fixed_columns(ordered);
     let width = if writes { columns.len() } else { 0 };
     let new_row = |at: usize| Column::from_name(format!("\u{0}n{at}"));
@@ -73,7 +78,8 @@ pub fn finish(context: &Context<'_>, name: &TargetName, parts: Parts, returning:
         return Ok(ChangePlan { plan: in_order(plan, ordered)?, shape: shape(0) });
     };
     let row = (0..width).map(|at| name.column(columns[at].field.name()).alias(new_row(at).name));
-    let shown = columns.iter().map(|column| shown(name, column).alias_qualified(Some(name.reference.clone()), column.field.name()));
+    let shown =
+        columns.iter().map(|column| shown(context, name, column).alias_qualified(Some(name.reference.clone()), column.field.name()));
     let plan = projected(plan, fixed.iter().cloned().chain(row).chain(shown).chain(beside))?;
     let given = returned(context, items, &visible(&plan, columns.len())?, &merged)?;
     let count = given.len();
@@ -120,7 +126,11 @@ pub fn restricted(schema: &DFSchema, keep: impl Fn(&Column) -> bool) -> Result<D
 /// Whether a column is one of the marks that a scan of the target has beside the table's own.
 #[must_use]
 pub fn is_mark(column: &Column) -> bool {
-    matches!(column.name.as_str(), FILE_COLUMN | ROW_COLUMN | ORDINAL | ACTION)
+    let name = column.name.as_str();
+    matches!(name, FILE_COLUMN | ROW_COLUMN | ORDINAL | ACTION)
+        || name.starts_with(RAW_PREFIX)
+        || name == may_update()
+        || name == may_delete()
 }
 
 fn fixed_columns(ordered: bool) -> Vec<Expr> {
@@ -146,8 +156,11 @@ fn visible(plan: &LogicalPlan, width: usize) -> Result<DFSchema, EngineError> {
 }
 
 /// A column as a query shows it: with its length, which assignment leaves to the checks of the row.
-fn shown(name: &TargetName, column: &TableColumn) -> Expr {
-    let value = name.column(column.field.name());
+fn shown(context: &Context<'_>, name: &TargetName, column: &TableColumn) -> Expr {
+    let value = match context.target.policies {
+        Some(_) => Expr::Column(Column::new(Some(TableReference::bare(OWN_ROW)), column.field.name())),
+        None => name.column(column.field.name()),
+    };
     let pg = pg_type(&column.field);
     match pg.character_length().is_some() || pg.fractional_digits().is_some() {
         true => Expr::Cast(Cast { expr: Box::new(value), field: nullable(&column.field) }),
@@ -157,6 +170,18 @@ fn shown(name: &TargetName, column: &TableColumn) -> Expr {
 
 fn nullable(field: &FieldRef) -> FieldRef {
     Arc::new(field.as_ref().clone().with_nullable(true))
+}
+
+/// The new rows, checked by the policies; what is shown of them stands under [`OWN_ROW`], masked.
+fn policed(context: &Context<'_>, name: &TargetName, plan: LogicalPlan) -> Result<LogicalPlan, EngineError> {
+    let Some(policies) = &context.target.policies else { return Ok(plan) };
+    let table = &context.target.name.name;
+    let row = context.target.columns.columns.iter().map(|column| {
+        let column = column.field.name();
+        (column.clone(), name.column(column))
+    });
+    let checked = own_row(plan, row).and_then(|plan| checked_rows(context.planner, plan, policies, table, ACTION));
+    checked.map_err(|error| without_values(planning_error(&error), table))
 }
 
 /// Computes generated columns from the others of the new row.

@@ -15,6 +15,7 @@ use super::base::{TargetName, refuse, rows, select};
 use super::layout::{Parts, case, finish, is_mark, projected, restricted};
 use super::{ChangePlan, Context, Twice, action};
 use crate::error;
+use crate::policy::{may_delete, may_update};
 use crate::write::assign::{assigned, in_type_of};
 use crate::write::defaults::is_default;
 use crate::write::insert::{column_position, default_of, refuse_generated};
@@ -123,7 +124,7 @@ fn plan_clauses(
     }
     let mut row = Vec::with_capacity(table.len());
     for (branches, column) in values.into_iter().zip(table) {
-        let kept = name.column(column.field.name());
+        let kept = context.stored(name, column.field.name());
         row.push(match branches.is_empty() {
             true => kept,
             false => in_type_of(case(clause_column(), branches, kept), column),
@@ -142,8 +143,17 @@ fn plan_clauses(
         twice: Twice::RefusedByMerge,
         arbiters: Vec::new(),
         ordered: false,
+        guards: guards(context, name),
     };
     finish(context, name, parts, None)
+}
+
+/// The rows that are found by SELECT's policies are changed by those of UPDATE and DELETE.
+fn guards(context: &Context<'_>, name: &TargetName) -> Vec<(i8, Expr)> {
+    if !context.target.has_row_policies() {
+        return Vec::new();
+    }
+    vec![(action::UPDATE, name.column(may_update())), (action::DELETE, name.column(may_delete()))]
 }
 
 fn number_of(clause: usize) -> Expr {

@@ -16,14 +16,15 @@ mod upsert;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use lakegate_engine_api::EngineError;
 use sqlparser::ast::{Delete, Insert, Merge, Statement, Update};
 
 use super::insert::ParameterFields;
 use super::target::Target;
 use crate::error;
-use crate::plan::{Planner, Sources};
+use crate::plan::Planner;
+use crate::policy::{TargetUse, raw_column};
 
 pub use self::base::{TargetName, quoted, select};
 pub use self::layout::ORDINAL;
@@ -129,6 +130,17 @@ impl Dml {
         }
     }
 
+    /// How it looks at the rows of its target.
+    #[must_use]
+    pub fn target_use(&self) -> TargetUse {
+        match self {
+            Dml::Upsert(_) => TargetUse::Upsert,
+            Dml::Insert(_) | Dml::Merge(_) => TargetUse::Merge,
+            Dml::Update(_) => TargetUse::Update,
+            Dml::Delete(_) => TargetUse::Delete,
+        }
+    }
+
     #[must_use]
     pub fn returns_rows(&self) -> bool {
         match self {
@@ -139,18 +151,17 @@ impl Dml {
         }
     }
 
-    /// The plans, in the order in which they are run. `sources` holds [`TARGET`] and for an upsert [`PROPOSED`]; `planner` is over them.
+    /// The plans, in the order in which they are run. `planner` is over sources that hold [`TARGET`] and for an upsert [`PROPOSED`].
     ///
     /// # Errors
     /// The statement's mistakes.
     pub fn plans(
         &self,
         planner: &Planner<'_>,
-        sources: &Sources,
         target: &Target,
         parameters: &ParameterFields,
     ) -> Result<Vec<ChangePlan>, EngineError> {
-        let context = Context { planner, sources, target, parameters };
+        let context = Context { planner, target, parameters, target_use: self.target_use() };
         match self {
             Dml::Insert(insert) => Ok(vec![insert::plan(&context, insert)?]),
             Dml::Upsert(upsert) => Ok(vec![upsert::plan(&context, upsert)?]),
@@ -164,7 +175,22 @@ impl Dml {
 /// What planning needs.
 pub struct Context<'a> {
     pub planner: &'a Planner<'a>,
-    pub sources: &'a Sources,
     pub target: &'a Target,
     pub parameters: &'a ParameterFields,
+    pub target_use: TargetUse,
+}
+
+impl Context<'_> {
+    /// The value that a column of the target has, which is not the one that the statement sees where the column is masked.
+    pub fn stored(&self, name: &TargetName, column: &str) -> Expr {
+        name.column(&self.stored_name(column))
+    }
+
+    /// The name of that value among the target's columns.
+    pub fn stored_name(&self, column: &str) -> String {
+        let Some(policies) = &self.target.policies else { return column.to_owned() };
+        let masked = policies.masks.iter().any(|(masked, _)| masked == column);
+        let hidden = self.target_use == TargetUse::Upsert && policies.rows.is_some();
+        if masked || hidden { raw_column(column) } else { column.to_owned() }
+    }
 }

@@ -26,7 +26,8 @@ pub fn plan_update(context: &Context<'_>, update: &Update) -> Result<ChangePlan,
     let base = rows(context, from(&name, beside), update.selection.clone())?;
     let assigned = assignments::values(context, &update.assignments, base.schema())?;
     let columns = &context.target.columns.columns;
-    let values = assigned.into_iter().zip(columns).map(|(value, column)| value.unwrap_or_else(|| name.column(column.field.name())));
+    let values =
+        assigned.into_iter().zip(columns).map(|(value, column)| value.unwrap_or_else(|| context.stored(&name, column.field.name())));
     let parts = parts(&name, values.collect(), base, action::UPDATE)?;
     finish(context, &name, parts, update.returning.as_deref())
 }
@@ -40,7 +41,7 @@ pub fn plan_delete(context: &Context<'_>, delete: &Delete) -> Result<ChangePlan,
     let Some(factor) = target_of_delete(delete)? else { return Err(error::internal("a DELETE has a target")) };
     let name = TargetName::of(factor, context.target)?;
     let base = rows(context, from(&name, delete.using.clone().unwrap_or_default()), delete.selection.clone())?;
-    let values = context.target.columns.columns.iter().map(|column| name.column(column.field.name()));
+    let values = context.target.columns.columns.iter().map(|column| context.stored(&name, column.field.name()));
     let parts = parts(&name, values.collect(), base, action::DELETE)?;
     finish(context, &name, parts, delete.returning.as_deref())
 }
@@ -66,6 +67,7 @@ fn parts(name: &TargetName, values: Vec<datafusion::logical_expr::Expr>, base: L
         twice: Twice::Ignored,
         arbiters: Vec::new(),
         ordered: false,
+        guards: Vec::new(),
     })
 }
 

@@ -11,6 +11,7 @@ use super::{ChangePlan, Context, TARGET, Twice, Upsert, action, assignments};
 use crate::delta::FILE_COLUMN;
 use crate::error;
 use crate::plan::planning_error;
+use crate::policy::may_update;
 use crate::write::assign::in_type_of;
 use crate::write::insert::insert_plan;
 
@@ -67,6 +68,7 @@ fn do_nothing(context: &Context<'_>, upsert: &Upsert) -> Result<Parts, EngineErr
         twice: Twice::Ignored,
         arbiters: upsert.arbiters.clone(),
         ordered: true,
+        guards: Vec::new(),
     })
 }
 
@@ -86,7 +88,7 @@ fn do_update(context: &Context<'_>, upsert: &Upsert, update: &sqlparser::ast::Do
     };
     let mut values = Vec::new();
     for (value, column) in assignments::values(context, &update.assignments, &schema)?.into_iter().zip(&context.target.columns.columns) {
-        let kept = name.column(column.field.name());
+        let kept = context.stored(name, column.field.name());
         let value = case(None, vec![(is_new.clone(), proposed(column.field.name()))], value.unwrap_or(kept));
         values.push(in_type_of(value, column));
     }
@@ -102,6 +104,7 @@ fn do_update(context: &Context<'_>, upsert: &Upsert, update: &sqlparser::ast::Do
         twice: Twice::RefusedByUpsert,
         arbiters: upsert.arbiters.clone(),
         ordered: true,
+        guards: if context.target.has_row_policies() { vec![(action::UPDATE, name.column(may_update()))] } else { Vec::new() },
     })
 }
 
@@ -111,8 +114,8 @@ fn proposed(column: &str) -> Expr {
 
 fn relation(context: &Context<'_>, source: &str, name: TableReference) -> Result<LogicalPlan, EngineError> {
     let reference = TableReference::bare(source);
-    let Some(table) = context.sources.tables.get(&reference) else { return Err(error::internal("a relation of the plan is missing")) };
-    LogicalPlanBuilder::scan(reference, std::sync::Arc::clone(table), None)
+    let table = context.planner.source(&reference).map_err(|error| planning_error(&error))?;
+    LogicalPlanBuilder::scan(reference, table, None)
         .and_then(|scan| scan.alias(name))
         .and_then(LogicalPlanBuilder::build)
         .map_err(|error| planning_error(&error))
@@ -122,7 +125,8 @@ fn relation(context: &Context<'_>, source: &str, name: TableReference) -> Result
 fn joined(context: &Context<'_>, base: LogicalPlan, there: &TableReference, key: &[usize]) -> Result<LogicalPlan, EngineError> {
     let target = relation(context, TARGET, there.clone())?;
     let names = key.iter().map(|at| context.target.columns.columns[*at].field.name());
-    let equal = names.map(|name| proposed(name).eq(Expr::Column(Column::new(Some(there.clone()), name)))).collect::<Vec<_>>();
+    let stored = |name: &String| Expr::Column(Column::new(Some(there.clone()), context.stored_name(name)));
+    let equal = names.map(|name| proposed(name).eq(stored(name))).collect::<Vec<_>>();
     LogicalPlanBuilder::from(base)
         .join_on(target, JoinType::Left, equal)
         .and_then(LogicalPlanBuilder::build)

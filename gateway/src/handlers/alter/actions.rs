@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lakegate_catalog::Snapshot;
-use lakegate_catalog::ddl::{NewConstraint, RelationChange, RelationUpdate};
+use lakegate_catalog::ddl::{NewConstraint, RelationChange, RelationUpdate, RowSecurityUpdate};
 use lakegate_catalog::model::{Column, ConstraintKind, Identity, PgType, Relation};
 use lakegate_engine_api::{Alteration, ColumnDefinition};
 use sqlparser::ast::{AlterColumnOperation, AlterTableOperation, ColumnDef, ColumnOption, DropBehavior, Expr, TableConstraint};
@@ -12,6 +12,7 @@ use sqlparser::ast::{AlterColumnOperation, AlterTableOperation, ColumnDef, Colum
 use super::Table;
 use super::views::dependent_views;
 use crate::handlers::column_text::{mentions, renamed, sequence_of_default, stored_default};
+use crate::handlers::governance;
 use crate::handlers::table_definition::{ColumnSequence, Definition};
 use crate::sql::grammar::{AlterAction, SequenceOption, fold};
 use crate::sql::session::GatewaySession;
@@ -62,7 +63,7 @@ impl Planning<'_> {
             AlterAction::DropExpression { column, if_exists } => self.drop_expression(column, *if_exists),
             AlterAction::ColumnSequence { column, options } => self.restart(column, options),
             AlterAction::Tags { .. } | AlterAction::RowSecurity(_) | AlterAction::Mask { .. } => {
-                let update = super::governed(self.session, self.snapshot, &self.table, action).await?;
+                let update = governance::update(self.session, self.snapshot, &self.table, action).await?;
                 self.plan.updates.extend(update);
                 Ok(())
             }
@@ -186,6 +187,9 @@ impl Planning<'_> {
         let table = &self.table.name;
         let mut lines: Vec<String> =
             generated.iter().map(|column| format!("column {column} of table {table} depends on column {name} of table {table}")).collect();
+        let (policies, masks) = governance::mentioning(&self.table, name);
+        lines.extend(policies.iter().map(|policy| format!("policy {policy} on table {table} depends on column {name} of table {table}")));
+        lines.extend(masks.iter().map(|mask| format!("mask of column {mask} of table {table} depends on column {name} of table {table}")));
         lines.extend(
             views.iter().map(|view| {
                 format!("{} {} depends on column {name} of table {table}", lakegate_catalog::snapshot::kind_of(view), view.name)
@@ -198,6 +202,17 @@ impl Planning<'_> {
             let text = format!("drop cascades to {} {}", lakegate_catalog::snapshot::kind_of(view), view.name);
             self.session.notice(SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, text));
             self.plan.others.push(RelationChange::DropDependent(view.oid));
+        }
+        if let Some(mask) = masks.first() {
+            // Without it the values would show.
+            let text = format!("cannot drop column \"{name}\": the mask of column \"{mask}\" names it");
+            return Err(SqlError::unsupported(text).hint("Give the column another mask first."));
+        }
+        for policy in policies {
+            let text = format!("drop cascades to policy {policy} on table {}", self.table.name);
+            self.session.notice(SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, text));
+            self.table.row_security.policies.retain(|known| known.name != policy);
+            self.plan.updates.push(RelationUpdate::RowSecurity(RowSecurityUpdate::Drop { name: policy }));
         }
         for column in generated {
             let text = format!("drop cascades to column {column} of table {}", self.table.name);
@@ -236,6 +251,8 @@ impl Planning<'_> {
             let text = format!("column \"{to}\" of relation \"{}\" already exists", self.table.name);
             return Err(SqlError::new(SqlState::DuplicateColumn, text));
         }
+        let governed = governance::renamed_column(&self.table, from, to)?;
+        self.plan.updates.extend(governed);
         self.plan.alterations.push(Alteration::RenameColumn { from: from.to_owned(), to: to.to_owned() });
         self.plan.updates.push(RelationUpdate::RenameColumn { from: from.to_owned(), to: to.to_owned() });
         for constraint in &mut self.table.constraints {
@@ -338,6 +355,10 @@ impl Planning<'_> {
         if let Some(view) = dependent_views(self.session, self.snapshot, &self.table, name).await?.first() {
             return Err(SqlError::new(SqlState::FeatureNotSupported, "cannot alter type of a column used by a view or rule")
                 .detail(format!("rule _RETURN on view {} depends on column \"{name}\"", view.name)));
+        }
+        if let Some(policy) = governance::mentioning(&self.table, name).0.first() {
+            return Err(SqlError::new(SqlState::FeatureNotSupported, "cannot alter type of a column used in a policy definition")
+                .detail(format!("policy {policy} on table {} depends on column \"{name}\"", self.table.name)));
         }
         let generated = self.table.columns.iter().find(|column| column.generated.as_deref().is_some_and(|text| mentions(text, name)));
         if let Some(generated) = generated {

@@ -15,6 +15,7 @@ use sqlparser::ast::{AlterTableOperation, CreateTableOptions, RenameTableNameKin
 
 pub use self::index::find as find_index;
 use crate::frontend::Response;
+use crate::handlers::governance;
 use crate::sql::bind::undefined;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::{Alter, AlterAction, RelationWord, fold, name_parts};
@@ -92,26 +93,10 @@ async fn govern(
     require_owner(snapshot, &session.principal, ObjectRef::Relation(relation.oid))?;
     let mut updates = Vec::new();
     for action in actions {
-        updates.extend(governed(session, snapshot, relation, action).await?);
+        updates.extend(governance::update(session, snapshot, relation, action).await?);
     }
     session.catalog().update_relation(&session.principal, relation.oid, updates).await?;
     Ok(true)
-}
-
-/// What the catalog is to record for such an action.
-async fn governed(
-    session: &mut GatewaySession,
-    snapshot: &Arc<Snapshot>,
-    relation: &Relation,
-    action: &AlterAction,
-) -> Result<Option<RelationUpdate>, SqlError> {
-    Ok(match action {
-        AlterAction::Tags { column, changes } => Some(RelationUpdate::SetTags { column: column.clone(), changes: changes.clone() }),
-        AlterAction::RowSecurity(_) | AlterAction::Mask { .. } => {
-            return Err(SqlError::unsupported("row-level security"));
-        }
-        _ => None,
-    })
 }
 
 #[derive(Clone, Copy)]

@@ -112,11 +112,15 @@ async fn open(
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);
     let inserted = snapshot.relation_by_name(&name).map(|relation| inserted_columns(relation, columns));
-    binder.bind_target(&mut bound, name.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() })?;
+    binder.bind_target(&mut bound, name.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() }, false).await?;
     let relation = bound.relation(&name, None).cloned().ok_or_else(|| SqlError::new(SqlState::InternalError, "COPY lost its target"))?;
     let RelationSource::Table { table: authorized, .. } = &relation.source else {
         return Err(SqlError::new(SqlState::WrongObjectType, format!("cannot copy to \"{}\"", name.name)));
     };
+    if authorized.row_rules().is_some() {
+        return Err(SqlError::new(SqlState::FeatureNotSupported, "COPY FROM not supported with row-level security")
+            .hint("Use INSERT statements instead."));
+    }
     let schema = copied_columns(authorized.relation(), columns)?;
     let all: Vec<String> = authorized.relation().columns.iter().map(|column| column.name.clone()).collect();
     let copied: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();

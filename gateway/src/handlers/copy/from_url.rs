@@ -39,7 +39,9 @@ pub async fn run(
     let mut bound = Bound::default();
     let binder = session.binder(&snapshot, &facts);
     let inserted = snapshot.relation_by_name(&target).map(|relation| inserted_columns(relation, columns));
-    binder.bind_target(&mut bound, target.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() })?;
+    binder
+        .bind_target(&mut bound, target.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() }, false)
+        .await?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
     let work = Work::CopyFrom { target, columns: columns.to_vec(), url: access.url().to_string() };
     let result = async {

@@ -19,6 +19,7 @@ mod information_schema;
 mod init_privs;
 mod locks;
 mod namespace;
+mod policy;
 mod prepared_statements;
 mod rewrite;
 mod sequence;
@@ -119,6 +120,7 @@ fn maker(relation: &Recorded) -> Option<Maker> {
         "pg_init_privs" => init_privs::rows,
         "pg_locks" => locks::rows,
         "pg_namespace" => namespace::rows,
+        "pg_policy" => policy::rows,
         "pg_prepared_statements" => prepared_statements::rows,
         "pg_rewrite" => rewrite::rows,
         "pg_sequence" => sequence::rows,

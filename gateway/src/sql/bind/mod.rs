@@ -1,6 +1,7 @@
 //! A statement's relations: found, authorised, bound. Nothing else hands a relation to an engine.
 
 mod names;
+mod policies;
 mod qualify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +11,11 @@ use chrono::{DateTime, Utc};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, ColumnsChanged, Principal};
 use lakegate_catalog::model::{ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
-use lakegate_engine_api::{BoundRelation, Moment, RelationSource, SessionFacts};
+use lakegate_engine_api::{BoundRelation, Moment, RelationSource, SessionFacts, TablePolicies};
 use sqlparser::ast::VisitMut;
 
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
+pub use policies::selected_from;
 pub use qualify::{Mentions, Written, object_name, qualify, qualify_recording, qualify_view};
 
 use crate::pg_catalog;
@@ -61,6 +63,8 @@ pub struct Bound {
     /// Tables read, those behind views included.
     pub tables_read: BTreeSet<RelationName>,
     pub tables_written: BTreeSet<RelationName>,
+    /// Tables whose policies are being bound, the innermost last.
+    policing: Vec<Oid>,
 }
 
 impl Bound {
@@ -119,17 +123,25 @@ impl Binder<'_> {
             let read = mentions.remove(name).is_some_and(|count| count > *as_target);
             // What other mentions of it read is seen when they are planned.
             let columns = if access.select { columns.clone() } else { ColumnsChanged { read: Some(BTreeSet::new()), ..columns.clone() } };
-            self.bind_target(&mut bound, name.clone(), Access { select: access.select || read, ..*access }, &columns)?;
+            let all = Access { select: access.select || read, ..*access };
+            self.bind_target(&mut bound, name.clone(), all, &columns, access.select).await?;
         }
         self.bind_mentions(&mut bound, &mentions, Place::statement(self.principal)).await?;
         Ok(bound)
     }
 
-    /// Authorises a change of a table.
+    /// Authorises a change of a table. `reads_target`: the change itself reads its rows.
     ///
     /// # Errors
     /// 42P01, 42501, 42809.
-    pub fn bind_target(&self, bound: &mut Bound, name: RelationName, access: Access, columns: &ColumnsChanged) -> Result<(), SqlError> {
+    pub async fn bind_target(
+        &self,
+        bound: &mut Bound,
+        name: RelationName,
+        access: Access,
+        columns: &ColumnsChanged,
+        reads_target: bool,
+    ) -> Result<(), SqlError> {
         let relation = self.stored(&name)?;
         match relation.kind {
             RelationKind::View => {
@@ -149,7 +161,8 @@ impl Binder<'_> {
             bound.tables_read.insert(name.clone());
         }
         bound.tables_written.insert(name.clone());
-        let source = self.table(table);
+        let policies = Box::pin(self.policies(bound, &table, Place::statement(self.principal), reads_target)).await?;
+        let source = self.table(table, policies);
         bound.relations.push(BoundRelation::new(name, source));
         Ok(())
     }
@@ -160,7 +173,7 @@ impl Binder<'_> {
     /// 42501.
     pub fn own_table(&self, name: &RelationName) -> Result<BoundRelation, SqlError> {
         let table = authorize::open_own_table(self.snapshot, &self.principal, name)?;
-        Ok(BoundRelation::new(name.clone(), self.table(table)))
+        Ok(BoundRelation::new(name.clone(), self.table(table, None)))
     }
 
     fn stored(&self, name: &RelationName) -> Result<Arc<Relation>, SqlError> {
@@ -196,7 +209,7 @@ impl Binder<'_> {
             return Ok(());
         }
         if let Some((table, moment)) = moment_of(name) {
-            return self.bind_moment(bound, name, &table, moment, place);
+            return self.bind_moment(bound, name, &table, moment, place).await;
         }
         let relation = self.stored(name)?;
         if relation.kind == RelationKind::View {
@@ -214,12 +227,13 @@ impl Binder<'_> {
         }
         let table = authorize::open_table(self.snapshot, &place.principal, name, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(name.clone());
-        bound.relations.push(place.bound(name, self.table(table)));
+        let policies = self.policies(bound, &table, place, false).await?;
+        bound.relations.push(place.bound(name, self.table(table, policies)));
         Ok(())
     }
 
     /// A table as it was.
-    fn bind_moment(
+    async fn bind_moment(
         &self,
         bound: &mut Bound,
         name: &RelationName,
@@ -233,16 +247,17 @@ impl Binder<'_> {
         }
         let authorized = authorize::open_table(self.snapshot, &place.principal, table, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(table.clone());
-        bound.relations.push(place.bound(name, RelationSource::TableAt { table: authorized, moment }));
+        let policies = self.policies(bound, &authorized, place, false).await?;
+        bound.relations.push(place.bound(name, RelationSource::TableAt { table: authorized, moment, policies }));
         Ok(())
     }
 
     /// As the session's transaction sees the table.
-    fn table(&self, table: AuthorizedTable) -> RelationSource {
+    fn table(&self, table: AuthorizedTable, policies: Option<Arc<TablePolicies>>) -> RelationSource {
         let oid = table.relation().oid;
         let version = self.versions.get(&oid).copied().or_else(|| self.ceiling(table.relation()));
         let transaction = self.changes.and_then(|changes| changes.table(oid)).cloned();
-        RelationSource::Table { table, version, transaction }
+        RelationSource::Table { table, version, transaction, policies }
     }
 
     /// Whether the transaction has settled the table's version.

@@ -28,7 +28,7 @@ pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use database::CreateDatabase;
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
-pub use governance::{AlterTags, ChangePolicy, CreateMaskingPolicy, CreatePolicy, DropPolicy, Governance, MaskSpec};
+pub use governance::{AlterTags, ChangePolicy, CreateMaskingPolicy, CreatePolicy, DropPolicy, Governance, MaskSpec, RoleWord};
 pub use grant::{AlterDefaultPrivileges, Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
 pub use like::{Included, Like};
 pub use merge::{is_do_nothing, spell_merge_actions};
