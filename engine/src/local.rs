@@ -1,5 +1,6 @@
 //! The embedded engine.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -7,12 +8,13 @@ use lakegate_engine_api::{
     Alteration, BoundRelation, BoundStatement, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext, Maintained,
     Maintenance, NewTable, Outcome, Prepared, RowStream, SessionFacts, TableCommit, TableDescription, Work,
 };
-use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, UtilityOption};
+use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;
 
 use crate::delta::{Tables, describe};
 use crate::error;
-use crate::exec::{PreparedExplain, PreparedSelect, Shared, open_relations};
+use crate::exec::{PreparedExplain, PreparedSelect, Shared, Small, open_relations};
+use crate::functions::session::Session;
 use crate::maintain::maintain;
 use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
@@ -200,11 +202,13 @@ async fn prepare_select(
     statement: &BoundStatement,
 ) -> Result<PreparedSelect, EngineError> {
     let opened = open_relations(&shared, &statement.relations, &statement.session).await?;
-    let mut state = shared.sessions.state(&statement.session);
-    if !statement.relations.is_empty() && opened.scans.is_empty() {
-        // Rows of the catalogs are few: dealing them out to several threads takes longer than they do.
-        state.config_mut().options_mut().execution.target_partitions = 1;
-    }
+    let is_small = opened.scans.is_empty() && (!statement.relations.is_empty() || reads_nothing(query));
+    let (state, session) = if is_small {
+        shared.sessions.small_state(&statement.session, statement.renewable)
+    } else {
+        let state = shared.sessions.state(&statement.session);
+        (state, Session::new(Arc::clone(&statement.session)))
+    };
     let query = plan_query(
         &Planner::new(&state, &opened.sources),
         &state,
@@ -213,7 +217,21 @@ async fn prepare_select(
         Audience::Client(&statement.session),
     )?;
     let versions = opened.versions();
-    Ok(PreparedSelect { shared, state, query, tables: opened.tables, locations: opened.locations, versions })
+    let small = is_small.then(|| Arc::new(Small::new(session)));
+    Ok(PreparedSelect { shared, state, query, tables: opened.tables, locations: opened.locations, versions, small })
+}
+
+/// Whether there is no FROM anywhere.
+fn reads_nothing(query: &sqlparser::ast::Query) -> bool {
+    struct Reads;
+    impl Visitor for Reads {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, _: &TableFactor) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+    }
+    query.visit(&mut Reads).is_continue()
 }
 
 struct ExplainSettings {

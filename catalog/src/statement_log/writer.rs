@@ -27,6 +27,8 @@ const QUEUE_ROWS_MAX: usize = 1024;
 /// Rows that could not be written yet; past it the queue is not read, so callers wait and then get an error.
 const RETAINED_ROWS_MAX: usize = 4096;
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
+/// So long rows that nobody waits for wait for others to be written with: short statements in a row then cost one transaction.
+const GATHER: Duration = Duration::from_millis(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// After so many refusals of a row, while others were written, it is given up (and said so in the server's log).
 const ATTEMPTS_MAX: u32 = 10;
@@ -215,6 +217,9 @@ impl Task {
             tokio::time::sleep(RETRY_AFTER).await;
             open = !self.inbox.is_closed();
         }
+        if batch.iter().all(|op| !op.is_awaited()) {
+            self.gather(&mut batch).await;
+        }
         // Taken before the queue is read: the start of each of these statements is then in the queue or written, so the end
         // never comes first.
         let orphans = self.orphans.take();
@@ -236,6 +241,24 @@ impl Task {
         }
         all.append(&mut batch);
         Some(all)
+    }
+
+    /// Reads on until somebody waits, the time is over or there are enough.
+    async fn gather(&mut self, batch: &mut Vec<Op>) {
+        if batch.is_empty() || !self.retained.is_empty() {
+            return;
+        }
+        let over = tokio::time::sleep(GATHER);
+        tokio::pin!(over);
+        while batch.len() < QUEUE_ROWS_MAX && batch.last().is_none_or(|op| !op.is_awaited()) {
+            tokio::select! {
+                op = self.inbox.recv() => match op {
+                    Some(op) => batch.push(op),
+                    None => return,
+                },
+                () = &mut over => return,
+            }
+        }
     }
 
     async fn write_batch(&mut self, batch: Vec<Op>) {
@@ -320,6 +343,11 @@ impl Op {
             Op::Write { attempts, .. } => *attempts,
             Op::Flush(_) => 0,
         }
+    }
+
+    /// Somebody goes on only when it is done.
+    fn is_awaited(&self) -> bool {
+        matches!(self, Op::Write { ack: Some(_), .. } | Op::Flush(_))
     }
 
     fn answer(self, result: Result<(), String>) {

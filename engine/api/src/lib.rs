@@ -26,8 +26,8 @@ pub use pg_types::{
 };
 pub use policies::{OWN_ROW, RowCheck, RowPolicies, TablePolicies};
 pub use statement::{
-    BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, MetricsSnapshot, NewTable, Outcome,
-    RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, merge_marks,
+    BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, Key, KeyFilter, MetricsSnapshot,
+    NewTable, Outcome, RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, merge_marks,
 };
 pub use transaction::{CommitDecision, Decision, EngineTransaction, TableCommit};
 
@@ -138,4 +138,10 @@ pub trait Prepared: Send + Sync {
 
     /// Runs it. `parameters`: one array of length 1 a parameter, of the type in [`Prepared::parameters`].
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError>;
+
+    /// Makes a plan of a renewable statement answer from this moment on its next executions. False where it cannot, or where one that
+    /// has begun may still ask for the moment before: then it has to be planned anew.
+    fn renew(&self, _facts: &SessionFacts) -> bool {
+        false
+    }
 }

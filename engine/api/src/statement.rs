@@ -29,6 +29,8 @@ pub struct BoundStatement {
     pub session: Arc<SessionFacts>,
     /// Types that the client declared for `$1…`; `None` where it left the choice open.
     pub parameter_types: Vec<Option<PgType>>,
+    /// A query that will be run again at other times by the same session, each time after [`crate::Prepared::renew`].
+    pub renewable: bool,
 }
 
 /// All relation names inside are three-part (`database.schema.name`), CTE names excepted.
@@ -92,13 +94,33 @@ pub enum RelationSource {
     View { query: Arc<ast::Query>, columns: Vec<String>, runs_as: Option<Oid>, visible: Option<Vec<String>> },
 }
 
-/// The rows of a system relation, column by column; each call speaks of the same rows in the same order.
+/// The rows of a system relation, column by column; each call without keys speaks of the same rows in the same order.
 pub trait SystemColumns: std::fmt::Debug + Send + Sync {
-    /// Batches of these columns, by their places in the relation's schema, in the order asked for.
+    /// Batches of these columns, by their places in the relation's schema, in the order asked for. Rows that one of `keys` excludes may
+    /// be left out, in every column alike.
     ///
     /// # Errors
     /// `Internal` where a value does not fit its column.
-    fn read(&self, columns: &[usize]) -> Result<Vec<RecordBatch>, EngineError>;
+    fn read(&self, columns: &[usize], keys: &[KeyFilter]) -> Result<Vec<RecordBatch>, EngineError>;
+
+    /// Whether they are others each time a plan runs.
+    fn are_of_the_moment(&self) -> bool {
+        false
+    }
+}
+
+/// A column has one of these values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Its place in the relation's schema.
+    pub column: usize,
+    pub values: Vec<Key>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    Number(i64),
+    Text(String),
 }
 
 /// What functions such as `current_user`, `now()` and `current_setting` answer from.

@@ -5,6 +5,7 @@ mod finish;
 mod interrupt;
 mod relations;
 mod select;
+mod small;
 mod system_table;
 
 pub use self::explain::PreparedExplain;
@@ -12,6 +13,7 @@ pub use self::finish::collect_metrics;
 pub use self::interrupt::interruptible;
 pub use self::relations::{Opened, open_relations, policies_of};
 pub use self::select::{PreparedSelect, parameter_values};
+pub use self::small::Small;
 
 use std::sync::Arc;
 

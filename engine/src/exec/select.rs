@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
@@ -14,10 +14,10 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use lakegate_engine_api::catalog::RelationName;
-use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared};
+use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared, SessionFacts};
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, collect_metrics, interruptible};
+use super::{Shared, Small, collect_metrics, interruptible};
 use crate::error;
 use crate::plan::{PlannedQuery, Sessions, cast_to, filled_plan};
 
@@ -29,7 +29,12 @@ pub struct PreparedSelect {
     pub tables: Arc<Vec<(String, String)>>,
     pub locations: Vec<String>,
     pub versions: Vec<(RelationName, u64)>,
+    /// Of a query over few rows in memory.
+    pub small: Option<Arc<Small>>,
 }
+
+/// Batches that a statement over few rows in memory makes before its first one goes out: most then need no thread of their own.
+const BATCHES_AT_ONCE: usize = 2;
 
 /// The physical plan that runs, for its counters: a second one may replace it.
 type Running = Arc<Mutex<Option<Arc<dyn ExecutionPlan>>>>;
@@ -48,11 +53,18 @@ impl Prepared for PreparedSelect {
         self.versions.clone()
     }
 
+    fn renew(&self, facts: &SessionFacts) -> bool {
+        self.small.as_ref().is_some_and(|small| small.renew(facts))
+    }
+
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
         let values = match self.query.parameters.is_empty() {
             true => None,
             false => Some(parameter_values(&self.query.parameters, &parameters)?),
         };
+        let run = self.small.as_ref().map(Small::begin);
+        // One without parameters runs the same plan each time.
+        let again = self.small.clone().filter(|_| values.is_none());
         let plan = self.query.plan.clone();
         let metrics = Arc::new(ExecutionMetrics::default());
         let state = Sessions::counting(&self.state, &metrics);
@@ -62,30 +74,56 @@ impl Prepared for PreparedSelect {
         let stop = context.cancel.child_token();
         let unwanted = stop.clone().drop_guard();
 
+        let is_small = self.small.is_some();
         let started = {
             let (running, tables) = (Arc::clone(&running), Arc::clone(&tables));
             self.shared.runtime.run(context.cancel.clone(), async move {
-                let plan = filled_plan(&state, plan, values)?;
-                let started = start(state, plan, running, stop).await;
-                started.map_err(|error| error::from_datafusion(&error, &tables))
+                let mapped = |error: DataFusionError| error::from_datafusion(&error, &tables);
+                let kept = match &again {
+                    Some(small) => small.take().map_err(mapped)?,
+                    None => None,
+                };
+                let physical = match kept {
+                    Some(physical) => physical,
+                    None => {
+                        let plan = filled_plan(&state, plan.clone(), values.clone())?;
+                        state.query_planner().create_physical_plan(&plan, &state).await.map_err(mapped)?
+                    }
+                };
+                let planned = Planned { state, plan, values, physical: Arc::clone(&physical) };
+                let mut rows = start(planned, running, stop).map_err(mapped)?;
+                if !is_small {
+                    return Ok((Vec::new(), Some(rows)));
+                }
+                let mut first = Vec::new();
+                while first.len() < BATCHES_AT_ONCE {
+                    match rows.next().await {
+                        Some(batch) => first.push(batch),
+                        None => {
+                            if let Some(small) = again.filter(|_| first.iter().all(Result::is_ok)) {
+                                small.put(physical);
+                            }
+                            return Ok((first, None));
+                        }
+                    }
+                }
+                Ok((first, Some(rows)))
             })
         };
-        let stream = match started.await {
-            Ok(stream) => stream,
+        let (first, rest) = match started.await {
+            Ok(started) => started,
             Err(error) => {
                 self.note(&error).await;
                 return Err(error);
             }
         };
-        let converted = {
-            let schema = Arc::clone(&schema);
-            let stream = stream.map(move |batch| Ok(cast_to(&batch?, &schema)?));
-            Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.query.schema), stream))
-        };
-        let counted = Arc::clone(&metrics);
-        let at_end = move || {
-            if let Some(plan) = running.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                collect_metrics(&plan, &counted);
+        let at_end = {
+            let counted = Arc::clone(&metrics);
+            move || {
+                drop(run);
+                if let Some(plan) = running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    collect_metrics(&plan, &counted);
+                }
             }
         };
         let (shared, locations) = (Arc::clone(&self.shared), self.locations.clone());
@@ -101,7 +139,20 @@ impl Prepared for PreparedSelect {
             }
             error
         };
-        let stream = self.shared.runtime.hand_over(converted, context.cancel, unwanted, map_error, at_end);
+        let shown = {
+            let schema = Arc::clone(&schema);
+            move |batch: Result<RecordBatch, DataFusionError>| Ok::<_, DataFusionError>(cast_to(&batch?, &schema)?)
+        };
+        let first: Vec<_> = first.into_iter().map(&shown).collect();
+        let Some(rest) = rest else {
+            at_end();
+            let rows = first.into_iter().filter(|batch| batch.as_ref().map_or(true, |batch| batch.num_rows() > 0));
+            let rows: Vec<_> = rows.map(|batch| batch.map_err(&map_error)).collect();
+            return Ok(Execution::Rows { schema, stream: futures::stream::iter(rows).boxed(), metrics });
+        };
+        let stream = futures::stream::iter(first).chain(rest.map(shown));
+        let stream = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream));
+        let stream = self.shared.runtime.hand_over(stream, context.cancel, unwanted, map_error, at_end);
         Ok(Execution::Rows { schema, stream, metrics })
     }
 }
@@ -117,28 +168,39 @@ impl PreparedSelect {
     }
 }
 
-/// Plans an optimised plan, and starts when the stream is first asked for a batch.
-async fn start(
+/// What runs, and what it was made from.
+struct Planned {
     state: SessionState,
+    /// Analysed.
     plan: LogicalPlan,
-    running: Running,
-    stop: CancellationToken,
-) -> Result<SendableRecordBatchStream, DataFusionError> {
-    let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
-    let schema = physical.schema();
-    let may_retry = has_hash_join(&physical);
-    let physical = interruptible(physical, &stop)?;
+    values: Option<ParamValues>,
+    physical: Arc<dyn ExecutionPlan>,
+}
+
+impl Planned {
+    /// The same without hash joins.
+    async fn without_hash_joins(mut self) -> Result<(Arc<dyn ExecutionPlan>, SessionState), DataFusionError> {
+        self.state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+        let plan = filled_plan(&self.state, self.plan, self.values).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        Ok((self.state.query_planner().create_physical_plan(&plan, &self.state).await?, self.state))
+    }
+}
+
+/// Starts when the stream is first asked for a batch.
+fn start(planned: Planned, running: Running, stop: CancellationToken) -> Result<SendableRecordBatchStream, DataFusionError> {
+    let schema = planned.physical.schema();
+    let may_retry = has_hash_join(&planned.physical);
+    let physical = interruptible(Arc::clone(&planned.physical), &stop)?;
     *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&physical));
     let rows = futures::stream::once(async move {
-        let mut stream = execute_stream(physical, state.task_ctx())?;
+        let mut stream = execute_stream(physical, planned.state.task_ctx())?;
         let first = match stream.next().await {
             // The build side of a hash join does not spill; a sort-merge join does.
             Some(Err(error)) if may_retry && is_exhausted(&error) => {
                 drop(stream);
                 tracing::info!("out of memory in a plan with hash joins, trying without");
-                let mut state = state;
-                state.config_mut().options_mut().optimizer.prefer_hash_join = false;
-                let physical = interruptible(state.query_planner().create_physical_plan(&plan, &state).await?, &stop)?;
+                let (physical, state) = planned.without_hash_joins().await?;
+                let physical = interruptible(physical, &stop)?;
                 *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&physical));
                 stream = execute_stream(physical, state.task_ctx())?;
                 stream.next().await

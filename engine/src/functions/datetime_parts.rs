@@ -57,17 +57,27 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
     let zone = session.style.zone;
     let identity = session.identity();
-    let transaction = session.facts.transaction_time.timestamp_micros();
-    let statement = session.facts.statement_time.timestamp_micros();
     let stable = |name: &'static str| PgFunction::stable(name).of_session(identity);
-    let instant = |name: &'static str, at: i64| stable(name).on(&[], Ty::TIMESTAMPTZ, int(move |_| Ok(at)));
-    let local = zone.to_local(transaction);
+    let of_time = |name: &'static str| PgFunction::new(name, session.time_volatility()).of_session(identity);
+    let instant = |name: &'static str, at: fn(&Session) -> i64| {
+        let session = Arc::clone(session);
+        of_time(name).on(&[], Ty::TIMESTAMPTZ, int(move |_| Ok(at(&session))))
+    };
+    let local = |body: fn(i64) -> i64| {
+        let session = Arc::clone(session);
+        int(move |_| Ok(body(zone.to_local(session.transaction_time()))))
+    };
+    let midnight = || {
+        let session = Arc::clone(session);
+        move || zone.to_local(session.transaction_time()).div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY
+    };
+    let (today, today_here) = (midnight(), midnight());
     vec![
-        instant("now", transaction).alias("transaction_timestamp").alias("current_timestamp").build(),
-        instant("statement_timestamp", statement).build(),
-        stable("localtimestamp").on(&[], Ty::TIMESTAMP, int(move |_| Ok(local))).build(),
-        stable("localtime").alias("current_time").on(&[], Ty::TIME, int(move |_| Ok(local.rem_euclid(MICROS_PER_DAY)))).build(),
-        stable("current_date").on(&[], Ty::DATE, int(move |_| Ok(local.div_euclid(MICROS_PER_DAY)))).build(),
+        instant("now", Session::transaction_time).alias("transaction_timestamp").alias("current_timestamp").build(),
+        instant("statement_timestamp", Session::statement_time).build(),
+        of_time("localtimestamp").on(&[], Ty::TIMESTAMP, local(|local| local)).build(),
+        of_time("localtime").alias("current_time").on(&[], Ty::TIME, local(|local| local.rem_euclid(MICROS_PER_DAY))).build(),
+        of_time("current_date").on(&[], Ty::DATE, local(|local| local.div_euclid(MICROS_PER_DAY))).build(),
         stable("date_part")
             .on(&[Ty::TEXT, Ty::TIMESTAMP], Ty::FLOAT8, Body::Float(Box::new(|row| date_part(row, Source::Timestamp))))
             .on(&[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::FLOAT8, Body::Float(Box::new(move |row| date_part(row, Source::Timestamptz(zone)))))
@@ -96,15 +106,11 @@ pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::INTERVAL, Ty::TIMESTAMP, Ty::TIMESTAMP], Ty::TIMESTAMP, int(binned))
             .on(&[Ty::INTERVAL, Ty::TIMESTAMPTZ, Ty::TIMESTAMPTZ], Ty::TIMESTAMPTZ, int(binned))
             .build(),
-        stable("age")
+        of_time("age")
             .on(&[Ty::TIMESTAMP, Ty::TIMESTAMP], Ty::INTERVAL, iv(|row| age(row.int(0), row.int(1))))
             .on(&[Ty::TIMESTAMPTZ, Ty::TIMESTAMPTZ], Ty::INTERVAL, iv(move |row| age(zone.to_local(row.int(0)), zone.to_local(row.int(1)))))
-            .on(&[Ty::TIMESTAMP], Ty::INTERVAL, iv(move |row| age(local.div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY, row.int(0))))
-            .on(
-                &[Ty::TIMESTAMPTZ],
-                Ty::INTERVAL,
-                iv(move |row| age(local.div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY, zone.to_local(row.int(0)))),
-            )
+            .on(&[Ty::TIMESTAMP], Ty::INTERVAL, iv(move |row| age(today(), row.int(0))))
+            .on(&[Ty::TIMESTAMPTZ], Ty::INTERVAL, iv(move |row| age(today_here(), zone.to_local(row.int(0)))))
             .build(),
         stable("timezone")
             .on(&[Ty::TEXT, Ty::TIMESTAMPTZ], Ty::TIMESTAMP, int(|row| Ok(named_zone(row.text(0))?.to_local(row.int(1)))))

@@ -100,7 +100,8 @@ impl PgFunction {
         Self::new(name, Volatility::Volatile)
     }
 
-    fn new(name: &'static str, volatility: Volatility) -> Self {
+    #[must_use]
+    pub fn new(name: &'static str, volatility: Volatility) -> Self {
         PgFunction { name, aliases: Vec::new(), signature: Signature::user_defined(volatility), overloads: Vec::new(), session: 0 }
     }
 

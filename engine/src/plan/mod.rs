@@ -1,5 +1,6 @@
 //! From a bound AST to a DataFusion plan.
 
+mod apart;
 mod columns_read;
 mod context;
 mod explain;
@@ -13,6 +14,7 @@ mod query;
 mod refuse;
 mod result_fields;
 mod session;
+mod small;
 mod source_order;
 mod spelling;
 
@@ -27,4 +29,5 @@ pub use self::query::{
 };
 pub use self::result_fields::{cast_to, result_schema};
 pub use self::session::{ScanCounters, Sessions};
+pub use self::small::with_few_rules;
 pub use self::source_order::KeepSourceOrder;

@@ -9,6 +9,8 @@ use sqlparser::ast::{
     SelectItem, SetExpr, TrimWhereField, UnaryOperator, Value, VisitMut, VisitorMut, visit_expressions,
 };
 
+use super::apart;
+
 /// Starts the aliases made here; no statement can hold it.
 const MARK: char = '\u{0}';
 
@@ -67,6 +69,11 @@ impl VisitorMut for Namer {
                     refer_to_alias(&mut key.expr, select);
                 }
             }
+            let made = &mut self.made;
+            apart::tell_apart(query, !outermost, &mut |name| {
+                *made += 1;
+                mark(*made, name)
+            });
         } else {
             self.name_operands(&mut query.body);
         }
@@ -144,8 +151,12 @@ impl Namer {
 
     fn marked(&mut self, name: &str) -> String {
         self.made += 1;
-        format!("{MARK}{}{MARK}{name}", self.made)
+        mark(self.made, name)
     }
+}
+
+fn mark(number: usize, name: &str) -> String {
+    format!("{MARK}{number}{MARK}{name}")
 }
 
 /// SELECT DISTINCT can be ordered only by what it selects: a key that is one of the selected expressions, now aliased,

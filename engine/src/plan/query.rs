@@ -10,6 +10,7 @@ use datafusion::common::{ParamValues, Result};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::Optimizer;
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{EngineError, Limit, SessionFacts, SqlMistake, arrow_field};
 use sqlparser::ast::Query;
@@ -18,11 +19,15 @@ use super::context::{Planner, planning_error};
 use super::modifiers::plain_numerics;
 use super::origins::column_origins;
 use super::result_fields::result_schema;
+use super::small::is_unfinished;
 use crate::error;
 use crate::planner_pg::present;
 
 /// PostgreSQL's `MaxTupleAttributeNumber`.
 const COLUMNS_MAX: usize = 1_664;
+
+/// As many as DataFusion makes.
+const PASSES_MAX: usize = 3;
 
 /// Analysed, not optimised: parameters are filled in first.
 #[derive(Debug, Clone)]
@@ -107,7 +112,19 @@ pub fn filled_plan(state: &SessionState, plan: LogicalPlan, values: Option<Param
         Some(values) => plan.with_param_values(values).map_err(|error| planning_error(&error))?,
         None => plan,
     };
-    state.optimizer().optimize(plan, state, |_, _| {}).map_err(|error| planning_error(&error))
+    optimized(state, plan).map_err(|error| planning_error(&error))
+}
+
+fn optimized(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut plan = state.optimizer().optimize(plan, state, |_, _| {})?;
+    // One pass is enough for most.
+    for _ in 1..PASSES_MAX {
+        if state.config_options().optimizer.max_passes > 1 || !is_unfinished(&plan)? {
+            break;
+        }
+        plan = Optimizer::new().optimize(plan, state, |_, _| {})?;
+    }
+    Ok(plan)
 }
 
 /// Fields of the parameters in a plan that is not analysed yet.

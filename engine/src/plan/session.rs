@@ -10,7 +10,9 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use lakegate_engine_api::{EngineError, ExecutionMetrics, SessionFacts};
 
+use super::small::small;
 use crate::error;
+use crate::functions::session::Session;
 use crate::options::EngineOptions;
 use crate::planner_pg::{base, configure};
 
@@ -21,6 +23,8 @@ const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 pub struct Sessions {
     runtime: Arc<RuntimeEnv>,
     base: SessionState,
+    /// For few rows in memory.
+    small: SessionState,
 }
 
 /// Where the scans of one execution count; an extension of its session configuration.
@@ -43,7 +47,8 @@ impl Sessions {
             .build_arc()
             .map_err(|error| error::from_datafusion(&error, &[]))?;
         let base = base(config(options), Arc::clone(&runtime));
-        Ok(Self { runtime, base })
+        let small = small(base.clone());
+        Ok(Self { runtime, base, small })
     }
 
     #[must_use]
@@ -54,10 +59,14 @@ impl Sessions {
     /// A state for statements of one session.
     #[must_use]
     pub fn state(&self, facts: &Arc<SessionFacts>) -> SessionState {
-        let mut state = self.base.clone();
-        configure(&mut state, facts);
-        state.execution_props_mut().query_execution_start_time = Some(facts.statement_time);
-        state
+        configured(self.base.clone(), Session::new(Arc::clone(facts)), false)
+    }
+
+    /// The same for statements that read no table, with the session that its functions ask. `renewable`: the plan is run again.
+    #[must_use]
+    pub fn small_state(&self, facts: &Arc<SessionFacts>, renewable: bool) -> (SessionState, Arc<Session>) {
+        let session = if renewable { Session::renewable(Arc::clone(facts)) } else { Session::new(Arc::clone(facts)) };
+        (configured(self.small.clone(), Arc::clone(&session), true), session)
     }
 
     /// The state for one execution, which counts its scans in `metrics`.
@@ -67,6 +76,12 @@ impl Sessions {
         state.config_mut().set_extension(Arc::new(ScanCounters(Arc::clone(metrics))));
         state
     }
+}
+
+fn configured(mut state: SessionState, session: Arc<Session>, is_small: bool) -> SessionState {
+    state.execution_props_mut().query_execution_start_time = Some(session.facts.statement_time);
+    configure(&mut state, session, is_small);
+    state
 }
 
 fn config(options: &EngineOptions) -> SessionConfig {

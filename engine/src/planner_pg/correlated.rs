@@ -27,6 +27,7 @@ use datafusion::prelude::SessionConfig;
 use self::apply::{Apply, Kind};
 use super::{PgPlanner, lateral, set_comparison};
 use crate::functions::error::unsupported;
+use crate::plan::with_few_rules;
 
 /// Begins the names of the columns that hold subqueries' results.
 const APPLIED: &str = "#applied";
@@ -35,6 +36,8 @@ const APPLIED: &str = "#applied";
 pub struct CorrelatedSubqueries {
     pub planner: PgPlanner,
     pub runtime: Option<Arc<RuntimeEnv>>,
+    /// The statement reads few rows in memory.
+    pub is_small: bool,
 }
 
 impl std::fmt::Debug for CorrelatedSubqueries {
@@ -57,6 +60,7 @@ impl AnalyzerRule for CorrelatedSubqueries {
             gather: self.planner.aggregate("array_agg").ok(),
             runtime: self.runtime.clone(),
             config: Arc::new(config.clone()),
+            is_small: self.is_small,
             subqueries: AtomicUsize::new(0),
         });
         rewrite(plan, &context)
@@ -69,6 +73,7 @@ struct Context {
     gather: Option<Arc<AggregateUDF>>,
     runtime: Option<Arc<RuntimeEnv>>,
     config: Arc<ConfigOptions>,
+    is_small: bool,
     /// How many there are so far.
     subqueries: AtomicUsize,
 }
@@ -77,9 +82,12 @@ impl Context {
     fn state(&self) -> SessionState {
         let mut builder = SessionStateBuilder::new()
             .with_config(SessionConfig::from(self.config.as_ref().clone()).with_target_partitions(1))
-            .with_default_features()
+            .with_aggregate_functions(super::AGGREGATES.values().cloned().collect())
             // The plan was analysed with the statement.
             .with_analyzer_rules(Vec::new());
+        if self.is_small {
+            builder = with_few_rules(builder);
+        }
         if let Some(runtime) = &self.runtime {
             builder = builder.with_runtime_env(Arc::clone(runtime));
         }

@@ -38,7 +38,6 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
-use lakegate_engine_api::SessionFacts;
 
 use crate::functions::session::Session;
 use crate::functions::text::style::Style;
@@ -68,9 +67,8 @@ pub fn base(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
         .build()
 }
 
-/// Sets a [`base`] state up for one session: operators, functions and rules.
-pub fn configure(state: &mut SessionState, facts: &Arc<SessionFacts>) {
-    let session = Session::new(Arc::clone(facts));
+/// Sets a [`base`] state up for one session: operators, functions and rules. `is_small`: it reads few rows in memory.
+pub fn configure(state: &mut SessionState, session: Arc<Session>, is_small: bool) {
     let functions = Arc::new(Registry::new(&session));
     state.config_mut().set_extension(Arc::clone(&functions));
     let planner = PgPlanner(Arc::new(Planning { session, functions }));
@@ -79,7 +77,7 @@ pub fn configure(state: &mut SessionState, facts: &Arc<SessionFacts>) {
         Arc::new(resolve::ResolveTypes(planner.clone())),
         Arc::new(TypeCoercion::new()),
         Arc::new(casts::PgCasts(planner.clone())),
-        Arc::new(correlated::CorrelatedSubqueries { planner: planner.clone(), runtime: Some(Arc::clone(state.runtime_env())) }),
+        Arc::new(correlated::CorrelatedSubqueries { planner: planner.clone(), runtime: Some(Arc::clone(state.runtime_env())), is_small }),
     ];
     for rule in rules {
         state.add_analyzer_rule(rule);

@@ -96,6 +96,7 @@ impl World {
             relations: tables.iter().map(|name| self.relation(name, None)).collect(),
             session: Arc::clone(&self.facts),
             parameter_types: Vec::new(),
+            renewable: false,
         }
     }
 

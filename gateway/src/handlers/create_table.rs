@@ -171,6 +171,7 @@ async fn create_as(
             relations: bound.relations,
             session: facts,
             parameter_types: Vec::new(),
+            renewable: false,
         })
         .await?;
     if !session.transaction.pin(&snapshot, prepared.table_versions()) {

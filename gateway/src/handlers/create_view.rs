@@ -189,6 +189,7 @@ pub async fn describe(
             relations: bound.relations,
             session: facts,
             parameter_types: Vec::new(),
+            renewable: false,
         })
         .await?;
     if !prepared.parameters().is_empty() {

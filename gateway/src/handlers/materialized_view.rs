@@ -203,6 +203,7 @@ async fn change(
             relations,
             session: Arc::clone(facts),
             parameter_types: Vec::new(),
+            renewable: false,
         };
         let prepared = session.shared.engine.prepare(statement).await?;
         match prepared.execute(Vec::new(), context.clone()).await? {
@@ -250,6 +251,7 @@ async fn versions(
         relations: relations.to_vec(),
         session: Arc::clone(facts),
         parameter_types: Vec::new(),
+        renewable: false,
     };
     let prepared = session.shared.engine.prepare(statement).await?;
     let versions: BTreeMap<Oid, u64> = prepared

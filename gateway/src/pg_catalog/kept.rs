@@ -9,8 +9,9 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::model::Oid;
-use lakegate_engine_api::{EngineError, SessionFacts, SystemColumns};
+use lakegate_engine_api::{EngineError, KeyFilter, SessionFacts, SystemColumns};
 
+use super::only::Only;
 use super::recorded::Recorded;
 use super::relations::{Maker, NAMED_BY_PATH};
 use super::{Context, broken};
@@ -56,7 +57,7 @@ impl OnDemand {
     }
 
     /// Batches of these columns, in this order.
-    fn batches(&self, wanted: &[usize]) -> Result<Vec<RecordBatch>, SqlError> {
+    fn batches(&self, wanted: &[usize], keys: &[KeyFilter]) -> Result<Vec<RecordBatch>, SqlError> {
         let missing = match self.entry(&mut kept()).and_then(|entry| entry.relations.get(&self.relation.oid)) {
             Some(made) => {
                 let missing = made.missing(wanted);
@@ -67,8 +68,12 @@ impl OnDemand {
             }
             None => Made::default().missing(wanted),
         };
+        if let Some(only) = Only::of(self.relation, keys) {
+            // Few rows: they are made again as fast as they are found.
+            return Made::of(self.make(wanted, Some(&only))?, wanted).batches(self.relation, wanted);
+        }
         // Nobody waits for it but who asked.
-        let made = Made::of(self.make(&missing)?, &missing);
+        let made = Made::of(self.make(&missing, None)?, &missing);
         let mut all = kept();
         all.retain(|entry| entry.snapshot.strong_count() > 0);
         if self.entry(&mut all).is_none() {
@@ -81,10 +86,10 @@ impl OnDemand {
         let batches = relation.missing(wanted).is_empty().then(|| relation.batches(self.relation, wanted));
         drop_first(&mut all);
         drop(all);
-        batches.unwrap_or_else(|| Made::of(self.make(wanted)?, wanted).batches(self.relation, wanted))
+        batches.unwrap_or_else(|| Made::of(self.make(wanted, None)?, wanted).batches(self.relation, wanted))
     }
 
-    fn make(&self, columns: &[usize]) -> Result<Vec<RecordBatch>, SqlError> {
+    fn make(&self, columns: &[usize], only: Option<&Only>) -> Result<Vec<RecordBatch>, SqlError> {
         // What is of the moment is made elsewhere.
         let (live, named, cursors) = (LiveSessions::default(), NamedStatements::default(), Cursors::default());
         let advisory = AdvisoryLocks::default();
@@ -98,6 +103,7 @@ impl OnDemand {
             cursors: &cursors,
             advisory: &advisory,
             columns: Some(columns),
+            only,
         };
         let batches = (self.maker)(self.relation, &context)?;
         batches.into_iter().map(|batch| narrowed(self.relation, batch, columns)).collect()
@@ -122,8 +128,8 @@ impl OnDemand {
 }
 
 impl SystemColumns for OnDemand {
-    fn read(&self, columns: &[usize]) -> Result<Vec<RecordBatch>, EngineError> {
-        self.batches(columns).map_err(|error| EngineError::Internal { message: error.message })
+    fn read(&self, columns: &[usize], keys: &[KeyFilter]) -> Result<Vec<RecordBatch>, EngineError> {
+        self.batches(columns, keys).map_err(|error| EngineError::Internal { message: error.message })
     }
 }
 

@@ -62,6 +62,7 @@ impl SessionLookup {
             role: self.principal.current_role,
             database: &self.database,
             temporary: crate::sql::temporary::own_schema(&self.search_path),
+            only: None,
         }
     }
 

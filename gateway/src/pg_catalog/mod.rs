@@ -8,7 +8,9 @@ mod cells;
 mod constants;
 mod kept;
 pub mod lookup;
+mod moment;
 mod objects;
+mod only;
 mod recorded;
 mod relations;
 mod view_text;
@@ -47,6 +49,8 @@ pub struct Context<'a> {
     pub advisory: &'a AdvisoryLocks,
     /// Places of the columns that are wanted; `None`: all.
     pub columns: Option<&'a [usize]>,
+    /// Where rows of these relations are enough.
+    pub only: Option<&'a only::Only>,
 }
 
 /// Whether PostgreSQL 15 has such a system relation.
@@ -59,6 +63,12 @@ pub fn has_relation(schema: &str, name: &str) -> bool {
 #[must_use]
 pub fn follows_catalog(schema: &str, name: &str) -> bool {
     matches!(schema, PG_CATALOG | INFORMATION_SCHEMA) && (name == "pg_settings" || !relations::OF_THE_MOMENT.contains(&name))
+}
+
+/// Whether the rows are made each time a plan runs.
+#[must_use]
+pub fn is_made_when_run(schema: &str, name: &str) -> bool {
+    schema == PG_CATALOG && moment::OF_ALL_SESSIONS.contains(&name)
 }
 
 /// Names under which `pg_proc` has immutable functions alone.

@@ -12,6 +12,7 @@ use lakegate_catalog::model::{
 };
 use lakegate_engine_api::pg_type;
 
+use super::only::{self, Only};
 use super::recorded::{self, Recorded};
 use super::{INFORMATION_SCHEMA, PG_CATALOG};
 use crate::sql::bind::SYSTEM_DATABASE;
@@ -96,6 +97,8 @@ pub struct Objects<'a> {
     pub database: &'a str,
     /// The session's schema of temporary tables: those of others are not shown.
     pub temporary: Option<&'a str>,
+    /// Where these are enough, those that [`Objects::stored`] and [`Objects::classes`] give; others may be among them.
+    pub only: Option<&'a Only>,
 }
 
 impl<'a> Objects<'a> {
@@ -180,6 +183,9 @@ impl<'a> Objects<'a> {
     /// Tables and views of the catalog, schema by schema.
     #[must_use]
     pub fn stored(&self) -> Vec<&'a Relation> {
+        if let Some(only) = self.only {
+            return only::stored(self, only);
+        }
         let Some(database) = self.stored_database() else { return Vec::new() };
         self.snapshot
             .schemas_in_database(database.oid)
@@ -192,7 +198,8 @@ impl<'a> Objects<'a> {
     /// Everything that `pg_class` lists.
     #[must_use]
     pub fn classes(&self) -> Vec<Class<'a>> {
-        let mut all: Vec<Class<'a>> = recorded::relations().iter().map(recorded_class).collect();
+        let mut all: Vec<Class<'a>> =
+            recorded::relations().iter().map(recorded_class).filter(|class| self.only.is_none_or(|only| only.is(class))).collect();
         all.extend(self.user_classes());
         all
     }

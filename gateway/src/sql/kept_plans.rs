@@ -21,6 +21,7 @@ use lakegate_catalog::model::{Oid, RelationName};
 use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared, RowStream, SessionFacts};
 use uuid::Uuid;
 
+use super::of_catalog::Follows;
 use super::prepare::Plan;
 
 /// Plans that are kept; the ones unused for longest go first.
@@ -38,6 +39,7 @@ pub struct Circumstances<'a> {
     pub snapshot: &'a Arc<Snapshot>,
     pub principal: Principal,
     pub facts: &'a SessionFacts,
+    pub session: Uuid,
 }
 
 /// The plans of all sessions.
@@ -57,6 +59,8 @@ struct Entry {
     database: String,
     search_path: Vec<String>,
     settings: Arc<BTreeMap<String, String>>,
+    /// Where it answers this session alone.
+    session: Option<Uuid>,
     plan: Arc<Plan>,
     used: u64,
 }
@@ -67,6 +71,8 @@ impl KeptPlans {
         let mut all = self.by_text.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = all.get_mut(asked.text)?.iter_mut().find(|entry| entry.is_for(asked))?;
         entry.used = self.clock.fetch_add(1, Ordering::Relaxed);
+        // Who asks with the same values most likely asks again with the same map of them.
+        entry.settings = Arc::clone(&asked.facts.settings);
         Some(Arc::clone(&entry.plan))
     }
 
@@ -80,6 +86,7 @@ impl KeptPlans {
             database: made.facts.database.clone(),
             search_path: made.facts.search_path.clone(),
             settings: Arc::clone(&made.facts.settings),
+            session: (plan.follows_from() > Some(Follows::Catalog)).then_some(made.session),
             plan: Arc::clone(plan),
             used: self.clock.fetch_add(1, Ordering::Relaxed),
         };
@@ -110,6 +117,7 @@ impl Entry {
         Arc::ptr_eq(&self.snapshot, asked.snapshot)
             && self.current_role == principal.current_role
             && self.session_role == principal.session_role
+            && self.session.is_none_or(|session| session == asked.session)
             && self.types == asked.types
             && self.database == facts.database
             && self.search_path == facts.search_path

@@ -91,11 +91,18 @@ const OF_CATALOG: &[&str] = &[
     "pg_options_to_table",
     "pg_partition_ancestors",
     "pg_postmaster_start_time",
+    "pg_database_size",
+    "pg_indexes_size",
     "pg_relation_filenode",
     "pg_relation_is_publishable",
+    // Sizes are not told: NULL.
+    "pg_relation_size",
     "pg_show_all_settings",
     "pg_statistics_obj_is_visible",
     "pg_table_is_visible",
+    "pg_table_size",
+    "pg_tablespace_size",
+    "pg_total_relation_size",
     "pg_tablespace_location",
     "pg_ts_config_is_visible",
     "pg_ts_dict_is_visible",
@@ -131,6 +138,26 @@ const OF_CATALOG: &[&str] = &[
     "user",
 ];
 
+/// Functions that ask what a session has from its first to its last statement.
+const OF_SESSION: &[&str] = &["inet_client_addr", "inet_client_port", "inet_server_addr", "inet_server_port", "pg_backend_pid"];
+
+/// Functions that ask the time, and those that change the session: engines compute them each time a plan runs.
+const OF_MOMENT: &[&str] = &[
+    "clock_timestamp",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+    "now",
+    "pg_advisory_unlock_all",
+    "pg_notify",
+    "set_config",
+    "statement_timestamp",
+    "timeofday",
+    "transaction_timestamp",
+];
+
 /// Words that read as a moment where a text becomes a date or a time.
 const MOMENTS: &[&str] = &["now", "today", "tomorrow", "yesterday"];
 
@@ -146,33 +173,64 @@ static STEADY: LazyLock<HashSet<String>> = LazyLock::new(|| {
     steady
 });
 
-/// Whether a query over these relations answers from the catalog, the role and the settings alone.
+/// What an answer follows from. The later, the less can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Follows {
+    /// From the catalog, the role and the settings.
+    Catalog,
+    /// From the session as well.
+    Session,
+    /// From the moment too, or it does something to the session: the plan alone can be kept, and is renewed each time.
+    Moment,
+}
+
+/// What the answer of a query over these relations follows from; `None` where nobody knows.
 #[must_use]
-pub fn is_of_catalog(query: &Query, relations: &[BoundRelation]) -> bool {
-    is_steady(query)
-        && relations.iter().all(|relation| {
-            pg_catalog::follows_catalog(&relation.name.schema, &relation.name.name)
-                && match &relation.source {
-                    RelationSource::Rows { .. } | RelationSource::Columns { .. } => true,
-                    RelationSource::View { query, .. } => is_steady(query),
-                    RelationSource::TableAt { .. } | RelationSource::Table { .. } => false,
-                }
-        })
+pub fn follows(query: &Query, relations: &[BoundRelation]) -> Option<Follows> {
+    relations.iter().try_fold(of_query(query)?, |most, relation| {
+        let name = &relation.name;
+        let own = match &relation.source {
+            RelationSource::Columns { .. } if pg_catalog::is_made_when_run(&name.schema, &name.name) => Follows::Moment,
+            RelationSource::Rows { .. } | RelationSource::Columns { .. } if pg_catalog::follows_catalog(&name.schema, &name.name) => {
+                Follows::Catalog
+            }
+            RelationSource::View { query, .. } if pg_catalog::follows_catalog(&name.schema, &name.name) => of_query(query)?,
+            _ => return None,
+        };
+        Some(most.max(own))
+    })
 }
 
-fn is_steady(query: &Query) -> bool {
-    query.visit(&mut Unsteady).is_continue()
+fn of_query(query: &Query) -> Option<Follows> {
+    let mut seen = Unsteady(Follows::Catalog);
+    query.visit(&mut seen).is_continue().then_some(seen.0)
 }
 
-/// Breaks at what may give another answer at another time or to another session.
-struct Unsteady;
+/// What was found so far; breaks at what nobody knows.
+struct Unsteady(Follows);
+
+impl Unsteady {
+    fn function(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        let found = name_of(name).and_then(|name| {
+            Some(match name.as_str() {
+                name if STEADY.contains(name) => Follows::Catalog,
+                name if OF_SESSION.contains(&name) => Follows::Session,
+                name if OF_MOMENT.contains(&name) => Follows::Moment,
+                _ => return None,
+            })
+        });
+        let Some(found) = found else { return ControlFlow::Break(()) };
+        self.0 = self.0.max(found);
+        ControlFlow::Continue(())
+    }
+}
 
 impl Visitor for Unsteady {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Function(function) => steady_function(&function.name),
+            Expr::Function(function) => self.function(&function.name),
             Expr::Cast { expr, data_type, .. } if reads_times(data_type) => {
                 // Of other expressions, nobody knows which words they make.
                 steady(matches!(expr.as_ref(), Expr::Value(_)) && !is_timetz(data_type))
@@ -184,7 +242,14 @@ impl Visitor for Unsteady {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
-            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => steady_function(name),
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                // Those of the moment may have been asked when the plan was made.
+                let before = std::mem::replace(&mut self.0, Follows::Catalog);
+                self.function(name)?;
+                let steady_one = steady(self.0 == Follows::Catalog);
+                self.0 = before;
+                steady_one
+            }
             TableFactor::Table { .. } | TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } | TableFactor::UNNEST { .. } => {
                 ControlFlow::Continue(())
             }
@@ -206,13 +271,14 @@ fn steady(is: bool) -> ControlFlow<()> {
     if is { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-fn steady_function(name: &ObjectName) -> ControlFlow<()> {
+/// A function's name without its schema, where that is the system's.
+fn name_of(name: &ObjectName) -> Option<String> {
     let parts: Option<Vec<String>> = name.0.iter().map(|part| part.as_ident().map(fold)).collect();
-    steady(match parts.as_deref() {
-        Some([name]) => STEADY.contains(name),
-        Some([schema, name]) => matches!(schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA) && STEADY.contains(name),
-        _ => false,
-    })
+    match parts?.as_slice() {
+        [name] => Some(name.clone()),
+        [schema, name] => matches!(schema.as_str(), pg_catalog::PG_CATALOG | pg_catalog::INFORMATION_SCHEMA).then(|| name.clone()),
+        _ => None,
+    }
 }
 
 fn reads_times(data_type: &DataType) -> bool {
@@ -248,7 +314,21 @@ mod tests {
     use crate::sql::parse::parse_query;
 
     fn steady(text: &str) -> bool {
-        is_steady(&parse_query(text).unwrap())
+        of_query(&parse_query(text).unwrap()) == Some(Follows::Catalog)
+    }
+
+    #[test]
+    fn what_is_renewed() {
+        let of = |text| of_query(&parse_query(text).unwrap());
+        assert_eq!(of("SELECT pg_backend_pid(), relname FROM pg_class"), Some(Follows::Session));
+        assert_eq!(of("SELECT now() - interval '1 day', inet_client_addr()"), Some(Follows::Moment));
+        assert_eq!(of("SELECT current_date"), Some(Follows::Moment));
+        assert_eq!(of("SELECT set_config('a.b', 'c', false)"), Some(Follows::Moment));
+        for text in
+            ["SELECT random()", "SELECT 'now'::timestamp", "SELECT age(now())", "SELECT pg_sleep(1)", "SELECT * FROM pg_backend_pid()"]
+        {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

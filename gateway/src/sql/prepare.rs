@@ -16,7 +16,7 @@ use super::bind::Bound;
 use super::grammar::{Command, TwoPhase};
 use super::kept_plans::Circumstances;
 use super::locking_reads;
-use super::of_catalog::is_of_catalog;
+use super::of_catalog::{Follows, follows};
 use super::session::GatewaySession;
 use super::target::targets;
 use super::with_changes::changes;
@@ -37,11 +37,20 @@ pub struct PreparedStatement {
     parameters: Vec<FieldRef>,
     result: Option<SchemaRef>,
     /// For what an engine runs.
-    plan: Mutex<Option<Arc<Plan>>>,
+    plan: Mutex<Option<Held>>,
     /// Executions that made a plan, and those that found one: `pg_prepared_statements` counts them.
     planned: AtomicI64,
     reused: AtomicI64,
 }
+
+/// A statement's plan, and the session's settings when it got it: another session may have made it under an equal map of them.
+#[derive(Clone)]
+struct Held {
+    plan: Arc<Plan>,
+    settings: SettingsMap,
+}
+
+type SettingsMap = Arc<std::collections::BTreeMap<String, String>>;
 
 /// An engine's plan, with what it was made from.
 pub struct Plan {
@@ -51,10 +60,10 @@ pub struct Plan {
     message: u64,
     changes: u64,
     /// The catalog that it was made from, where the answer follows from that, the role and the settings alone.
-    of_catalog: Option<Weak<Snapshot>>,
+    of_catalog: Option<(Follows, Weak<Snapshot>)>,
     /// For whom and under which settings: rights, search path, time zone.
     role: Oid,
-    settings: Arc<std::collections::BTreeMap<String, String>>,
+    settings: SettingsMap,
 }
 
 impl PreparedSql for PreparedStatement {
@@ -126,7 +135,7 @@ pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, t
         if !is_declare(&prepared.command) {
             prepared.result = plan.prepared.result_schema().cloned();
         }
-        prepared.plan = Mutex::new(Some(plan));
+        prepared.plan = Mutex::new(Some(Held { plan, settings: session.settings.current.all() }));
     } else {
         prepared.result = utility_schema(session, &prepared.command)?;
     }
@@ -138,9 +147,9 @@ impl PreparedStatement {
     pub async fn fresh_plan(&self, session: &mut GatewaySession) -> Result<Arc<Plan>, SqlError> {
         let snapshot = session.catalog().refresh().await?;
         let kept = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(plan) = kept
-            && plan.is_of(session)
-            && (plan.follows(&snapshot)
+        if let Some(Held { plan, settings }) = kept
+            && plan.is_of(session, &settings)
+            && (plan.follows(&snapshot) && plan.is_renewed(session, &snapshot)
                 || plan.catalog_version == snapshot.version()
                     && plan.is_fresh(session)
                     && (plan.message == session.message || !self.depends_on_time()))
@@ -154,7 +163,8 @@ impl PreparedStatement {
         if !self.has_columns_of(plan.prepared.result_schema()) && !is_declare(&self.command) {
             return Err(SqlError::changed_result());
         }
-        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&plan));
+        let held = Held { plan: Arc::clone(&plan), settings: session.settings.current.all() };
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
         Ok(plan)
     }
 
@@ -201,8 +211,9 @@ pub(crate) async fn plan(
         session.transaction.adopt();
         let facts = session.facts(&snapshot);
         let principal = session.principal;
-        let circumstances = text.map(|text| Circumstances { text, types, snapshot: &snapshot, principal, facts: &facts });
-        let kept = circumstances.and_then(|asked| session.shared.kept_plans.find(&asked));
+        let circumstances =
+            text.map(|text| Circumstances { text, types, snapshot: &snapshot, principal, facts: &facts, session: session.session_id });
+        let kept = circumstances.and_then(|asked| session.shared.kept_plans.find(&asked)).filter(|plan| plan.is_renewed_by(&facts));
         let is_new = kept.is_none();
         let plan = match kept {
             Some(plan) => plan,
@@ -263,8 +274,10 @@ async fn plan_over(
     }
     let targets = targets(&statement, &session.scope(snapshot), snapshot)?;
     let bound = session.binder(snapshot, facts).bind(statement.as_mut(), &targets).await?;
-    let of_catalog = matches!(command, Command::Sql(_))
-        && matches!(statement.as_ref(), Statement::Query(query) if is_of_catalog(query, &bound.relations));
+    let of_catalog = match statement.as_ref() {
+        Statement::Query(query) if matches!(command, Command::Sql(_)) => follows(query, &bound.relations),
+        _ => None,
+    };
     let work = match targets.into_iter().next() {
         Some(first) => Work::Change { statement, target: first.name },
         None => Work::Query(statement),
@@ -278,14 +291,17 @@ async fn plan_over(
             relations: bound.relations.clone(),
             session: Arc::clone(facts),
             parameter_types: types.iter().map(|oid| declared(*oid)).collect(),
+            renewable: of_catalog == Some(Follows::Moment),
         })
         .await?;
-    let keeps_rows = of_catalog && prepared.parameters().is_empty() && session.settings.current.get("lakegate.result_cache") == Some("on");
+    let keeps_rows = of_catalog.is_some_and(|follows| follows < Follows::Moment)
+        && prepared.parameters().is_empty()
+        && session.settings.current.get("lakegate.result_cache") == Some("on");
     let prepared = if keeps_rows { session.shared.kept_plans.with_rows(prepared) } else { prepared };
     Ok(Plan {
         bound,
         prepared,
-        of_catalog: of_catalog.then(|| Arc::downgrade(snapshot)),
+        of_catalog: of_catalog.map(|follows| (follows, Arc::downgrade(snapshot))),
         catalog_version: snapshot.version(),
         message: session.message,
         changes: session.changes_made,
@@ -295,15 +311,29 @@ async fn plan_over(
 }
 
 impl Plan {
-    /// Made under the role and the settings of now.
-    fn is_of(&self, session: &GatewaySession) -> bool {
-        self.role == session.principal.current_role && Arc::ptr_eq(&self.settings, &session.settings.current.all())
+    /// Made under the role and the settings of now; `got`: the session's when it got it.
+    fn is_of(&self, session: &GatewaySession, got: &SettingsMap) -> bool {
+        let now = session.settings.current.all();
+        self.role == session.principal.current_role && (Arc::ptr_eq(&self.settings, &now) || Arc::ptr_eq(got, &now))
     }
 
     /// Whether its answer follows from this catalog, its role and its settings.
     fn follows(&self, snapshot: &Arc<Snapshot>) -> bool {
         // A `Weak` holds its allocation: another snapshot cannot have the same address.
-        self.of_catalog.as_ref().is_some_and(|made| std::ptr::eq(made.as_ptr(), Arc::as_ptr(snapshot)))
+        self.of_catalog.as_ref().is_some_and(|(_, made)| std::ptr::eq(made.as_ptr(), Arc::as_ptr(snapshot)))
+    }
+
+    pub fn follows_from(&self) -> Option<Follows> {
+        self.of_catalog.as_ref().map(|(follows, _)| *follows)
+    }
+
+    /// Where it answers from the moment: from this one.
+    fn is_renewed_by(&self, facts: &SessionFacts) -> bool {
+        self.follows_from() != Some(Follows::Moment) || self.prepared.renew(facts)
+    }
+
+    fn is_renewed(&self, session: &GatewaySession, snapshot: &Arc<Snapshot>) -> bool {
+        self.follows_from() != Some(Follows::Moment) || self.prepared.renew(&session.facts(snapshot))
     }
 
     /// The tables are as they were when it was made.

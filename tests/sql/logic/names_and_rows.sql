@@ -93,3 +93,12 @@ SELECT c.conname, array(SELECT attname FROM unnest(conkey) WITH ORDINALITY cols(
 SELECT i.relname, ix.indisunique, a.attname FROM pg_class t JOIN pg_index ix ON t.oid = ix.indrelid JOIN pg_class i ON i.oid = ix.indexrelid LEFT OUTER JOIN pg_attribute a ON t.oid = a.attrelid AND a.attnum = ANY(ix.indkey) WHERE t.relkind IN ('r','v','f','m','p') AND t.oid = 'up'::regclass ORDER BY 1;
 SELECT 1 = ANY ('{1,2}'), 1::smallint = ANY(string_to_array('1 2', ' ')::smallint[]);
 SELECT ts(6) FROM (SELECT 1) x(ts);
+-- An item with the name of a column that stands elsewhere in its query.
+CREATE TABLE apart (a int[], v text, w text);
+INSERT INTO apart VALUES ('{1,2}', 'x', 'b'), ('{3}', 'y', 'a');
+SELECT unnest(a) AS e, upper(t.v) AS v FROM apart t ORDER BY 1;
+SELECT q.v, q.e FROM (SELECT unnest(t.a) AS e, upper(v) AS v, t.w FROM apart t) q WHERE q.v = 'X' ORDER BY q.e;
+SELECT q.* FROM (SELECT upper(t.v) AS w, t.v FROM apart t ORDER BY t.w) q;
+SELECT q.w FROM (SELECT upper(t.v) AS w FROM apart t ORDER BY t.w LIMIT 1) q;
+SELECT unnest(a), count(*) AS v FROM apart t GROUP BY a, t.v ORDER BY 1;
+DROP TABLE apart;

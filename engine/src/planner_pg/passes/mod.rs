@@ -25,6 +25,7 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, VisitMut};
 
+pub use array_subquery::empty as empty_query;
 pub use scope::Relations;
 
 /// Runs all passes over a statement or expression.

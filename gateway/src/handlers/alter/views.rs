@@ -59,6 +59,7 @@ async fn uses(
         relations: bound.relations,
         session: facts,
         parameter_types: Vec::new(),
+        renewable: false,
     };
     match session.shared.engine.prepare(statement).await {
         Ok(prepared) => prepared.result_schema().is_none_or(|schema| schema.fields().len() != view.columns.len()),

@@ -78,6 +78,7 @@ impl Filter {
             relations: vec![BoundRelation::new(self.name.clone(), source)],
             session: Arc::clone(&self.facts),
             parameter_types: Vec::new(),
+            renewable: false,
         };
         Ok(self.engine.prepare(statement).await?)
     }

@@ -54,6 +54,7 @@ pub async fn run(
                 relations: bound.relations.clone(),
                 session: facts,
                 parameter_types: Vec::new(),
+                renewable: false,
             })
             .await?;
         let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };

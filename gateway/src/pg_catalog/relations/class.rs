@@ -8,7 +8,7 @@ use lakegate_catalog::model::{ConstraintKind, ObjectRef, Oid, Relation, SECURITY
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
-use crate::pg_catalog::objects::{Class, ClassSource, keys};
+use crate::pg_catalog::objects::{Class, ClassSource, Objects, keys};
 use crate::pg_catalog::recorded::Recorded;
 use crate::sqlstate::SqlError;
 
@@ -30,7 +30,11 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
     };
     let is_temporary = |schema| snapshot.schema_by_oid(schema).is_some_and(|schema| crate::sql::temporary::is_temporary(&schema.name));
     // PostgreSQL keeps foreign keys by triggers on both tables, and clients ask for the keys where it says there are some.
-    let in_foreign_keys: HashSet<Oid> = classes.iter().filter_map(Class::stored).flat_map(tables_of_foreign_keys).collect();
+    let in_foreign_keys: HashSet<Oid> = match context.wants(relation, "relhastriggers") {
+        // The other table is any.
+        true => Objects { only: None, ..context.objects() }.stored().into_iter().flat_map(tables_of_foreign_keys).collect(),
+        false => HashSet::new(),
+    };
     Columns::over(relation, &classes)
         .only(context.columns)
         .put("oid", |class| class.oid)

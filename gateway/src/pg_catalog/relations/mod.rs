@@ -36,6 +36,7 @@ use lakegate_engine_api::RelationSource;
 
 use super::constants;
 use super::kept::OnDemand;
+use super::moment::{OF_ALL_SESSIONS, OfTheMoment};
 use super::objects::Objects;
 use super::recorded::Recorded;
 use super::{Context, PG_CATALOG};
@@ -49,7 +50,13 @@ impl<'a> Context<'a> {
             role: self.principal.current_role,
             database: self.database,
             temporary: crate::sql::temporary::own_schema(&self.facts.search_path),
+            only: self.only,
         }
+    }
+
+    /// Whether a column of the relation is to be made.
+    fn wants(&self, relation: &Recorded, column: &str) -> bool {
+        self.columns.is_none_or(|wanted| wanted.iter().any(|at| relation.columns.get(*at).is_some_and(|of| of.name == column)))
     }
 
     /// A default's text with its constants as values of the column's type, its sequences by name.
@@ -92,7 +99,9 @@ pub type Maker = fn(&'static Recorded, &Context<'_>) -> Result<Vec<RecordBatch>,
 pub fn source(relation: &'static Recorded, context: &Context<'_>) -> Result<Option<RelationSource>, SqlError> {
     let Some(maker) = maker(relation) else { return Ok(None) };
     let schema = Arc::clone(&relation.schema);
-    Ok(Some(if OF_THE_MOMENT.contains(&relation.name) {
+    Ok(Some(if relation.schema_name == PG_CATALOG && OF_ALL_SESSIONS.contains(&relation.name) {
+        RelationSource::Columns { schema, columns: Arc::new(OfTheMoment::new(relation, maker, context)) }
+    } else if OF_THE_MOMENT.contains(&relation.name) {
         RelationSource::Rows { schema, batches: maker(relation, context)?.into() }
     } else {
         RelationSource::Columns { schema, columns: Arc::new(OnDemand::new(relation, maker, context)) }

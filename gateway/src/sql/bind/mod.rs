@@ -310,6 +310,7 @@ impl Binder<'_> {
             cursors: self.cursors,
             advisory: self.advisory,
             columns: None,
+            only: None,
         };
         let source = pg_catalog::system_relation(name, &context)?.ok_or_else(|| undefined(std::slice::from_ref(&name.name)))?;
         let RelationSource::View { query, columns, .. } = source else {
