@@ -1,5 +1,6 @@
 //! Running planned statements.
 
+mod append;
 mod explain;
 mod finish;
 mod interrupt;
@@ -8,6 +9,7 @@ mod select;
 mod small;
 mod system_table;
 
+pub use self::append::InOrder;
 pub use self::explain::PreparedExplain;
 pub use self::finish::collect_metrics;
 pub use self::interrupt::interruptible;

@@ -1,5 +1,6 @@
 //! Queries: plan, parameters in, rows out.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -75,8 +76,9 @@ impl Prepared for PreparedSelect {
         let unwanted = stop.clone().drop_guard();
 
         let is_small = self.small.is_some();
+        let begun = Arc::new(AtomicBool::new(false));
         let started = {
-            let (running, tables) = (Arc::clone(&running), Arc::clone(&tables));
+            let (running, tables, begun) = (Arc::clone(&running), Arc::clone(&tables), Arc::clone(&begun));
             self.shared.runtime.run(context.cancel.clone(), async move {
                 let mapped = |error: DataFusionError| error::from_datafusion(&error, &tables);
                 let kept = match &again {
@@ -95,6 +97,7 @@ impl Prepared for PreparedSelect {
                 if !is_small {
                     return Ok((Vec::new(), Some(rows)));
                 }
+                begun.store(true, Ordering::Release);
                 let mut first = Vec::new();
                 while first.len() < BATCHES_AT_ONCE {
                     match rows.next().await {
@@ -112,6 +115,10 @@ impl Prepared for PreparedSelect {
         };
         let (first, rest) = match started.await {
             Ok(started) => started,
+            Err(error) if begun.load(Ordering::Acquire) => {
+                // The rows are described before they fail.
+                return Ok(Execution::Rows { schema, stream: futures::stream::iter([Err(error)]).boxed(), metrics });
+            }
             Err(error) => {
                 self.note(&error).await;
                 return Err(error);

@@ -23,7 +23,7 @@ use super::zorder::z_order;
 use crate::delta::TableScan;
 use crate::error;
 use crate::exec::{Shared, interruptible};
-use crate::plan::{Planner, Sources, planning_error};
+use crate::plan::{Planner, Sources, comparable, planning_error};
 use crate::write::{Change, CommitId, FileLayout, TARGET_FILE_BYTES, Target, active_files, commit, same_definition, vector_id};
 
 /// What is asked for.
@@ -207,7 +207,7 @@ async fn rewrite(
     if order.is_empty() {
         state.config_mut().options_mut().execution.target_partitions = 1;
     }
-    let plan = state.optimize(&plan).map_err(failed)?;
+    let plan = comparable(plan).and_then(|plan| state.optimize(&plan)).map_err(failed)?;
     let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(failed)?;
     let physical = interruptible(physical, &context.cancel).map_err(failed)?;
     let mut rows = execute_stream(physical, state.task_ctx()).map_err(failed)?;

@@ -2,6 +2,7 @@
 
 mod apart;
 mod columns_read;
+mod comparable;
 mod context;
 mod explain;
 mod limits;
@@ -18,6 +19,7 @@ mod small;
 mod source_order;
 mod spelling;
 
+pub use self::comparable::comparable;
 pub use self::context::{Planner, Sources, ViewSource, VisibleColumns, planning_error, relation_reference};
 pub use self::explain::{Showing, plan_json, plan_lines};
 pub use self::limits::check_depth;

@@ -15,6 +15,7 @@ use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{EngineError, Limit, SessionFacts, SqlMistake, arrow_field};
 use sqlparser::ast::Query;
 
+use super::comparable::comparable;
 use super::context::{Planner, planning_error};
 use super::modifiers::plain_numerics;
 use super::origins::column_origins;
@@ -116,7 +117,7 @@ pub fn filled_plan(state: &SessionState, plan: LogicalPlan, values: Option<Param
 }
 
 fn optimized(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
-    let mut plan = state.optimizer().optimize(plan, state, |_, _| {})?;
+    let mut plan = state.optimizer().optimize(comparable(plan)?, state, |_, _| {})?;
     // One pass is enough for most.
     for _ in 1..PASSES_MAX {
         if state.config_options().optimizer.max_passes > 1 || !is_unfinished(&plan)? {

@@ -11,6 +11,8 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
+use crate::exec::InOrder;
+
 /// Rules of optimisation that are left out: they change how often something is computed, never what.
 const LEFT_OUT: &[&str] = &[
     "optimize_unions",
@@ -45,7 +47,9 @@ static PHYSICAL_RULES: LazyLock<PhysicalRules> = LazyLock::new(|| {
     let rules = PhysicalOptimizer::new().rules;
     let last = rules.iter().rposition(|rule| rule.name() == "ProjectionPushdown");
     let wanted = |at: usize, name: &str| PHYSICAL.contains(&name) && (name != "ProjectionPushdown" || Some(at) == last);
-    rules.iter().enumerate().filter(|(at, rule)| wanted(*at, rule.name())).map(|(_, rule)| Arc::clone(rule)).collect()
+    let kept = rules.iter().enumerate().filter(|(at, rule)| wanted(*at, rule.name())).map(|(_, rule)| Arc::clone(rule));
+    let in_order: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(InOrder);
+    std::iter::once(in_order).chain(kept).collect()
 });
 
 /// A state that plans so, on one thread: dealing few rows out to several takes longer than they do.

@@ -97,6 +97,23 @@ pub fn stored_default(session: &GatewaySession, snapshot: &Snapshot, expr: &Expr
     }
 }
 
+/// The same as text; a constant NULL is no default. Source: `AddRelationNewConstraints`.
+///
+/// # Errors
+/// As [`stored_default`].
+pub fn default_text(session: &GatewaySession, snapshot: &Snapshot, expr: &Expr) -> Result<Option<String>, SqlError> {
+    let stored = stored_default(session, snapshot, expr)?;
+    Ok((!is_null(&stored)).then(|| stored.to_string()))
+}
+
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, ast::Value::Null),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => is_null(expr),
+        _ => false,
+    }
+}
+
 fn with_number(session: &GatewaySession, snapshot: &Snapshot, expr: &mut Expr) -> Result<(), SqlError> {
     let Some(text) = sequence_argument(expr) else { return Ok(()) };
     if text.parse::<u32>().is_ok() {

@@ -7,7 +7,7 @@ use lakegate_catalog::ddl::NewConstraint;
 use lakegate_catalog::model::{Column, Constraint, ConstraintKind, ForeignKey, Identity, Oid, PgType, Relation};
 use sqlparser::ast::{self, ColumnOption, TableConstraint};
 
-use super::column_text::{mentioned, stored_default};
+use super::column_text::{default_text, mentioned};
 use crate::sql::grammar::{CreateTable, SequenceOption, fold, name_parts, of_identity};
 use crate::sql::session::GatewaySession;
 use crate::sql::types::column_type;
@@ -119,7 +119,7 @@ impl Definition {
                         let text = format!("multiple default values specified for column \"{name}\" of table \"{table}\"");
                         return Err(SqlError::new(SqlState::SyntaxError, text));
                     }
-                    column.default = Some(stored_default(session, snapshot, value)?.to_string());
+                    column.default = default_text(session, snapshot, value)?;
                 }
                 ColumnOption::Comment(text) => column.comment = Some(text.clone()),
                 ColumnOption::Check(check) => self.add_check(table, Some(&name), given.or(check.name.as_ref().map(fold)), &check.expr),

@@ -29,7 +29,7 @@ fn cast(text: &str, data_type: &DataType) -> Option<String> {
     Some(of_type(text, column_type(data_type).ok()?.oid))
 }
 
-fn number_type(digits: &str) -> u32 {
+pub fn number_type(digits: &str) -> u32 {
     match digits.parse::<i64>() {
         Ok(number) if i32::try_from(number).is_ok() => PgType::INT4.oid,
         Ok(_) => PgType::INT8.oid,
@@ -37,7 +37,7 @@ fn number_type(digits: &str) -> u32 {
     }
 }
 
-fn of_type(text: &str, oid: u32) -> String {
+pub fn of_type(text: &str, oid: u32) -> String {
     let trimmed = text.trim();
     let labelled = |text: &str| format!("'{}'::{}", text.replace('\'', "''"), label(oid));
     if oid == PgType::BOOL.oid {

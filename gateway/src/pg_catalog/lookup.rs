@@ -17,6 +17,7 @@ use lakegate_engine_api::{
 };
 
 use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
+use super::typed_text::check_text;
 use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, view_text, views};
 use crate::handlers::set::may_become;
 use crate::server::LiveSessions;
@@ -284,9 +285,8 @@ impl CatalogLookup for SessionLookup {
 
     fn constraint_definition(&self, constraint: Oid, pretty: bool) -> Option<String> {
         let list = |columns: &[String]| columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
-        self.constraint(constraint).map(|(_, constraint)| match &constraint.kind {
-            ConstraintKind::Check(expression) if pretty => format!("CHECK ({expression})"),
-            ConstraintKind::Check(expression) => format!("CHECK (({expression}))"),
+        self.constraint(constraint).map(|(relation, constraint)| match &constraint.kind {
+            ConstraintKind::Check(expression) => format!("CHECK ({})", check_text(expression, &relation.columns, pretty)),
             ConstraintKind::PrimaryKey(columns) => format!("PRIMARY KEY ({})", list(columns)),
             ConstraintKind::Unique(columns) => format!("UNIQUE ({})", list(columns)),
             ConstraintKind::ForeignKey(key) => {

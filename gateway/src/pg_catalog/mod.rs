@@ -13,6 +13,7 @@ mod objects;
 mod only;
 mod recorded;
 mod relations;
+mod typed_text;
 mod view_text;
 mod views;
 

@@ -116,7 +116,6 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             let names: Vec<String> = work.tables().iter().map(ToString::to_string).collect();
             (Some("table"), Some(names.join(", ")), nothing)
         }
-        Command::CreateDatabase(create) => (Some("database"), Some(create.name.to_string()), nothing),
         Command::CreateExternalLocation(create) => {
             (Some("external location"), Some(create.name.clone()), serde_json::json!({ "url": create.url }))
         }

@@ -80,3 +80,20 @@ SELECT emp.* FROM dept;
 -- JSON in arrays and aggregates stays JSON
 SELECT json_agg(json_build_array(name)) AS a, jsonb_agg(jsonb_build_object('t', name)) AS b FROM emp WHERE id = 1;
 SELECT json_agg('{"k": null}'::json) AS b, json_object_agg('k', '[1]'::json) AS c, to_json(array_agg('{}'::jsonb)) AS d;
+-- Two conditions on one column, whose constants have types of their own.
+CREATE TABLE twice (id int, v varchar(5), c char(3), t text, d date);
+INSERT INTO twice VALUES (1, 'a', 'x', 'b', '2024-01-01'), (2, 'b', 'y', 'c', '2024-01-02');
+PREPARE one (int) AS SELECT id FROM twice WHERE id = $1 AND id IN (1);
+EXECUTE one (1);
+EXECUTE one (2);
+PREPARE two (text) AS SELECT id FROM twice WHERE v = $1 AND v = 'a' AND t = 'b';
+EXECUTE two ('a');
+SELECT id FROM twice WHERE v = 'a'::varchar AND v = 'a';
+SELECT id FROM twice WHERE c = 'x'::char(3) AND c = 'x' AND 'x' = c;
+SELECT id FROM twice WHERE t = 'b'::varchar(2) AND t = 'b'::text;
+SELECT id FROM twice WHERE d = '2024-01-01'::date AND d = '2024-01-01' AND d IN ('2024-01-01');
+SELECT a.id FROM twice a JOIN twice b ON a.id = b.id AND a.v = 'a'::varchar AND b.v = 'a' WHERE a.v = 'a';
+DELETE FROM twice WHERE v = 'a'::varchar AND v = 'a' AND id = 1;
+DEALLOCATE one;
+DEALLOCATE two;
+DROP TABLE twice;

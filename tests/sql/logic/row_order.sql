@@ -12,3 +12,7 @@ SELECT md5(string_agg((a * 2)::text, ',')) FROM row_order WHERE a % 3 = 0;
 SELECT a FROM row_order LIMIT 3;
 SELECT a FROM row_order OFFSET 19999;
 DROP TABLE row_order;
+-- One after the other.
+SELECT 'b' AS t UNION ALL SELECT 'a' UNION ALL SELECT 'c';
+SELECT 1 AS n UNION ALL (SELECT g FROM generate_series(5, 3, -1) g) UNION ALL VALUES (9), (8);
+SELECT nspname FROM pg_namespace WHERE nspname = 'pg_catalog' UNION ALL SELECT 'a' UNION ALL SELECT relname FROM pg_class WHERE oid = 1259;

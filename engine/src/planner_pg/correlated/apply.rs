@@ -19,6 +19,7 @@ use futures::TryStreamExt;
 use lakegate_engine_api::SqlMistake;
 
 use super::Context;
+use crate::plan::comparable;
 use crate::functions::error::mistake;
 use crate::planner_pg::lateral;
 
@@ -71,7 +72,7 @@ impl Apply {
             })
         })?;
         let plan = plan.data.transform_up_with_subqueries(lateral::unwrapped)?;
-        let plan = state.optimize(&plan.data)?;
+        let plan = state.optimize(&comparable(plan.data)?)?;
         let physical = state.query_planner().create_physical_plan(&plan, state).await?;
         let schema = physical.schema();
         let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())?;

@@ -3,6 +3,7 @@
 
 mod array_subquery;
 mod bare_names;
+mod beside_wildcards;
 mod calls;
 mod conditions;
 mod expressions;
@@ -37,6 +38,7 @@ pub fn run(node: &mut (impl VisitMut + ?Sized), relations: &dyn Relations) -> Re
     finish(node.visit(&mut conditions::Conditions))?;
     finish(node.visit(&mut recursive::RecursiveLiterals))?;
     finish(node.visit(&mut values::BareValues))?;
+    finish(node.visit(&mut beside_wildcards::BesideWildcards::new(relations)))?;
     finish(node.visit(&mut bare_names::BareNames::new(relations)))?;
     finish(node.visit(&mut row_values::RowValues))?;
     finish(node.visit(&mut array_subquery::ArraySubqueries))?;

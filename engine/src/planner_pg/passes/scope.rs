@@ -139,18 +139,23 @@ impl Env<'_> {
     }
 
     fn select(&mut self, select: &Select) -> Option<Vec<String>> {
+        self.items(&select.projection, &select.from)
+    }
+
+    /// The columns of a select list over FROM.
+    pub fn items(&mut self, items: &[SelectItem], from: &[TableWithJoins]) -> Option<Vec<String>> {
         let mut scope = None;
         let mut columns = Vec::new();
-        for item in &select.projection {
+        for item in items {
             match item {
                 SelectItem::UnnamedExpr(expr) => columns.push(column_name(expr)),
                 SelectItem::ExprWithAlias { alias, .. } => columns.push(folded(alias)),
                 SelectItem::Wildcard(options) if is_plain(options) => {
-                    let scope = scope.get_or_insert_with(|| self.from(&select.from)).as_ref()?;
+                    let scope = scope.get_or_insert_with(|| self.from(from)).as_ref()?;
                     columns.extend(scope.visible.iter().map(|column| column.name.clone()));
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) if is_plain(options) => {
-                    let scope = scope.get_or_insert_with(|| self.from(&select.from)).as_ref()?;
+                    let scope = scope.get_or_insert_with(|| self.from(from)).as_ref()?;
                     columns.extend(scope.relation(&last_part(name)?)?.columns.iter().cloned());
                 }
                 _ => return None,
@@ -233,10 +238,14 @@ impl Env<'_> {
 
     fn factor(&mut self, factor: &TableFactor) -> Option<Scope> {
         match factor {
-            TableFactor::Table { name, args: Some(_), with_ordinality, alias, .. }
-            | TableFactor::Function { name, with_ordinality, alias, .. } => function(name, *with_ordinality, alias.as_ref()),
-            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } if array_exprs.len() == 1 => {
-                function(&ObjectName::from(vec![Ident::new("unnest")]), *with_ordinality, alias.as_ref())
+            TableFactor::Table { name, args: Some(args), with_ordinality, alias, .. } => {
+                function(name, args.args.len(), *with_ordinality, alias.as_ref())
+            }
+            TableFactor::Function { name, args, with_ordinality, alias, .. } => {
+                function(name, args.len(), *with_ordinality, alias.as_ref())
+            }
+            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+                function(&ObjectName::from(vec![Ident::new("unnest")]), array_exprs.len(), *with_ordinality, alias.as_ref())
             }
             TableFactor::Table { name, alias, version: None, .. } => {
                 let columns = match name.0.as_slice() {
@@ -310,14 +319,16 @@ fn relation(columns: Vec<String>, parts: Vec<Ident>, alias: Option<&TableAlias>)
 }
 
 /// As [`super::super::relations`] names them.
-fn function(name: &ObjectName, with_ordinality: bool, alias: Option<&TableAlias>) -> Option<Scope> {
+fn function(name: &ObjectName, arguments: usize, with_ordinality: bool, alias: Option<&TableAlias>) -> Option<Scope> {
     let name = super::function_name(name)?;
     let set = set_function(&name)?;
     let (relation_name, given): (Ident, Vec<String>) = match alias {
         Some(alias) => (alias.name.clone(), alias.columns.iter().map(|column| folded(&column.name)).collect()),
         None => (Ident::with_quote('"', &name), Vec::new()),
     };
+    let several = name == "unnest" && arguments > 1;
     let mut columns: Vec<String> = match set.columns {
+        [] if several => vec![name.clone(); arguments],
         [] => vec![set.value.map_or_else(|| folded(&relation_name), str::to_owned)],
         columns => columns.iter().map(|column| (*column).to_owned()).collect(),
     };
@@ -325,7 +336,11 @@ fn function(name: &ObjectName, with_ordinality: bool, alias: Option<&TableAlias>
         columns.push("ordinality".to_owned());
     }
     let columns = renamed(columns, given)?;
-    let scalar = set.columns.is_empty() && !with_ordinality;
+    let scalar = set.columns.is_empty() && !with_ordinality && !several;
+    let twice = |name: &String| columns.iter().filter(|other| *other == name).count() > 1;
+    if columns.iter().any(twice) {
+        return None;
+    }
     Some(Scope::of(Relation {
         name: folded(&relation_name),
         qualifier: vec![relation_name],

@@ -11,7 +11,7 @@ use sqlparser::ast::{AlterColumnOperation, AlterTableOperation, ColumnDef, Colum
 
 use super::Table;
 use super::views::dependent_views;
-use crate::handlers::column_text::{mentions, renamed, sequence_of_default, stored_default};
+use crate::handlers::column_text::{default_text, mentions, renamed, sequence_of_default, stored_default};
 use crate::handlers::governance;
 use crate::handlers::table_definition::{ColumnSequence, Definition};
 use crate::sql::grammar::{AlterAction, SequenceOption, fold};
@@ -306,7 +306,7 @@ impl Planning<'_> {
             }
             AlterColumnOperation::SetDefault { value } => {
                 refuse_filled(&relation, &column)?;
-                let default = Some(stored_default(self.session, self.snapshot, value)?.to_string());
+                let default = default_text(self.session, self.snapshot, value)?;
                 self.set_default(name, default);
             }
             AlterColumnOperation::DropDefault => {

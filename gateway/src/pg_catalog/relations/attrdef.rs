@@ -6,6 +6,8 @@ use lakegate_catalog::model::Relation;
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
 use crate::pg_catalog::recorded::Recorded;
+use crate::pg_catalog::typed_text;
+use crate::sql::parse::parse_expression;
 use crate::sqlstate::SqlError;
 
 struct Default<'a> {
@@ -21,7 +23,11 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .flat_map(|relation| {
             (1..).zip(&relation.columns).filter(|(_, column)| column.identity.is_none()).filter_map(|(number, column)| {
                 let default = || Some(context.shown_default(column.default.as_deref()?, column.data_type));
-                let expression = column.generated.clone().or_else(default)?;
+                let generated = column.generated.as_ref().map(|text| {
+                    let typed = parse_expression(text).ok().and_then(|expr| typed_text::value(&expr, &relation.columns));
+                    typed.unwrap_or_else(|| text.clone())
+                });
+                let expression = generated.or_else(default)?;
                 Some(Default { relation, number, expression })
             })
         })

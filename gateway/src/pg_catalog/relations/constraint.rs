@@ -6,6 +6,7 @@ use lakegate_catalog::model::{Constraint, ConstraintKind, ForeignKey, Relation};
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
 use crate::pg_catalog::recorded::Recorded;
+use crate::pg_catalog::typed_text::check_text;
 use crate::sqlstate::SqlError;
 
 pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<RecordBatch>, SqlError> {
@@ -43,8 +44,8 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
             let number = |name: &String| table.column(name).and_then(|(at, _)| i64::try_from(at + 1).ok());
             Some(key.referenced.iter().filter_map(number).collect::<Vec<i64>>())
         })
-        .put("conbin", |(_, constraint)| match &constraint.kind {
-            ConstraintKind::Check(expression) => Some(expression),
+        .put("conbin", |(relation, constraint)| match &constraint.kind {
+            ConstraintKind::Check(expression) => Some(check_text(expression, &relation.columns, false)),
             _ => None,
         })
         .finish()
@@ -58,7 +59,7 @@ fn foreign(constraint: &Constraint) -> Option<&ForeignKey> {
 }
 
 /// The key of the other table that a foreign key rests on.
-fn referenced_index(context: &Context<'_>, key: &ForeignKey) -> u32 {
+pub fn referenced_index(context: &Context<'_>, key: &ForeignKey) -> u32 {
     let table = context.snapshot.relation_by_oid(key.table);
     let rests = |other: &&Constraint| {
         other.kind.is_index() && {

@@ -51,6 +51,12 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
                     row((PG_CONSTRAINT, key.oid), (PG_CLASS, foreign.table), number, "n");
                 }
             }
+            if let ConstraintKind::ForeignKey(foreign) = &key.kind {
+                let index = constraint::referenced_index(context, foreign);
+                if index != 0 {
+                    row((PG_CONSTRAINT, key.oid), (PG_CLASS, index), 0, "n");
+                }
+            }
             if constraint::is_key(key) {
                 row((PG_CLASS, key.oid), (PG_CONSTRAINT, key.oid), 0, "i");
             }

@@ -39,7 +39,7 @@ use super::kept::OnDemand;
 use super::moment::{OF_ALL_SESSIONS, OfTheMoment};
 use super::objects::Objects;
 use super::recorded::Recorded;
-use super::{Context, PG_CATALOG};
+use super::{Context, PG_CATALOG, typed_text};
 use crate::sql::parse::parse_expression;
 use crate::sqlstate::SqlError;
 
@@ -62,7 +62,8 @@ impl<'a> Context<'a> {
     /// A default's text with its constants as values of the column's type, its sequences by name.
     fn shown_default(&self, text: &str, column: PgType) -> String {
         let constant = parse_expression(text).ok().and_then(|expr| constants::shown(&expr, column));
-        if let Some(constant) = constant {
+        let typed = || parse_expression(text).ok().and_then(|expr| typed_text::value(&expr, &[]));
+        if let Some(constant) = constant.or_else(typed) {
             return constant;
         }
         crate::handlers::column_text::shown_default(text, |sequence| {
