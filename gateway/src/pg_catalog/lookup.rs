@@ -35,7 +35,7 @@ const PG_NAMESPACE: Oid = 2615;
 /// What one session's functions may ask.
 #[derive(Debug)]
 pub struct SessionLookup {
-    snapshot: Arc<Snapshot>,
+    pub(super) snapshot: Arc<Snapshot>,
     principal: Principal,
     database: String,
     /// Existing schemas; `pg_catalog` comes first unless it is among them.
@@ -57,7 +57,7 @@ impl SessionLookup {
         SessionLookup { snapshot, principal, database: database.to_owned(), search_path, live, effects }
     }
 
-    fn objects(&self) -> Objects<'_> {
+    pub(super) fn objects(&self) -> Objects<'_> {
         Objects {
             snapshot: &self.snapshot,
             role: self.principal.current_role,
@@ -289,30 +289,7 @@ impl CatalogLookup for SessionLookup {
             ConstraintKind::Check(expression) => format!("CHECK ({})", check_text(expression, &relation.columns, pretty)),
             ConstraintKind::PrimaryKey(columns) => format!("PRIMARY KEY ({})", list(columns)),
             ConstraintKind::Unique(columns) => format!("UNIQUE ({})", list(columns)),
-            ConstraintKind::ForeignKey(key) => {
-                let table = self.snapshot.relation_by_oid(key.table);
-                let name = table.map_or_else(String::new, |table| {
-                    let schema = self.snapshot.schema_by_oid(table.schema).map(|schema| quoted(&schema.name)).unwrap_or_default();
-                    if self.relation_is_visible(table.oid) { quoted(&table.name) } else { format!("{schema}.{}", quoted(&table.name)) }
-                });
-                let action = |event: &str, letter: char| match letter {
-                    'r' => format!(" ON {event} RESTRICT"),
-                    'c' => format!(" ON {event} CASCADE"),
-                    'n' => format!(" ON {event} SET NULL"),
-                    'd' => format!(" ON {event} SET DEFAULT"),
-                    _ => String::new(),
-                };
-                format!(
-                    "FOREIGN KEY ({}) REFERENCES {name}({}){}{}{}{}{}",
-                    list(&key.columns),
-                    list(&key.referenced),
-                    if key.matching == 'f' { " MATCH FULL" } else { "" },
-                    action("UPDATE", key.on_update),
-                    action("DELETE", key.on_delete),
-                    if key.deferrable { " DEFERRABLE" } else { "" },
-                    if key.initially_deferred { " INITIALLY DEFERRED" } else { "" },
-                )
-            }
+            ConstraintKind::ForeignKey(key) => self.foreign_key_text(key),
         })
     }
 

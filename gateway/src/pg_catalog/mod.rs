@@ -6,6 +6,7 @@
 
 mod cells;
 mod constants;
+mod foreign_keys;
 mod kept;
 pub mod lookup;
 mod moment;

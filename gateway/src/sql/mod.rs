@@ -36,6 +36,7 @@ pub mod session_settings;
 pub mod setting_registry;
 mod setting_values;
 pub mod settings;
+mod signed_operands;
 mod spellings;
 pub mod statement_type;
 mod string_names;

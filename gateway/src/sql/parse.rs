@@ -9,6 +9,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace};
 
 use super::grammar::{self, Command};
+use super::signed_operands;
 use crate::frontend::{ParsedStatement, Placeholder};
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -24,7 +25,8 @@ const CHAIN_LINKS_MAX: usize = 2_300;
 /// # Errors
 /// 42601 with the position of the offending token, 54001 for nesting and size past the limits.
 pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
-    let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
+    let mut tokens = signed_operands::apart(tokens);
     tokens.iter_mut().for_each(as_plain_string);
     if tokens.len() > TOKENS_MAX {
         return Err(SqlError::new(SqlState::StatementTooComplex, "statement is too complex")

@@ -97,3 +97,5 @@ DELETE FROM twice WHERE v = 'a'::varchar AND v = 'a' AND id = 1;
 DEALLOCATE one;
 DEALLOCATE two;
 DROP TABLE twice;
+-- Signs beside operators.
+SELECT 5>-1, 1<-1, 2>=-2, 1<>-1, 2*-3, 6/-3, 1=-1, 3<=+3;

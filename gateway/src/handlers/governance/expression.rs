@@ -124,6 +124,7 @@ async fn planned(session: &mut GatewaySession, snapshot: &Arc<Snapshot>, table: 
         relations: bound.relations,
         session: facts,
         parameter_types: Vec::new(),
+        renewable: false,
     };
     let prepared: Arc<dyn Prepared> = session.shared.engine.prepare(statement).await.map_err(|error| of_policies(error.into()))?;
     if !prepared.parameters().is_empty() {
