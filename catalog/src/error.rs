@@ -18,6 +18,7 @@ pub enum ObjectKind {
     MaterializedView,
     Sequence,
     Index,
+    Token,
     Policy,
     MaskingPolicy,
 }
@@ -39,6 +40,7 @@ impl ObjectKind {
             ObjectKind::MaterializedView => "materialized view",
             ObjectKind::Sequence => "sequence",
             ObjectKind::Index => "index",
+            ObjectKind::Token => "token",
             ObjectKind::Policy => "policy",
             ObjectKind::MaskingPolicy => "masking policy",
         }

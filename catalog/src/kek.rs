@@ -59,6 +59,25 @@ impl Kek {
         }
     }
 
+    /// What a program writes to its standard output, e.g. one that asks a vault. It is run by `sh -c`.
+    ///
+    /// # Errors
+    /// [`CatalogError::KekFile`]: it fails, or writes no key.
+    pub fn from_command(command: &str) -> Result<Kek, CatalogError> {
+        let fail = |what: String| CatalogError::KekFile { message: format!("the command for the key-encryption key {what}") };
+        let output = std::process::Command::new("/bin/sh")
+            .args(["-c", command])
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .map_err(|error| fail(format!("could not be run: {error}")))?;
+        if !output.status.success() {
+            return Err(fail(format!("failed: {}", output.status)));
+        }
+        let text = Zeroizing::new(String::from_utf8(output.stdout).map_err(|_| fail("wrote what is no text".to_owned()))?);
+        Kek::from_base64(text.trim()).map_err(|_| fail("did not write a base64 key of 32 bytes".to_owned()))
+    }
+
     /// # Errors
     /// [`CatalogError::KekFile`] where it is not base64 of 32 bytes.
     pub fn from_base64(text: &str) -> Result<Kek, CatalogError> {

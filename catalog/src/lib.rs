@@ -10,6 +10,7 @@ pub mod acl;
 pub mod audit;
 pub mod auth;
 pub mod authorize;
+pub mod backup;
 mod bootstrap;
 mod catalog;
 pub mod data_dir;

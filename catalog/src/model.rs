@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::governance::{Governance, Mask, RowSecurity, Tags};
 use crate::acl::Acl;
+use crate::governance::{Governance, Mask, RowSecurity, Tags};
 
 /// An object identifier as PostgreSQL clients see it: stable for the life of the object, never reused.
 pub type Oid = u32;

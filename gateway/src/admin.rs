@@ -1,17 +1,19 @@
 //! `lakegate admin`: offline work on the catalog.
 
 use std::io::{BufRead, Write};
+use std::os::unix::fs::DirBuilderExt;
 
 use lakegate_catalog::audit::AuditFilter;
 use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::backup::copy_catalog;
 use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
 use lakegate_catalog::statement_log::HistoryFilter;
-use lakegate_catalog::{CatalogError, Kek};
+use lakegate_catalog::{CatalogError, DataDirLock, Kek};
 use zeroize::Zeroizing;
 
-use crate::config::{AdminKeys, AdminLog, AdminUser, AdminWork};
-use crate::serve::Foundation;
+use crate::config::{AdminKeys, AdminLog, AdminUser, AdminWork, Config};
+use crate::serve::{Foundation, next_kek_file};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -23,8 +25,12 @@ pub enum AdminError {
     EmptyPassword,
     #[error("could not write: {0}")]
     Output(std::io::Error),
-    #[error("the key comes from LAKEGATE_KEK: rotate it where it is kept, or use --kek-file")]
-    KeyInEnvironment,
+    #[error("the key is not kept in a file: set LAKEGATE_NEW_KEK to the new one, and change it where it is kept afterwards")]
+    KeyElsewhere,
+    #[error("\"{0}\" exists already")]
+    Exists(String),
+    #[error("there is no file \"{0}\"")]
+    Missing(String),
     #[error("could not replace the key file: {0}")]
     KeyFile(std::io::Error),
 }
@@ -60,6 +66,7 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
             }
         }
         AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
+        AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. } => {}
         AdminWork::Log(AdminLog::Verify) => {
             // Reading opens each entry; one that was changed or moved fails.
             let statements = catalog.history(&principal, HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() }).await?;
@@ -71,20 +78,49 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
     Ok(())
 }
 
-/// The new key is on disk before the catalog needs it: a crash in between leaves both, and the old one still fits.
+/// The new key is on disk before the catalog needs it, and takes the old one's place after that: wherever it is cut off, one of the two
+/// files fits, and the next start takes that one.
 async fn rotate(foundation: &Foundation) -> Result<(), AdminError> {
-    if foundation.config.kek.is_some() {
-        return Err(AdminError::KeyInEnvironment);
+    let config = &foundation.config;
+    if config.kek.is_some() || config.kek_command.is_some() {
+        let Ok(text) = std::env::var("LAKEGATE_NEW_KEK") else { return Err(AdminError::KeyElsewhere) };
+        let rewrapped = foundation.catalog.rotate_kek(Kek::from_base64(&text)?).await?;
+        return say(&format!("{rewrapped} data keys wrapped with the key of LAKEGATE_NEW_KEK"));
     }
-    let path = &foundation.config.kek_file;
-    let next = path.with_extension("key.new");
+    let next = next_kek_file(config);
     if next.exists() {
         std::fs::remove_file(&next).map_err(AdminError::KeyFile)?;
     }
     let key = Kek::load_or_create(&next)?;
     let rewrapped = foundation.catalog.rotate_kek(key).await?;
-    std::fs::rename(&next, path).map_err(AdminError::KeyFile)?;
+    std::fs::rename(&next, &config.kek_file).map_err(AdminError::KeyFile)?;
     say(&format!("{rewrapped} data keys wrapped with a new key"))
+}
+
+/// Work on whole catalogs, which none of them is opened for.
+///
+/// # Errors
+/// A catalog cannot be reached, or is not empty.
+pub async fn copy(work: &AdminWork, config: &Config) -> Result<(), AdminError> {
+    let file = |path: &std::path::Path| -> Result<String, AdminError> {
+        Ok(format!("sqlite://{}", std::path::absolute(path).map_err(AdminError::Output)?.display()))
+    };
+    let (from, to) = match work {
+        AdminWork::Backup { file: path } if path.exists() => return Err(AdminError::Exists(path.display().to_string())),
+        AdminWork::Backup { file: path } => (config.catalog_url.clone(), file(path)?),
+        AdminWork::Restore { file: path } if !path.exists() => return Err(AdminError::Missing(path.display().to_string())),
+        AdminWork::Restore { file: path } => (file(path)?, config.catalog_url.clone()),
+        AdminWork::Migrate { to } => (config.catalog_url.clone(), to.clone()),
+        _ => return Ok(()),
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir).map_err(AdminError::Output)?;
+    // Nobody works on what is being filled; what is read may be in use.
+    let _lock = match work {
+        AdminWork::Restore { .. } => Some(DataDirLock::acquire(&config.data_dir)?),
+        _ => None,
+    };
+    let copied = copy_catalog(&from, &to).await?;
+    say(&format!("{} rows of {} tables copied", copied.rows, copied.tables))
 }
 
 fn read_password() -> Result<PasswordSpec, AdminError> {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use lakegate::config::{AdminArgs, Cli, Config, ServeArgs, Verb};
+use lakegate::config::{AdminArgs, AdminWork, Cli, Config, ServeArgs, Verb};
 use lakegate::serve::{self, Foundation};
 use lakegate_engine::{EngineOptions, LocalEngine};
 
@@ -37,7 +37,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Serve(args) => runtime.block_on(serve(*args)),
         Verb::Admin(args) => runtime.block_on(async {
             let AdminArgs { work, serve } = *args;
-            let foundation = Foundation::lay(serve.resolve()?).await?;
+            let config = serve.resolve()?;
+            if matches!(work, AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. }) {
+                return Ok(lakegate::admin::copy(&work, &config).await?);
+            }
+            let foundation = Foundation::lay(config).await?;
             Ok(lakegate::admin::run(work, &foundation).await?)
         }),
     }

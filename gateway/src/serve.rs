@@ -4,6 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 use chrono::Utc;
+use lakegate_catalog::auth::PasswordCost;
 use lakegate_catalog::{Bootstrap, Catalog, CatalogError, CatalogOptions, DataDirLock, Kek};
 use lakegate_engine_api::{Engine, EngineError};
 use tokio::net::TcpListener;
@@ -75,19 +76,50 @@ impl Foundation {
             .create(&config.data_dir)
             .map_err(|error| ServeError::DataDir { path: config.data_dir.display().to_string(), error })?;
         let lock = DataDirLock::acquire(&config.data_dir)?;
-        let kek = match &config.kek {
-            Some(kek) => Kek::from_base64(kek)?,
-            None => Kek::load_or_create(&config.kek_file)?,
-        };
-        let mut options = CatalogOptions::new(config.catalog_url.clone(), kek);
+        let mut options = CatalogOptions::new(config.catalog_url.clone(), kek_of(&config)?);
+        options.password_cost = PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_passes };
         options.protected_roots = vec![config.warehouse_root.clone()];
         // The lock of the data directory is the embedded catalog's too.
         let file = config.catalog_url.strip_prefix("sqlite://").map(std::path::Path::new);
         options.sole_process = file.is_some_and(|file| file.starts_with(&config.data_dir));
-        let catalog = Catalog::open(options).await?;
+        let catalog = open_catalog(options, &config).await?;
         let admin_password = std::env::var("LAKEGATE_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty()).map(Zeroizing::new);
         let outcome = catalog.bootstrap(Bootstrap { admin_password }).await?;
         Ok(Foundation { config, catalog, _lock: lock, generated_password: outcome.generated_password })
+    }
+}
+
+/// The key-encryption key from where it is kept.
+///
+/// # Errors
+/// It cannot be had, or is none.
+pub fn kek_of(config: &Config) -> Result<Kek, CatalogError> {
+    match (&config.kek, &config.kek_command) {
+        (Some(kek), _) => Kek::from_base64(kek),
+        (None, Some(command)) => Kek::from_command(command),
+        (None, None) => Kek::load_or_create(&config.kek_file),
+    }
+}
+
+/// Where a key file waits that a rotation was about to put in place.
+#[must_use]
+pub fn next_kek_file(config: &Config) -> std::path::PathBuf {
+    config.kek_file.with_extension("key.new")
+}
+
+/// A rotation that was cut off after the keys were wrapped anew has left the key that opens them beside the old one.
+async fn open_catalog(mut options: CatalogOptions, config: &Config) -> Result<Catalog, ServeError> {
+    let next = next_kek_file(config);
+    match Catalog::open(options.clone()).await {
+        Err(CatalogError::WrongKek) if config.kek.is_none() && config.kek_command.is_none() && next.exists() => {
+            options.kek = Kek::load_or_create(&next)?;
+            let catalog = Catalog::open(options).await?;
+            std::fs::rename(&next, &config.kek_file)
+                .map_err(|error| ServeError::DataDir { path: config.kek_file.display().to_string(), error })?;
+            tracing::info!("a rotation of the key-encryption key was finished");
+            Ok(catalog)
+        }
+        opened => Ok(opened?),
     }
 }
 

@@ -330,9 +330,12 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             | ObjectKind::Sequence
             | ObjectKind::Index => SqlState::DuplicateTable,
             ObjectKind::Column => SqlState::DuplicateColumn,
-            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation | ObjectKind::Policy | ObjectKind::MaskingPolicy => {
-                SqlState::DuplicateObject
-            }
+            ObjectKind::Role
+            | ObjectKind::Constraint
+            | ObjectKind::ExternalLocation
+            | ObjectKind::Policy
+            | ObjectKind::MaskingPolicy
+            | ObjectKind::Token => SqlState::DuplicateObject,
         },
         CatalogError::Undefined { kind, .. } => match kind {
             ObjectKind::Database => SqlState::InvalidCatalogName,
@@ -342,9 +345,12 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             }
             ObjectKind::Index => SqlState::UndefinedObject,
             ObjectKind::Column => SqlState::UndefinedColumn,
-            ObjectKind::Role | ObjectKind::Constraint | ObjectKind::ExternalLocation | ObjectKind::Policy | ObjectKind::MaskingPolicy => {
-                SqlState::UndefinedObject
-            }
+            ObjectKind::Role
+            | ObjectKind::Constraint
+            | ObjectKind::ExternalLocation
+            | ObjectKind::Policy
+            | ObjectKind::MaskingPolicy
+            | ObjectKind::Token => SqlState::UndefinedObject,
         },
         CatalogError::UndefinedColumn { .. } => SqlState::UndefinedColumn,
         CatalogError::UndefinedConstraint { .. } => SqlState::UndefinedObject,

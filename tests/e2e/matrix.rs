@@ -79,7 +79,7 @@ const QUERIES: &[&str] = &[
     "SELECT a, (SELECT d FROM u WHERE u.a = t.a) FROM t",
     "SELECT a FROM t UNION SELECT a FROM u",
     "SELECT a FROM t EXCEPT SELECT d FROM u",
-    "SELECT q.a FROM t, LATERAL (SELECT t.a) q",
+    "SELECT q.x FROM t, LATERAL (SELECT t.a AS x) q",
     "SELECT q.x FROM t, LATERAL (SELECT t.b AS x) q",
     "SELECT a, row_number() OVER (ORDER BY b) FROM t",
     "SELECT a, sum(a) OVER (PARTITION BY a) FROM t",

@@ -4,6 +4,7 @@ pub(crate) mod password;
 mod saslprep;
 mod scram;
 mod slowdown;
+mod tokens;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use password::PasswordCost;
 #[cfg(test)]
 pub(crate) use scram::client_proof;
 pub use scram::{SCRAM_ITERATIONS, ScramExchange, ScramProven};
+pub use tokens::{NewToken, TOKEN_PREFIX, Token};
 
 use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
@@ -29,6 +31,8 @@ use slowdown::SlowDown;
 pub struct Authenticated {
     role: Oid,
     name: String,
+    /// What stood in a password's place.
+    method: Option<&'static str>,
 }
 
 impl Authenticated {
@@ -40,6 +44,12 @@ impl Authenticated {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// `token` or `jwt`, where one was given in a password's place.
+    #[must_use]
+    pub fn method(&self) -> Option<&'static str> {
+        self.method
     }
 }
 
@@ -71,10 +81,17 @@ impl Catalog {
             state.slowdown.failed(role_name, address);
             return Err(failed());
         }
+        if password.starts_with(TOKEN_PREFIX)
+            && let Some(proven) = self.verify_token(role_name, password).await.map_err(AuthError::Unavailable)?
+        {
+            state.slowdown.succeeded(role_name, address);
+            return Ok(proven);
+        }
         let candidate = self.candidate(role_name).await.map_err(AuthError::Unavailable)?;
         let permit = state.gate.enter().await?;
         let (verifiers, cost, dummy_salt) = (candidate.verifiers.clone(), state.cost, state.dummy_salt);
-        let password = Zeroizing::new(password.to_owned());
+        let text = Zeroizing::new(password.to_owned());
+        let password = text.clone();
         let work = tokio::task::spawn_blocking(move || {
             // The permit lives as long as the work, also where the client has gone.
             let _permit = permit;
@@ -84,7 +101,10 @@ impl Catalog {
         match candidate.role.filter(|_| right) {
             Some((role, name)) => {
                 state.slowdown.succeeded(role_name, address);
-                Ok(Authenticated { role, name })
+                if candidate.verifiers.as_ref().is_some_and(|verifiers| verifiers.is_outdated(cost)) {
+                    self.rehash(role, &text, candidate.sealed.unwrap_or_default()).await;
+                }
+                Ok(Authenticated { role, name, method: None })
             }
             None => {
                 state.slowdown.failed(role_name, address);
@@ -102,7 +122,7 @@ impl Catalog {
         let role = snapshot
             .role(BOOTSTRAP_ROLE_OID)
             .ok_or_else(|| CatalogError::Undefined { kind: ObjectKind::Role, name: "admin".to_owned() })?;
-        Ok(Authenticated { role: role.oid, name: role.name.clone() })
+        Ok(Authenticated { role: role.oid, name: role.name.clone(), method: None })
     }
 
     /// Starts SCRAM: what the server-first message needs. A role that cannot log in gets the same kind of answer, always the
@@ -133,7 +153,7 @@ impl Catalog {
         match (proven, exchange.role()) {
             (Some(server_signature), Some((role, name))) => {
                 state.slowdown.succeeded(exchange.role_name(), exchange.address());
-                let authenticated = Authenticated { role: *role, name: name.clone() };
+                let authenticated = Authenticated { role: *role, name: name.clone(), method: None };
                 Ok(ScramProven { authenticated, server_signature })
             }
             _ => {
@@ -152,10 +172,10 @@ impl Catalog {
         let Some((oid, name, login, valid_until, sealed)) = row else { return Ok(Candidate::default()) };
         let oid: Oid = crate::store::number(oid)?;
         let expired = valid_until.is_some_and(|until| until <= Utc::now().timestamp());
-        let verifiers = sealed.map(|sealed| password::open(self.keyring().auth(), oid, &sealed)).transpose()?;
+        let verifiers = sealed.as_ref().map(|sealed| password::open(self.keyring().auth(), oid, sealed)).transpose()?;
         let may_log_in = login != 0 && !expired && verifiers.is_some() && name == role_name;
         let role = may_log_in.then_some((oid, name));
-        Ok(Candidate { role, verifiers: verifiers.map(Arc::new) })
+        Ok(Candidate { role, verifiers: verifiers.map(Arc::new), sealed })
     }
 }
 
@@ -167,6 +187,8 @@ type StoredRole = (i64, String, i64, Option<i64>, Option<Vec<u8>>);
 struct Candidate {
     role: Option<(Oid, String)>,
     verifiers: Option<Arc<Verifiers>>,
+    /// As stored.
+    sealed: Option<Vec<u8>>,
 }
 
 /// What authentication keeps in memory.

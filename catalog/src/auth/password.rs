@@ -30,8 +30,8 @@ impl Default for PasswordCost {
 /// Longer passwords are refused before any work.
 pub(super) const PASSWORD_BYTES_MAX: usize = 1024;
 /// Stored parameters above this are not run.
-const MEMORY_KIB_MAX: u32 = 256 * 1024;
-const PASSES_MAX: u32 = 16;
+pub const MEMORY_KIB_MAX: u32 = 256 * 1024;
+pub const PASSES_MAX: u32 = 16;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Verifiers {
@@ -71,6 +71,35 @@ impl Catalog {
         let made = tokio::task::spawn_blocking(move || make(&password, cost)).await.map_err(CatalogError::internal)??;
         let plain = Zeroizing::new(serde_json::to_vec(&made).map_err(CatalogError::internal)?);
         Ok(Some(NewVerifiers { key, plain: Some(plain) }))
+    }
+}
+
+impl Catalog {
+    /// Stores a password's hash with the work that is asked for now, unless the password was changed meanwhile. A login does not fail for it.
+    pub(super) async fn rehash(&self, role: Oid, password: &str, stored: Vec<u8>) {
+        let done = async {
+            let Some(new) = self.verifiers(Some(PasswordSpec::Set(Zeroizing::new(password.to_owned())))).await? else { return Ok(()) };
+            let sealed = sealed(new, role)?;
+            let mut transaction = self.store().begin_write().await?;
+            sqlx::query("UPDATE roles SET password = $1 WHERE oid = $2 AND password = $3")
+                .bind(sealed)
+                .bind(i64::from(role))
+                .bind(stored)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok::<(), CatalogError>(())
+        };
+        if let Err(error) = done.await {
+            tracing::warn!(%error, "a password could not be hashed anew");
+        }
+    }
+}
+
+impl Verifiers {
+    /// Made with other work than is asked for now, or without argon2id.
+    pub(super) fn is_outdated(&self, cost: PasswordCost) -> bool {
+        self.argon2.as_ref().is_none_or(|hash| (hash.memory_kib, hash.passes) != (cost.memory_kib, cost.passes))
     }
 }
 

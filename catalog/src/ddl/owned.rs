@@ -27,7 +27,7 @@ impl Catalog {
                 if !edit.snapshot.has_privileges_of(principal.current_role, *role) {
                     return Err(CatalogError::forbidden("permission denied to reassign objects"));
                 }
-                if *role < FIRST_NORMAL_OID && *role != new {
+                if *role < FIRST_NORMAL_OID && roles.contains(role) {
                     return Err(pinned(&format!("cannot reassign ownership of objects owned by role {}", known.name)));
                 }
             }

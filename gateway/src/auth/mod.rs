@@ -76,7 +76,8 @@ async fn password(
         body.fill(0);
     }
     let authenticated = catalog.verify_password(approach.user, &password, approach.address).await.map_err(denied)?;
-    Ok((authenticated, "password"))
+    let method = authenticated.method().unwrap_or("password");
+    Ok((authenticated, method))
 }
 
 async fn scram(connection: &mut Connection, catalog: &Catalog, approach: &Approach<'_>) -> Result<(Authenticated, &'static str), Refusal> {

@@ -75,6 +75,15 @@ pub struct ServeArgs {
     /// How clients prove their identity over TLS: scram or password (argon2id) [default: scram]
     #[arg(long, env = "LAKEGATE_AUTH_METHOD", value_parser = ["scram", "password"])]
     pub auth_method: Option<String>,
+    /// Memory that hashing a password takes, in KiB (argon2id); stored hashes follow at the next login [default: 19456]
+    #[arg(long, env = "LAKEGATE_PASSWORD_MEMORY_KIB", value_parser = clap::value_parser!(u32).range(1_024..=262_144))]
+    pub password_memory_kib: Option<u32>,
+    /// Passes over that memory [default: 2]
+    #[arg(long, env = "LAKEGATE_PASSWORD_PASSES", value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub password_passes: Option<u32>,
+    /// Program whose standard output is the key-encryption key, base64 of 32 bytes; instead of the file
+    #[arg(long, env = "LAKEGATE_KEK_COMMAND")]
+    pub kek_command: Option<String>,
     /// Let clients without TLS in from other hosts too (SCRAM only).
     #[arg(long, env = "LAKEGATE_ALLOW_PLAIN_REMOTE", num_args = 0..=1, default_missing_value = "true")]
     pub allow_plain_remote: Option<bool>,
@@ -102,6 +111,12 @@ pub enum AdminWork {
     /// The sealed log.
     #[command(subcommand)]
     Log(AdminLog),
+    /// Write the catalog to a new file, also while servers run on it. The key-encryption key is not in it: keep that elsewhere.
+    Backup { file: PathBuf },
+    /// Fill an empty catalog from a backup; `admin log verify` then opens every entry.
+    Restore { file: PathBuf },
+    /// Copy the catalog into an empty one at another URL, e.g. from SQLite to postgres://…; then start servers with that --catalog-url.
+    Migrate { to: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -148,6 +163,9 @@ pub struct Config {
     pub drain: Duration,
     pub max_connections: usize,
     pub auth_password: bool,
+    pub password_memory_kib: u32,
+    pub password_passes: u32,
+    pub kek_command: Option<String>,
     pub allow_plain_remote: bool,
     pub demo: bool,
 }
@@ -191,6 +209,13 @@ impl ServeArgs {
             drain: Duration::from_secs(self.drain_seconds.or(file.drain_seconds).unwrap_or(30)),
             max_connections: self.max_connections.or(file.max_connections).unwrap_or(200),
             auth_password: auth_password(self.auth_method.or(file.auth_method).as_deref())?,
+            password_memory_kib: in_range(
+                "--password-memory-kib",
+                self.password_memory_kib.or(file.password_memory_kib).unwrap_or(19_456),
+                1_024..=262_144,
+            )?,
+            password_passes: in_range("--password-passes", self.password_passes.or(file.password_passes).unwrap_or(2), 1..=16)?,
+            kek_command: self.kek_command.or(file.kek_command),
             allow_plain_remote: self.allow_plain_remote.or(file.allow_plain_remote).unwrap_or(false),
             demo: self.demo.or(file.demo).unwrap_or(false),
             data_dir,
@@ -217,6 +242,14 @@ fn option(option: &'static str, problem: impl Into<String>) -> ConfigError {
 
 fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|error| option("--data-dir", error.to_string()))
+}
+
+/// The file's values are looked at here, too.
+fn in_range(name: &'static str, value: u32, range: std::ops::RangeInclusive<u32>) -> Result<u32, ConfigError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(option(name, format!("{value} is not within {} and {}", range.start(), range.end())))
 }
 
 fn auth_password(method: Option<&str>) -> Result<bool, ConfigError> {

@@ -26,6 +26,7 @@ pub mod set;
 pub mod show;
 pub mod table_definition;
 pub mod table_work;
+pub mod token;
 
 pub mod transaction;
 
@@ -103,6 +104,8 @@ async fn dispatch(
         Command::CreateDatabase(create) => database::create(session, create).await,
         Command::AlterDatabase(alter) => database::alter(session, alter).await,
         Command::Owned(owned) => role::owned(session, owned).await,
+        Command::CreateToken(create) => token::create(session, create).await,
+        Command::DropToken(drop) => token::drop(session, drop).await,
         Command::CreateExternalLocation(create) => external_location::create(session, create).await,
         Command::DropExternalLocation(drop) => external_location::drop(session, drop).await,
         Command::CloseCursor(close) => cursor::close(session, close),

@@ -180,7 +180,7 @@ fn password(given: &grammar::RoleOptions) -> Option<PasswordSpec> {
 }
 
 /// Seconds since the epoch; without a zone the time is UTC.
-fn valid_until(text: &str) -> Result<Option<i64>, SqlError> {
+pub(super) fn valid_until(text: &str) -> Result<Option<i64>, SqlError> {
     if text.eq_ignore_ascii_case("infinity") {
         return Ok(None);
     }

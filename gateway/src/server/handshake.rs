@@ -14,7 +14,7 @@ use super::admission::{Admission, Place};
 use super::live::{LiveSessions, Newcomer};
 use super::socket::{Rewound, set_options};
 use super::{LoginAttempt, LoginObserver, ServerOptions};
-use crate::auth::{Approach, Refusal, authenticate};
+use crate::auth::{Approach, AuthMethod, Refusal, authenticate};
 use crate::frontend::{SessionStart, SqlSessions};
 use crate::session::Session;
 use crate::session::connection::Connection;
@@ -222,12 +222,15 @@ impl Door {
             return Err(Some(Box::new(too_many())));
         }
         let (identity, encryption) = secured.unzip();
+        // Who has a token asks for the one way that takes it.
+        let asks_for_token = startup.settings.iter().any(|(name, value)| name.eq_ignore_ascii_case("lakegate.auth") && value == "token");
+        let method = if asks_for_token { AuthMethod::Password } else { self.options.auth_method };
         let approach = Approach {
             user: &startup.user,
             address: attempt.client_address.map(|address| address.ip()),
             tls: identity.is_some(),
             end_point: identity.and_then(|identity| identity.end_point.as_deref()),
-            method: self.options.auth_method,
+            method,
             allow_plain_remote: self.options.allow_plain_remote,
         };
         let (role, method) = authenticate(connection, &self.catalog, &approach).await?;

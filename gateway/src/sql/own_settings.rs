@@ -57,6 +57,13 @@ pub(super) static OWN: &[Setting] = &[
     ),
     user("default_table_access_method", "heap", Kind::Enum(&["heap"]), BEHAVIOR, "What pg_class says of every table."),
     user(
+        "lakegate.auth",
+        "default",
+        Kind::Enum(&["default", "token"]),
+        LAKEGATE,
+        "As an option of start-up: token asks for the password in clear text inside TLS, which is how tokens come.",
+    ),
+    user(
         "default_tablespace",
         "",
         Kind::Enum(&["", "pg_default"]),

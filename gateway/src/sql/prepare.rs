@@ -424,6 +424,7 @@ fn utility_schema(session: &GatewaySession, command: &Command) -> Result<Option<
         Command::Fetch(fetch) if !fetch.moves => {
             return Ok(session.cursors.find(&fetch.cursor).ok().map(|cursor| Arc::clone(&cursor.schema)));
         }
+        Command::CreateToken(_) => return Ok(Some(crate::handlers::token::schema())),
         Command::TableWork(work) => return Ok(crate::handlers::table_work::maintenance(work).schema()),
         _ => return Ok(None),
     };

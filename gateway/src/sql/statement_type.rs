@@ -30,6 +30,8 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Grant(_) | Command::GrantMembership(_) => "GRANT",
         Command::Revoke(_) | Command::RevokeMembership(_) => "REVOKE",
         Command::DefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
+        Command::CreateToken(_) => "CREATE TOKEN",
+        Command::DropToken(_) => "DROP TOKEN",
         Command::CreateDatabase(_) => "CREATE DATABASE",
         Command::AlterDatabase(_) => "ALTER DATABASE",
         Command::Owned(Owned::Reassign { .. }) => "REASSIGN OWNED",

@@ -137,6 +137,7 @@ fn of_insert(insert: &Insert, names: &Names<'_>) -> (Access, ColumnsChanged) {
     let mut access = Access::INSERT;
     let mut updated = BTreeSet::new();
     if let Some(OnInsert::OnConflict(clause)) = &insert.on {
+        reads.proposes = true;
         match &clause.conflict_target {
             Some(ConflictTarget::Columns(columns)) => reads.found.extend(columns.iter().map(fold)),
             Some(ConflictTarget::OnConstraint(constraint)) => {
@@ -272,6 +273,8 @@ struct Reads<'a> {
     found: BTreeSet<String>,
     /// RETURNING * and whole rows.
     all: bool,
+    /// It is an INSERT … ON CONFLICT.
+    proposes: bool,
     /// FROM of the subqueries around, the innermost last.
     inner: Vec<Vec<Inner>>,
 }
@@ -285,7 +288,7 @@ struct Inner {
 
 impl<'a> Reads<'a> {
     fn new(table: Option<String>, names: &'a Names<'a>) -> Self {
-        Reads { table, names, found: BTreeSet::new(), all: false, inner: Vec::new() }
+        Reads { table, names, found: BTreeSet::new(), all: false, proposes: false, inner: Vec::new() }
     }
 
     fn of(factor: &TableFactor, names: &'a Names<'a>) -> Self {
@@ -340,7 +343,9 @@ impl<'a> Reads<'a> {
 
     fn qualified(&mut self, table: &str, column: String) {
         let shadowed = self.inner.iter().flatten().any(|inner| inner.alias.as_deref() == Some(table));
-        if Some(table) == self.table.as_deref() && !shadowed && self.names.has(&column) {
+        // PostgreSQL asks for SELECT on what is read of `excluded`, too.
+        let is_own = Some(table) == self.table.as_deref() || self.proposes && table == "excluded";
+        if is_own && !shadowed && self.names.has(&column) {
             self.found.insert(column);
         }
     }

@@ -101,6 +101,8 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             let params = serde_json::json!({ "privileges": words, "grantees": alter.grantees, "kind": alter.kind.letter() });
             (Some("default privileges"), Some(alter.roles.join(", ")), params)
         }
+        Command::CreateToken(create) => (Some("token"), Some(create.name.clone()), serde_json::json!({ "role": create.role })),
+        Command::DropToken(drop) => (Some("token"), Some(drop.name.clone()), serde_json::json!({ "role": drop.role })),
         Command::CreateDatabase(create) => (Some("database"), Some(create.name.clone()), nothing),
         Command::AlterDatabase(alter) => (Some("database"), Some(alter.name.clone()), nothing),
         Command::Owned(Owned::Reassign { roles, to }) => (Some("role"), Some(roles.join(", ")), serde_json::json!({ "to": to })),

@@ -4,6 +4,7 @@ pub mod audit;
 mod columns;
 mod governance;
 mod query_history;
+mod tokens;
 mod unsupported;
 
 use arrow_schema::SchemaRef;
@@ -26,6 +27,7 @@ pub const RELATIONS: &[(&str, &str)] = &[
     ("information_schema", "table_tags"),
     ("information_schema", "column_tags"),
     ("information_schema", "column_masks"),
+    ("access", "tokens"),
 ];
 
 /// Whether database `system` has the relation.
@@ -40,6 +42,7 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
     let empty = match (schema, table) {
         ("query", "history") => query_history::table(&[]),
         ("access", "audit") => audit::table(&[]),
+        ("access", "tokens") => tokens::table(&[]),
         ("compat", "unsupported") => unsupported::table(&[]),
         ("information_schema", table) => match governance::empty(table) {
             Ok(Some(source)) => Ok(source),
@@ -84,6 +87,7 @@ impl SystemRelations {
         match (name.schema.as_str(), name.name.as_str()) {
             ("query", "history") => query_history::rows(&self.catalog, principal).await,
             ("access", "audit") => audit::rows(&self.catalog, principal).await,
+            ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
             ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await,
             ("information_schema", table) => governance::rows(snapshot, principal, table)?
                 .ok_or_else(|| undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),

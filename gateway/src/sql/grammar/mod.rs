@@ -15,6 +15,7 @@ mod sequence;
 mod stored;
 mod table;
 mod table_work;
+mod token;
 mod transaction;
 
 use sqlparser::ast;
@@ -37,6 +38,7 @@ pub use sequence::{CreateSequence, SequenceOption, of_identity};
 pub use stored::{CreateMaterializedView, Refresh, Reindex};
 pub use table::CreateTable;
 pub use table_work::{TableWork, Vacuum};
+pub use token::{CreateToken, DropToken, TokenExpiry};
 pub use transaction::{Begin, Characteristic, LockMode, LockTable, SetTransaction, TwoPhase};
 
 use crate::sqlstate::SqlError;
@@ -63,6 +65,8 @@ pub enum Command {
     AlterDatabase(AlterDatabase),
     CreateDatabase(CreateDatabase),
     Owned(Owned),
+    CreateToken(CreateToken),
+    DropToken(DropToken),
     CreateExternalLocation(CreateExternalLocation),
     DropExternalLocation(DropExternalLocation),
     Copy(Box<Copy>),
@@ -126,6 +130,8 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["ALTER", "DEFAULT", "PRIVILEGES"] => grant::parse_default(parser),
         ["ALTER", "DATABASE", ..] => role::parse_alter_database(parser),
         ["CREATE", "DATABASE", ..] => database::parse_create(parser),
+        ["CREATE", "TOKEN", ..] => token::parse_create(parser),
+        ["DROP", "TOKEN", ..] => token::parse_drop(parser),
         ["REASSIGN", ..] => role::parse_reassign_owned(parser),
         ["DROP", "OWNED", ..] => role::parse_drop_owned(parser),
         ["RESET", "SESSION", "AUTHORIZATION"] => Ok(parse_reset_authorization(parser)),
