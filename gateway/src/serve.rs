@@ -11,6 +11,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use crate::auth::jwt::JwtVerifier;
+use crate::auth::rules::{Rules, RulesError};
 use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::server::{self, ServerOptions};
@@ -33,6 +35,8 @@ pub enum ServeError {
     Warehouse { root: String, error: EngineError },
     #[error("could not listen on \"{address}\": {error}{}", if error.kind() == std::io::ErrorKind::AddrInUse { "; another server runs there: choose another port with --listen or --metrics-listen" } else { "" })]
     Listen { address: String, error: std::io::Error },
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
     #[error("could not install the metrics recorder: {0}")]
@@ -138,7 +142,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         .map_err(|error| ServeError::Warehouse { root: config.warehouse_root.clone(), error })?;
     crate::sql::together::recover(catalog, engine.as_ref(), true).await.map_err(ServeError::Recovery)?;
     crate::sql::together::keep_recovering(catalog.clone(), Arc::clone(&engine), stop.clone());
-    let tls = tls::Tls::load(&config.data_dir, config.tls.clone())?;
+    let tls = tls::Tls::load(&config.data_dir, config.tls.clone(), config.tls_client_ca.clone())?;
     let listener = TcpListener::bind(&config.listen).await.map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
     let address = listener.local_addr().map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
     if let Some(metrics_listen) = &config.metrics_listen {
@@ -173,6 +177,8 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         tls: Some(tls),
         max_connections: config.max_connections,
         auth_method: if config.auth_password { server::AuthMethod::Password } else { server::AuthMethod::Scram },
+        rules: config.access_rules.as_deref().map(Rules::read).transpose()?.map(Arc::new),
+        jwt: config.jwt.clone().map(JwtVerifier::new),
         allow_plain_remote: config.allow_plain_remote,
         drain: config.drain,
         ..ServerOptions::default()

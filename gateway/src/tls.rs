@@ -95,6 +95,8 @@ pub struct Tls {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
+    /// Who signs clients' certificates; `None`: none are asked for.
+    client_ca: Option<PathBuf>,
 }
 
 impl Tls {
@@ -102,7 +104,7 @@ impl Tls {
     ///
     /// # Errors
     /// Files that cannot be read, written or used.
-    pub fn load(data_dir: &Path, named: Option<(PathBuf, PathBuf)>) -> Result<Self, TlsError> {
+    pub fn load(data_dir: &Path, named: Option<(PathBuf, PathBuf)>, client_ca: Option<PathBuf>) -> Result<Self, TlsError> {
         let (certificate, key) = match named {
             Some(named) => named,
             None => {
@@ -113,7 +115,7 @@ impl Tls {
                 own
             }
         };
-        let files = Files { certificate, key };
+        let files = Files { certificate, key, client_ca };
         // Before reading, so that a change in between is seen.
         let loaded = files.modified();
         let identity = Arc::new(files.read()?);
@@ -161,12 +163,14 @@ impl Files {
             return Err(TlsError::Pem { path: self.certificate.clone(), problem: "it holds no certificate".to_owned() });
         };
         let end_point = end_point(leaf);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::Pair)?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
             .map_err(TlsError::Pair)?;
+        let builder = match &self.client_ca {
+            Some(path) => builder.with_client_cert_verifier(client_verifier(path)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Pair)?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Identity { config: Arc::new(config), end_point })
     }
@@ -174,6 +178,20 @@ impl Files {
     fn modified(&self) -> [Option<SystemTime>; 2] {
         [&self.certificate, &self.key].map(|path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
     }
+}
+
+/// Clients may show a certificate; one that they show must be signed by these.
+fn client_verifier(path: &Path) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    let pem = |problem: String| TlsError::Pem { path: path.into(), problem };
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&bytes(path)?) {
+        let certificate = certificate.map_err(|error| pem(error.to_string()))?;
+        roots.add(certificate).map_err(|error| pem(error.to_string()))?;
+    }
+    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| pem(error.to_string()))
 }
 
 /// RFC 5929 section 4.1: hashed as the certificate's signature is, SHA-256 in place of MD5 and SHA-1. `None` for signatures without
@@ -207,7 +225,7 @@ fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
 }
 
 /// The content of a DER value of this tag, and what follows it.
-fn der(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(crate) fn der(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, rest) = bytes.split_first()?;
     let (short, rest) = rest.split_first()?;
     if *first != tag {
@@ -293,8 +311,8 @@ mod tests {
     #[test]
     fn a_pair_is_made_once_and_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Tls::load(dir.path(), None).unwrap().identity();
-        let again = Tls::load(dir.path(), None).unwrap().identity();
+        let first = Tls::load(dir.path(), None, None).unwrap().identity();
+        let again = Tls::load(dir.path(), None, None).unwrap().identity();
         assert_eq!(first.end_point, again.end_point);
         assert_eq!(first.end_point.as_ref().unwrap().len(), 32);
         let mode = fs::metadata(dir.path().join(KEY)).unwrap().permissions().mode();
@@ -304,9 +322,9 @@ mod tests {
     #[test]
     fn a_pair_that_does_not_fit_is_refused() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Tls::load(one.path(), None).unwrap();
-        Tls::load(other.path(), None).unwrap();
+        Tls::load(one.path(), None, None).unwrap();
+        Tls::load(other.path(), None, None).unwrap();
         let mixed = (one.path().join(CERTIFICATE), other.path().join(KEY));
-        assert!(matches!(Tls::load(one.path(), Some(mixed)), Err(TlsError::Pair(_))));
+        assert!(matches!(Tls::load(one.path(), Some(mixed), None), Err(TlsError::Pair(_))));
     }
 }

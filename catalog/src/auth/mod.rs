@@ -125,6 +125,50 @@ impl Catalog {
         Ok(Authenticated { role: role.oid, name: role.name.clone(), method: None })
     }
 
+    /// A role whose identity somebody else has vouched for: the issuer of a token that the caller has checked, or of a certificate.
+    /// `method` is for the audit log.
+    ///
+    /// # Errors
+    /// [`AuthError::Failed`] for a role that is not there or may not log in.
+    pub async fn vouched_identity(
+        &self,
+        role_name: &str,
+        method: &'static str,
+        address: Option<IpAddr>,
+    ) -> Result<Authenticated, AuthError> {
+        let state = self.auth_state();
+        state.slowdown.wait(role_name, address).await;
+        let snapshot = self.refresh().await.map_err(AuthError::Unavailable)?;
+        match snapshot.role_by_name(role_name).filter(|role| role.login) {
+            Some(role) => {
+                state.slowdown.succeeded(role_name, address);
+                Ok(Authenticated { role: role.oid, name: role.name.clone(), method: Some(method) })
+            }
+            None => Err(self.login_failed(role_name, address)),
+        }
+    }
+
+    /// Counts a login that failed before the catalog was asked.
+    pub fn login_failed(&self, role_name: &str, address: Option<IpAddr>) -> AuthError {
+        self.auth_state().slowdown.failed(role_name, address);
+        AuthError::Failed { role: role_name.to_owned() }
+    }
+
+    /// Only a token does, not the password.
+    ///
+    /// # Errors
+    /// As [`Catalog::verify_password`].
+    pub async fn verify_token_alone(&self, role_name: &str, text: &str, address: Option<IpAddr>) -> Result<Authenticated, AuthError> {
+        self.auth_state().slowdown.wait(role_name, address).await;
+        match self.verify_token(role_name, text).await.map_err(AuthError::Unavailable)? {
+            Some(proven) => {
+                self.auth_state().slowdown.succeeded(role_name, address);
+                Ok(proven)
+            }
+            None => Err(self.login_failed(role_name, address)),
+        }
+    }
+
     /// Starts SCRAM: what the server-first message needs. A role that cannot log in gets the same kind of answer, always the
     /// same for its name, and fails at the end.
     ///

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::privileges::is_owner;
-use crate::acl::all_privileges;
 use crate::model::{Database, ObjectRef, Oid, PUBLIC, Privilege, Relation, Schema};
 use crate::snapshot::Snapshot;
 
@@ -35,7 +34,7 @@ pub fn may_see(snapshot: &Snapshot, role: Oid, object: ObjectRef) -> bool {
     let roles = snapshot.member_of(role);
     let is_meant = |grantee: Oid| grantee == PUBLIC || roles.contains(&grantee);
     let held = snapshot.acl(object).held_by(is_meant);
-    if !held.intersection(all_privileges(object)).is_empty() {
+    if !held.intersection(snapshot.all_privileges(object)).is_empty() {
         return true;
     }
     let everywhere = [Privilege::Usage, Privilege::Select, Privilege::Insert];

@@ -322,7 +322,8 @@ fn allowed(
     let privileges = asked.wanted.intersection(options);
     if privileges.is_empty() {
         let roles = snapshot.member_of(role);
-        let holds_any = !acl.held_by(|grantee| grantee == PUBLIC || roles.contains(&grantee)).is_empty();
+        let held = acl.held_by(|grantee| grantee == PUBLIC || roles.contains(&grantee)).intersection(asked.all);
+        let holds_any = !held.is_empty() || asked.all.iter().any(|privilege| snapshot.has_everywhere(role, object, privilege));
         if !holds_any {
             return Err(denied());
         }

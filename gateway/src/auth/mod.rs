@@ -1,6 +1,9 @@
 //! Proving who a client is. The secrets and the comparing are the catalog's; here are the messages and the choice of method.
 
+pub mod certificate;
+pub mod jwt;
 pub mod observer;
+pub mod rules;
 pub mod scram;
 
 use std::net::IpAddr;
@@ -9,6 +12,8 @@ use lakegate_catalog::Catalog;
 use lakegate_catalog::auth::{AuthError, Authenticated};
 use zeroize::Zeroizing;
 
+use self::jwt::JwtVerifier;
+use self::rules::{Asking, Method, Rules};
 use self::scram::{ChannelBinding, ClientFirst};
 use crate::session::connection::{Connection, Received};
 use crate::session::startup::fatal;
@@ -35,6 +40,11 @@ pub struct Approach<'a> {
     /// Hash of the server's certificate, inside TLS.
     pub end_point: Option<&'a [u8]>,
     pub method: AuthMethod,
+    /// The names in the client's certificate, which the handshake has checked.
+    pub certificate: &'a [String],
+    pub rules: Option<&'a Rules>,
+    pub jwt: Option<&'a JwtVerifier>,
+    pub database: &'a str,
     /// Without TLS, from elsewhere than loopback.
     pub allow_plain_remote: bool,
 }
@@ -57,16 +67,56 @@ pub async fn authenticate(
         let error = SqlError::fatal(SqlState::InvalidAuthorizationSpecification, message);
         return Err(Some(Box::new(error.hint("Connect with sslmode=require or stronger."))));
     }
-    match approach.method {
-        AuthMethod::Password if approach.tls => password(connection, catalog, approach).await,
-        _ => scram(connection, catalog, approach).await,
+    let method = match approach.rules {
+        Some(rules) => by_rules(rules, catalog, approach)?,
+        None if approach.method == AuthMethod::Password => Method::Password,
+        None => Method::Scram,
+    };
+    match method {
+        Method::Password if approach.tls => password(connection, catalog, approach, true).await,
+        Method::Token if approach.tls => password(connection, catalog, approach, false).await,
+        Method::Scram | Method::Password => scram(connection, catalog, approach).await,
+        Method::Cert if approach.rules.is_some_and(|rules| rules.may_be(approach.certificate, approach.user)) => {
+            let proven = catalog.vouched_identity(approach.user, "cert", approach.address).await.map_err(denied)?;
+            Ok((proven, "cert"))
+        }
+        Method::Cert => {
+            catalog.login_failed(approach.user, approach.address);
+            let message = format!("certificate authentication failed for user \"{}\"", approach.user);
+            Err(refusal(SqlError::fatal(SqlState::InvalidAuthorizationSpecification, message)))
+        }
+        Method::Token => {
+            let message = format!("role \"{}\" must connect with TLS: tokens are not sent without", approach.user);
+            Err(refusal(SqlError::fatal(SqlState::InvalidAuthorizationSpecification, message)))
+        }
+        Method::Reject => Err(no_way("access rules reject connection", approach)),
     }
 }
 
+/// What the first rule that fits asks for. An option of start-up asks for a token where a password would do.
+fn by_rules(rules: &Rules, catalog: &Catalog, approach: &Approach<'_>) -> Result<Method, Refusal> {
+    let asking = Asking { database: approach.database, role: approach.user, address: approach.address, tls: approach.tls };
+    match rules.method(&asking, &catalog.snapshot()) {
+        Some(Method::Scram) if approach.method == AuthMethod::Password => Ok(Method::Token),
+        Some(method) => Ok(method),
+        None => Err(no_way("no access rule", approach)),
+    }
+}
+
+/// 28000, in PostgreSQL's words.
+fn no_way(what: &str, approach: &Approach<'_>) -> Refusal {
+    let host = approach.address.map_or_else(|| "[local]".to_owned(), |address| address.to_canonical().to_string());
+    let encryption = if approach.tls { "SSL encryption" } else { "no encryption" };
+    let message = format!("{what} for host \"{host}\", user \"{}\", database \"{}\", {encryption}", approach.user, approach.database);
+    refusal(SqlError::fatal(SqlState::InvalidAuthorizationSpecification, message))
+}
+
+/// `passwords`: not tokens alone.
 async fn password(
     connection: &mut Connection,
     catalog: &Catalog,
     approach: &Approach<'_>,
+    passwords: bool,
 ) -> Result<(Authenticated, &'static str), Refusal> {
     outgoing::authentication_cleartext_password(&mut connection.out);
     let frame = response(connection, "password").await?;
@@ -75,7 +125,21 @@ async fn password(
     if let Ok(mut body) = frame.body.try_into_mut() {
         body.fill(0);
     }
-    let authenticated = catalog.verify_password(approach.user, &password, approach.address).await.map_err(denied)?;
+    if let Some(verifier) = approach.jwt
+        && jwt::looks_like_jwt(&password)
+    {
+        return match verifier.verify(&password, approach.user).await {
+            Ok(()) => Ok((catalog.vouched_identity(approach.user, "jwt", approach.address).await.map_err(denied)?, "jwt")),
+            Err(error) => {
+                tracing::info!(%error, "a token of the identity provider was refused");
+                Err(denied(catalog.login_failed(approach.user, approach.address)))
+            }
+        };
+    }
+    let authenticated = match passwords {
+        true => catalog.verify_password(approach.user, &password, approach.address).await.map_err(denied)?,
+        false => catalog.verify_token_alone(approach.user, &password, approach.address).await.map_err(denied)?,
+    };
     let method = authenticated.method().unwrap_or("password");
     Ok((authenticated, method))
 }

@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use file::ConfigFileError;
 
+use crate::auth::jwt::JwtOptions;
+
 /// A SQL warehouse gateway: PostgreSQL clients in front, Delta Lake tables behind.
 #[derive(Debug, Parser)]
 #[command(name = "lakegate", version, about)]
@@ -75,6 +77,27 @@ pub struct ServeArgs {
     /// How clients prove their identity over TLS: scram or password (argon2id) [default: scram]
     #[arg(long, env = "LAKEGATE_AUTH_METHOD", value_parser = ["scram", "password"])]
     pub auth_method: Option<String>,
+    /// TOML file with access rules like pg_hba.conf's; without it everybody may come, by --auth-method
+    #[arg(long, env = "LAKEGATE_ACCESS_RULES")]
+    pub access_rules: Option<PathBuf>,
+    /// PEM certificates of who signs clients' certificates, for access rules with method cert
+    #[arg(long, env = "LAKEGATE_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Issuer of tokens that are accepted in a password's place (OpenID Connect); with --jwt-audience and --jwt-keys
+    #[arg(long, env = "LAKEGATE_JWT_ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// Audience that those tokens must name
+    #[arg(long, env = "LAKEGATE_JWT_AUDIENCE")]
+    pub jwt_audience: Option<String>,
+    /// The issuer's keys: a JWK set, as a file or a URL
+    #[arg(long, env = "LAKEGATE_JWT_KEYS")]
+    pub jwt_keys: Option<String>,
+    /// Claim that names the role or a list of roles; dots lead into objects [default: sub]
+    #[arg(long, env = "LAKEGATE_JWT_ROLE_CLAIM")]
+    pub jwt_role_claim: Option<String>,
+    /// Seconds that the issuer's clock may be apart [default: 30]
+    #[arg(long, env = "LAKEGATE_JWT_LEEWAY_SECONDS")]
+    pub jwt_leeway_seconds: Option<u64>,
     /// Memory that hashing a password takes, in KiB (argon2id); stored hashes follow at the next login [default: 19456]
     #[arg(long, env = "LAKEGATE_PASSWORD_MEMORY_KIB", value_parser = clap::value_parser!(u32).range(1_024..=262_144))]
     pub password_memory_kib: Option<u32>,
@@ -163,6 +186,9 @@ pub struct Config {
     pub drain: Duration,
     pub max_connections: usize,
     pub auth_password: bool,
+    pub access_rules: Option<PathBuf>,
+    pub tls_client_ca: Option<PathBuf>,
+    pub jwt: Option<JwtOptions>,
     pub password_memory_kib: u32,
     pub password_passes: u32,
     pub kek_command: Option<String>,
@@ -209,6 +235,15 @@ impl ServeArgs {
             drain: Duration::from_secs(self.drain_seconds.or(file.drain_seconds).unwrap_or(30)),
             max_connections: self.max_connections.or(file.max_connections).unwrap_or(200),
             auth_password: auth_password(self.auth_method.or(file.auth_method).as_deref())?,
+            access_rules: self.access_rules.or(file.access_rules),
+            tls_client_ca: self.tls_client_ca.or(file.tls_client_ca),
+            jwt: jwt_options(
+                self.jwt_issuer.or(file.jwt_issuer),
+                self.jwt_audience.or(file.jwt_audience),
+                self.jwt_keys.or(file.jwt_keys),
+                self.jwt_role_claim.or(file.jwt_role_claim),
+                self.jwt_leeway_seconds.or(file.jwt_leeway_seconds),
+            )?,
             password_memory_kib: in_range(
                 "--password-memory-kib",
                 self.password_memory_kib.or(file.password_memory_kib).unwrap_or(19_456),
@@ -242,6 +277,27 @@ fn option(option: &'static str, problem: impl Into<String>) -> ConfigError {
 
 fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|error| option("--data-dir", error.to_string()))
+}
+
+/// All of issuer, audience and keys, or none.
+fn jwt_options(
+    issuer: Option<String>,
+    audience: Option<String>,
+    keys: Option<String>,
+    role_claim: Option<String>,
+    leeway_seconds: Option<u64>,
+) -> Result<Option<JwtOptions>, ConfigError> {
+    match (issuer, audience, keys) {
+        (None, None, None) => Ok(None),
+        (Some(issuer), Some(audience), Some(keys)) => Ok(Some(JwtOptions {
+            issuer,
+            audience,
+            keys,
+            role_claim: role_claim.unwrap_or_else(|| "sub".to_owned()),
+            leeway: Duration::from_secs(leeway_seconds.unwrap_or(30)),
+        })),
+        _ => Err(option("--jwt-issuer", "--jwt-issuer, --jwt-audience and --jwt-keys go together")),
+    }
 }
 
 /// The file's values are looked at here, too.

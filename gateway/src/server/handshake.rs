@@ -14,7 +14,7 @@ use super::admission::{Admission, Place};
 use super::live::{LiveSessions, Newcomer};
 use super::socket::{Rewound, set_options};
 use super::{LoginAttempt, LoginObserver, ServerOptions};
-use crate::auth::{Approach, AuthMethod, Refusal, authenticate};
+use crate::auth::{Approach, AuthMethod, Refusal, authenticate, certificate};
 use crate::frontend::{SessionStart, SqlSessions};
 use crate::session::Session;
 use crate::session::connection::Connection;
@@ -44,6 +44,8 @@ struct Arrival {
     /// Inside TLS.
     identity: Option<Arc<Identity>>,
     encryption: Option<Encryption>,
+    /// Names in the client's certificate.
+    certificate: Vec<String>,
 }
 
 impl Door {
@@ -94,11 +96,13 @@ impl Door {
     async fn arrive(&self, mut connection: Connection, address: SocketAddr) -> Option<Arrival> {
         let mut identity = None;
         let mut encryption = None;
+        let mut certificate = Vec::new();
         let mut negotiation = Negotiation::default();
         if connection.first_byte().await? == TLS_HANDSHAKE {
             let current = self.options.tls.as_ref()?.identity();
-            let (stream, negotiated, suite) = start_tls(connection, &current).await?;
+            let (stream, negotiated, suite, shown) = start_tls(connection, &current).await?;
             encryption = suite;
+            certificate = shown;
             // Who does not name the protocol may be talking to another server that shares the certificate.
             if negotiated.as_deref() != Some(ALPN) {
                 tracing::info!("direct TLS without the protocol's name");
@@ -154,7 +158,7 @@ impl Door {
                     connection.out.push(b'S');
                     connection.flush().await.ok()?;
                     let current = tls.identity();
-                    (connection, _, encryption) = start_tls(connection, &current).await?;
+                    (connection, _, encryption, certificate) = start_tls(connection, &current).await?;
                     identity = Some(current);
                 }
                 Step::Cancel { pid, key } => {
@@ -164,7 +168,7 @@ impl Door {
                     }
                     return None;
                 }
-                Step::Start(startup) => return Some(Arrival { connection, startup, identity, encryption }),
+                Step::Start(startup) => return Some(Arrival { connection, startup, identity, encryption, certificate }),
             }
         }
     }
@@ -176,7 +180,7 @@ impl Door {
         address: SocketAddr,
         local: Option<SocketAddr>,
     ) -> Option<(Session, LoginAttempt, Authenticated)> {
-        let Arrival { mut connection, startup, identity, encryption } = arrival;
+        let Arrival { mut connection, startup, identity, encryption, certificate } = arrival;
         let setting =
             |name: &str| startup.settings.iter().rev().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         let mut attempt = LoginAttempt {
@@ -188,8 +192,8 @@ impl Door {
             auth_method: None,
             pid: 0,
         };
-        let result =
-            self.open(&mut connection, &startup, identity.as_deref().map(|identity| (identity, encryption)), &mut attempt, local).await;
+        let secured = identity.as_deref().map(|identity| (identity, encryption));
+        let result = self.open(&mut connection, &startup, secured, &certificate, &mut attempt, local).await;
         let error = match result {
             Ok((sql, live, role)) => {
                 metrics::counter!("lakegate_logins_total", "outcome" => "admitted").increment(1);
@@ -212,6 +216,7 @@ impl Door {
         connection: &mut Connection,
         startup: &StartupMessage,
         secured: Option<(&Identity, Option<Encryption>)>,
+        certificate: &[String],
         attempt: &mut LoginAttempt,
         local: Option<SocketAddr>,
     ) -> Result<(Box<dyn crate::frontend::SqlSession>, super::live::LiveSession, Authenticated), Refusal> {
@@ -231,6 +236,10 @@ impl Door {
             tls: identity.is_some(),
             end_point: identity.and_then(|identity| identity.end_point.as_deref()),
             method,
+            certificate,
+            rules: self.options.rules.as_deref(),
+            jwt: self.options.jwt.as_ref(),
+            database: if startup.database.is_empty() { "main" } else { &startup.database },
             allow_plain_remote: self.options.allow_plain_remote,
         };
         let (role, method) = authenticate(connection, &self.catalog, &approach).await?;
@@ -266,15 +275,17 @@ impl Door {
     }
 }
 
-/// TLS over a connection, and the protocol name that the client agreed to. `None`: the handshake failed.
-async fn start_tls(connection: Connection, identity: &Identity) -> Option<(Connection, Option<Vec<u8>>, Option<Encryption>)> {
+/// TLS over a connection, the protocol name that the client agreed to, and the names in its certificate. `None`: the handshake failed.
+async fn start_tls(connection: Connection, identity: &Identity) -> Option<(Connection, Option<Vec<u8>>, Option<Encryption>, Vec<String>)> {
     let (stream, first) = connection.into_parts();
     let acceptor = TlsAcceptor::from(Arc::clone(&identity.config));
     match acceptor.accept(Rewound::new(stream, first)).await {
         Ok(stream) => {
             let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
             let encryption = Encryption::of(stream.get_ref().1);
-            Some((Connection::new(Box::new(stream), BytesMut::new()), protocol, encryption))
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let names = shown.map(|certificate| certificate::names(certificate)).unwrap_or_default();
+            Some((Connection::new(Box::new(stream), BytesMut::new()), protocol, encryption, names))
         }
         Err(error) => {
             tracing::info!(%error, "the TLS handshake failed");

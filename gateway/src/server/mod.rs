@@ -19,7 +19,9 @@ use tracing::Instrument;
 
 pub use self::live::{ActivityState, LiveSessions, SessionInfo};
 pub use crate::auth::AuthMethod;
+use crate::auth::jwt::JwtVerifier;
 pub use crate::auth::observer::{LoginAttempt, LoginObserver};
+use crate::auth::rules::Rules;
 pub use crate::session::SessionLimits;
 
 use self::admission::Admission;
@@ -39,6 +41,10 @@ pub struct ServerOptions {
     /// `None`: SSLRequest is answered `N`.
     pub tls: Option<Tls>,
     pub auth_method: AuthMethod,
+    /// Who may come in how; `None`: everybody, by `auth_method`.
+    pub rules: Option<Arc<Rules>>,
+    /// Tokens of an identity provider.
+    pub jwt: Option<JwtVerifier>,
     /// Clients from elsewhere than loopback may come without TLS.
     pub allow_plain_remote: bool,
     pub max_connections: usize,
@@ -60,6 +66,8 @@ impl Default for ServerOptions {
         ServerOptions {
             tls: None,
             auth_method: AuthMethod::default(),
+            rules: None,
+            jwt: None,
             allow_plain_remote: false,
             max_connections: 200,
             max_unauthenticated: 64,

@@ -83,7 +83,7 @@ async fn running(change: impl FnOnce(&mut ServerOptions)) -> Running {
     let (counts, scripts, live, shutdown) =
         (Arc::<Counts>::default(), Arc::<Scripts>::default(), LiveSessions::default(), CancellationToken::new());
     let mut options = ServerOptions {
-        tls: Some(Tls::load(dir.path(), None).unwrap()),
+        tls: Some(Tls::load(dir.path(), None, None).unwrap()),
         observer: Some(Arc::new(Arc::clone(&counts))),
         drain: Duration::from_millis(300),
         ..ServerOptions::default()
@@ -273,7 +273,7 @@ async fn a_drain_ends_idle_sessions_at_once_and_running_ones_at_the_deadline() {
 async fn a_changed_certificate_is_taken_up() {
     let server = running(|_| {}).await;
     let other = tempfile::tempdir().unwrap();
-    Tls::load(other.path(), None).unwrap();
+    Tls::load(other.path(), None, None).unwrap();
     for name in ["server.crt", "server.key", "ca.crt"] {
         std::fs::copy(other.path().join(name), server.dir.path().join(name)).unwrap();
     }
