@@ -120,7 +120,7 @@ impl Catalog {
     /// [`CatalogError::LogUnavailable`]; the writer goes on trying.
     pub async fn audit(&self, event: AuditEvent, wait: bool) -> Result<(), CatalogError> {
         let unavailable = |error: CatalogError| CatalogError::LogUnavailable { detail: error.to_string() };
-        let key = self.keyring().of_day(event.event_time).await.map_err(unavailable)?;
+        let key = self.keyring().of_day(event.event_time, event.actor_oid).await.map_err(unavailable)?;
         let event_id = Uuid::now_v7().to_string();
         let detail = SealedDetail { request_params: event.request_params, error_message: event.error_message };
         let plain = serde_json::to_vec(&detail).map_err(CatalogError::internal)?;
@@ -192,10 +192,15 @@ impl Catalog {
         let event_time = time(micros)?;
         let actor_oid: Oid = number(row.try_get(2)?)?;
         let status: String = row.try_get(13)?;
-        let key = self.keyring().by_id(&row.try_get::<String, _>(17)?).await?;
-        let sealed: Vec<u8> = row.try_get(18)?;
-        let plain = key.open(cell(&event_id, actor_oid, micros), &sealed)?;
-        let detail: SealedDetail = serde_json::from_slice(&plain).map_err(|_| CatalogError::corrupted("an audit event"))?;
+        let detail = match self.keyring().by_id(&row.try_get::<String, _>(17)?).await {
+            Ok(key) => {
+                let sealed: Vec<u8> = row.try_get(18)?;
+                let plain = key.open(cell(&event_id, actor_oid, micros), &sealed)?;
+                serde_json::from_slice(&plain).map_err(|_| CatalogError::corrupted("an audit event"))?
+            }
+            Err(CatalogError::KeyDestroyed) => SealedDetail { request_params: serde_json::Value::Null, error_message: None },
+            Err(error) => return Err(error),
+        };
         let event = AuditEvent {
             event_time,
             actor_oid,

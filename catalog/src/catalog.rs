@@ -1,12 +1,15 @@
 //! The catalog as a whole: opening it, its first start, its snapshot, and the way every change takes.
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+
+use chrono::{NaiveDate, Utc};
 
 use uuid::Uuid;
 
 use crate::auth::AuthState;
 use crate::auth::password::PasswordCost;
-use crate::authorize::{NormalUrl, normalise_url};
+use crate::authorize::{NormalUrl, Principal, normalise_url};
 use crate::ddl::Edit;
 use crate::error::CatalogError;
 use crate::kek::Kek;
@@ -22,6 +25,8 @@ pub struct CatalogOptions {
     /// `sqlite:///absolute/path/catalog.db` or `postgres://…`.
     pub url: String,
     pub kek: Kek,
+    /// Where it is kept, if that is a file: a rotation puts the new one there.
+    pub kek_file: Option<PathBuf>,
     /// Names the gateway among those that share a PostgreSQL catalog, the same at each start: statements that its earlier
     /// process left running become LOST. Not needed with SQLite, which has one process.
     pub instance_id: Option<String>,
@@ -46,6 +51,7 @@ impl CatalogOptions {
         CatalogOptions {
             url: url.into(),
             kek,
+            kek_file: None,
             instance_id: None,
             protected_roots: Vec::new(),
             password_cost: PasswordCost::default(),
@@ -72,6 +78,15 @@ struct Inner {
     protected_roots: Arc<[NormalUrl]>,
     sole_process: bool,
     process: Uuid,
+    kek_file: Option<PathBuf>,
+    rotation: tokio::sync::Mutex<()>,
+}
+
+/// Whose entries, or of when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeysOf {
+    Role(Oid),
+    Day(NaiveDate),
 }
 
 impl Catalog {
@@ -84,15 +99,26 @@ impl Catalog {
         let roots: Result<Vec<NormalUrl>, CatalogError> = options.protected_roots.iter().map(|root| normalise_url(root)).collect();
         let protected_roots: Arc<[NormalUrl]> = roots?.into();
         let store = Store::open(&options.url).await?;
-        let keyring = Keyring::open(store.clone(), options.kek).await?;
+        let keyring = Keyring::open(store.clone(), options.kek, options.kek_file.clone()).await?;
         let process = Uuid::new_v4();
         let log = LogWriter::start(store.clone(), options.instance_id, process).await?;
         let mut read = store.begin_read().await?;
         let snapshot = store::load::snapshot(&mut read, protected_roots.clone()).await?;
         drop(read);
         let auth = AuthState::new(options.password_cost)?;
-        let (snapshot, sole_process) = (RwLock::new(Arc::new(snapshot)), options.sole_process);
-        Ok(Catalog { inner: Arc::new(Inner { store, keyring, snapshot, auth, log, protected_roots, sole_process, process }), stage: None })
+        let inner = Inner {
+            store,
+            keyring,
+            snapshot: RwLock::new(Arc::new(snapshot)),
+            auth,
+            log,
+            protected_roots,
+            sole_process: options.sole_process,
+            process,
+            kek_file: options.kek_file,
+            rotation: tokio::sync::Mutex::default(),
+        };
+        Ok(Catalog { inner: Arc::new(inner), stage: None })
     }
 
     /// The newest picture this process has, with what the transaction has staged. Costs a lock and a pointer.
@@ -182,7 +208,51 @@ impl Catalog {
         }
         let mut read = self.inner.store.begin_read().await?;
         let snapshot = store::load::snapshot(&mut read, self.inner.protected_roots.clone()).await?;
+        // Among what another process has done may be the end of some keys.
+        self.inner.keyring.forget();
         Ok(self.publish(snapshot))
+    }
+
+    /// Destroys the keys of the logs' entries of a role, or of a day that is over: nobody can open those again, whoever has the catalog
+    /// and the key-encryption key. Copies of the catalog made before have them still. Gives the number of keys.
+    ///
+    /// # Errors
+    /// [`CatalogError::Forbidden`] for all but superusers; [`CatalogError::InvalidParameter`] for today.
+    pub async fn destroy_keys(&self, principal: &Principal, what: KeysOf) -> Result<u64, CatalogError> {
+        self.check_superuser(principal, "destroy keys")?;
+        match what {
+            KeysOf::Role(role) => self.inner.keyring.destroy(Some(role), None).await,
+            KeysOf::Day(day) if day >= Utc::now().date_naive() => Err(CatalogError::parameter("the day is not over")),
+            KeysOf::Day(day) => self.inner.keyring.destroy(None, Some(&day.format("%Y-%m-%d").to_string())).await,
+        }
+    }
+
+    /// Makes a new key-encryption key, wraps all data keys with it and puts it into the key's file, while the catalog is in use. The new
+    /// file lies beside the old one before anything is wrapped: wherever this is cut off, one of the two fits.
+    ///
+    /// # Errors
+    /// [`CatalogError::Forbidden`], [`CatalogError::KekFile`] where it is kept elsewhere than in a file, or cannot be written.
+    pub async fn rotate_kek_file(&self, principal: &Principal) -> Result<u64, CatalogError> {
+        self.check_superuser(principal, "rotate keys")?;
+        let elsewhere = || CatalogError::KekFile { message: "the key-encryption key is not kept in a file".to_owned() };
+        let path = self.inner.kek_file.clone().ok_or_else(elsewhere)?;
+        let _turn = self.inner.rotation.lock().await;
+        let next = path.with_extension("key.new");
+        let fail = |error: std::io::Error| CatalogError::KekFile { message: format!("could not replace the key file: {error}") };
+        if next.exists() {
+            std::fs::remove_file(&next).map_err(fail)?;
+        }
+        let kek = Kek::load_or_create(&next)?;
+        let count = self.rotate_kek(kek).await?;
+        std::fs::rename(&next, &path).map_err(fail)?;
+        Ok(count)
+    }
+
+    fn check_superuser(&self, principal: &Principal, what: &str) -> Result<(), CatalogError> {
+        if self.snapshot().is_superuser(principal.current_role) {
+            return Ok(());
+        }
+        Err(CatalogError::forbidden(format!("must be superuser to {what}")))
     }
 
     /// An object identifier for something that is registered later, e.g. a table whose files are made first. Never given twice.

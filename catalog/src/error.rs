@@ -140,6 +140,9 @@ pub enum CatalogError {
     /// Start-up: the key does not open this catalog.
     #[error("the key-encryption key is not the one this catalog was sealed with")]
     WrongKek,
+    /// Of an entry of the log: its key was destroyed.
+    #[error("the key of this entry was destroyed")]
+    KeyDestroyed,
     /// Start-up: the key cannot be used.
     #[error("{message}")]
     KekFile { message: String },

@@ -1,6 +1,8 @@
-//! Data keys: random, one a UTC day for the logs and one for password verifiers, each wrapped by the key-encryption key.
+//! Data keys: random, one a UTC day and role for the logs and one for password verifiers, each wrapped by the key-encryption key. A key that
+//! is destroyed takes with it what it has sealed.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
@@ -74,7 +76,13 @@ pub(crate) struct WrappedKey {
     pub(crate) wrapped: Vec<u8>,
 }
 
-const LOG: &str = "log";
+/// Before the role.
+pub(crate) const LOG: &str = "log:";
+
+fn log_purpose(role: Oid) -> String {
+    format!("{LOG}{role}")
+}
+
 const AUTH: &str = "auth";
 
 #[derive(Debug)]
@@ -84,8 +92,10 @@ pub(crate) struct Keyring {
     auth: Arc<DataKey>,
     /// By id.
     keys: RwLock<HashMap<String, Arc<DataKey>>>,
-    /// Day and its key.
-    today: RwLock<Option<(String, Arc<DataKey>)>>,
+    /// Day, and its keys by role.
+    today: RwLock<(String, HashMap<Oid, Arc<DataKey>>)>,
+    /// Where the key-encryption key is kept: another process may have put a new one there.
+    kek_file: Option<PathBuf>,
 }
 
 impl Keyring {
@@ -93,9 +103,9 @@ impl Keyring {
     ///
     /// # Errors
     /// [`CatalogError::WrongKek`].
-    pub(crate) async fn open(store: Store, kek: Kek) -> Result<Keyring, CatalogError> {
+    pub(crate) async fn open(store: Store, kek: Kek, kek_file: Option<PathBuf>) -> Result<Keyring, CatalogError> {
         let auth = Arc::new(key_for(&store, &kek, AUTH, "").await?);
-        Ok(Keyring { store, kek: RwLock::new(kek), auth, keys: RwLock::default(), today: RwLock::default() })
+        Ok(Keyring { store, kek: RwLock::new(kek), auth, keys: RwLock::default(), today: RwLock::default(), kek_file })
     }
 
     /// The key of password verifiers.
@@ -103,20 +113,51 @@ impl Keyring {
         &self.auth
     }
 
-    /// The logs' key of a day, durable before it is given out.
-    pub(crate) async fn of_day(&self, time: DateTime<Utc>) -> Result<Arc<DataKey>, CatalogError> {
+    /// The logs' key of a day and role, durable before it is given out.
+    pub(crate) async fn of_day(&self, time: DateTime<Utc>, role: Oid) -> Result<Arc<DataKey>, CatalogError> {
         let day = time.format("%Y-%m-%d").to_string();
-        let known = self.today.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((of, key)) = known
-            && of == day
         {
-            return Ok(key);
+            let today = self.today.read().unwrap_or_else(PoisonError::into_inner);
+            if today.0 == day
+                && let Some(key) = today.1.get(&role)
+            {
+                return Ok(Arc::clone(key));
+            }
         }
-        let kek = self.kek();
-        let key = Arc::new(key_for(&self.store, &kek, LOG, &day).await?);
+        let purpose = log_purpose(role);
+        let made = match key_for(&self.store, &self.kek(), &purpose, &day).await {
+            Err(CatalogError::WrongKek) if self.read_kek_again() => key_for(&self.store, &self.kek(), &purpose, &day).await,
+            made => made,
+        };
+        let key = Arc::new(made?);
         self.remember(&key);
-        *self.today.write().unwrap_or_else(PoisonError::into_inner) = Some((day, key.clone()));
+        let mut today = self.today.write().unwrap_or_else(PoisonError::into_inner);
+        if today.0 != day {
+            *today = (day, HashMap::new());
+        }
+        today.1.insert(role, Arc::clone(&key));
         Ok(key)
+    }
+
+    /// Keys may have been destroyed: all are asked for anew.
+    pub(crate) fn forget(&self) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.today.write().unwrap_or_else(PoisonError::into_inner) = Default::default();
+    }
+
+    /// Whether another key was found where it is kept.
+    fn read_kek_again(&self) -> bool {
+        let Some(path) = self.kek_file.as_ref().filter(|path| path.exists()) else { return false };
+        match Kek::load_or_create(path) {
+            Ok(kek) => {
+                *self.kek.write().unwrap_or_else(PoisonError::into_inner) = kek;
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the key-encryption key could not be read again");
+                false
+            }
+        }
     }
 
     /// The key that a stored row names.
@@ -125,9 +166,23 @@ impl Keyring {
             return Ok(key.clone());
         }
         let stored = self.store.key_by_id(id).await?.ok_or_else(|| CatalogError::corrupted("a data key is missing"))?;
-        let key = Arc::new(unwrap(&self.kek(), &stored)?);
+        if stored.wrapped.is_empty() {
+            return Err(CatalogError::KeyDestroyed);
+        }
+        let opened = match unwrap(&self.kek(), &stored) {
+            Err(CatalogError::WrongKek) if self.read_kek_again() => unwrap(&self.kek(), &stored),
+            opened => opened,
+        };
+        let key = Arc::new(opened?);
         self.remember(&key);
         Ok(key)
+    }
+
+    /// Destroys the logs' keys of a role, or of a day; gives their number.
+    pub(crate) async fn destroy(&self, role: Option<Oid>, day: Option<&str>) -> Result<u64, CatalogError> {
+        let count = self.store.destroy_keys(role.map(log_purpose).as_deref(), day).await?;
+        self.forget();
+        Ok(count)
     }
 
     /// Wraps every key anew, all in one transaction. The old key opens nothing afterwards.

@@ -33,7 +33,7 @@ mod store;
 mod tests;
 
 pub use bootstrap::{Bootstrap, BootstrapOutcome};
-pub use catalog::{Catalog, CatalogOptions};
+pub use catalog::{Catalog, CatalogOptions, KeysOf};
 pub use data_dir::DataDirLock;
 pub use error::{CatalogError, ObjectKind};
 pub use kek::Kek;

@@ -51,7 +51,7 @@ impl Relay {
     /// # Errors
     /// [`CatalogError::Unavailable`].
     pub async fn send(&self, messages: &[Vec<u8>]) -> Result<(), CatalogError> {
-        let key = self.catalog.keyring().of_day(Utc::now()).await?;
+        let key = self.catalog.keyring().of_day(Utc::now(), 0).await?;
         let mut transaction = self.catalog.store().begin_write().await?;
         for message in messages {
             let id = Uuid::new_v4().to_string();

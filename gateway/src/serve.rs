@@ -81,6 +81,7 @@ impl Foundation {
             .map_err(|error| ServeError::DataDir { path: config.data_dir.display().to_string(), error })?;
         let lock = DataDirLock::acquire(&config.data_dir)?;
         let mut options = CatalogOptions::new(config.catalog_url.clone(), kek_of(&config)?);
+        options.kek_file = (config.kek.is_none() && config.kek_command.is_none()).then(|| config.kek_file.clone());
         options.password_cost = PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_passes };
         options.protected_roots = vec![config.warehouse_root.clone()];
         // The lock of the data directory is the embedded catalog's too.

@@ -371,7 +371,7 @@ fn catalog_state(error: &CatalogError) -> SqlState {
         CatalogError::Unavailable { .. } => SqlState::CannotConnectNow,
         CatalogError::LogUnavailable { .. } => SqlState::IoError,
         CatalogError::Conflict => SqlState::SerializationFailure,
-        CatalogError::Corrupted { .. } => SqlState::DataCorrupted,
+        CatalogError::Corrupted { .. } | CatalogError::KeyDestroyed => SqlState::DataCorrupted,
         CatalogError::SchemaTooNew { .. }
         | CatalogError::WrongKek
         | CatalogError::KekFile { .. }

@@ -13,6 +13,8 @@ mod conformance;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod delta;

@@ -123,8 +123,14 @@ impl Catalog {
         let start_time = time(row.try_get(15)?)?;
         let end_time = row.try_get::<Option<i64>, _>(16)?.map(time).transpose()?;
         let own = executed_by_oid == principal.session_role || executed_by_oid == principal.current_role;
-        let (statement, error_message) = if own || sees_all {
-            let key = self.keyring().by_id(&row.try_get::<String, _>(37)?).await?;
+        let key = match own || sees_all {
+            false => None,
+            true => match self.keyring().by_id(&row.try_get::<String, _>(37)?).await {
+                Err(CatalogError::KeyDestroyed) => None,
+                key => Some(key?),
+            },
+        };
+        let (statement, error_message) = if let Some(key) = key {
             let sealed: Vec<u8> = row.try_get(38)?;
             let plain = key.open(cell(STATEMENT, &id, executed_by_oid, start_time), &sealed)?;
             let statement: SealedStatement = serde_json::from_slice(&plain).map_err(|_| CatalogError::corrupted("a statement"))?;

@@ -237,7 +237,7 @@ impl Catalog {
     }
 
     async fn begin(&self, mut start: StatementStart, wait: Wait) -> Result<StatementTicket, CatalogError> {
-        let key = self.keyring().of_day(start.start_time).await.map_err(unavailable)?;
+        let key = self.keyring().of_day(start.start_time, start.executed_by).await.map_err(unavailable)?;
         let id = start.statement_id.to_string();
         let secret = SealedStatement {
             text: std::mem::take(&mut start.text),

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::Store;
+use super::{Backend, Store};
 use crate::error::CatalogError;
 use crate::keyring::WrappedKey;
 
@@ -49,6 +49,9 @@ impl Store {
         let mut count = 0;
         for row in &rows {
             let key = wrapped_key(row)?;
+            if key.wrapped.is_empty() {
+                continue;
+            }
             sqlx::query("UPDATE data_keys SET wrapped = $1 WHERE key_id = $2")
                 .bind(rewrap(&key)?)
                 .bind(key.id)
@@ -58,6 +61,39 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(count)
+    }
+}
+
+impl Store {
+    /// What was wrapped is overwritten; the rows stay, so that what they sealed says why it does not open.
+    pub(crate) async fn destroy_keys(&self, purpose: Option<&str>, day: Option<&str>) -> Result<u64, CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        let done = sqlx::query(
+            "UPDATE data_keys SET wrapped = $1, purpose = 'destroyed:' || key_id \
+             WHERE purpose LIKE $2 AND (purpose = $3 OR $3 = '') AND (key_day = $4 OR $4 = '')",
+        )
+        .bind(Vec::<u8>::new())
+        .bind(format!("{}%", crate::keyring::LOG))
+        .bind(purpose.unwrap_or_default().to_owned())
+        .bind(day.unwrap_or_default().to_owned())
+        .execute(&mut *transaction)
+        .await?;
+        // Other processes look again.
+        sqlx::query("UPDATE catalog_state SET version = version + 1 WHERE id = 1").execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        self.sweep_keys().await;
+        Ok(done.rows_affected())
+    }
+
+    /// What was there before is not to be found in the database's files.
+    async fn sweep_keys(&self) {
+        let sql = match self.backend() {
+            Backend::Sqlite => "PRAGMA wal_checkpoint(TRUNCATE)",
+            Backend::Postgres => "VACUUM data_keys",
+        };
+        if let Err(error) = sqlx::query(sql).fetch_optional(self.reads()).await {
+            tracing::warn!(%error, "destroyed keys may stay in the database's files for a while");
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 use super::{ADMIN, Fixture, admins_table, in_main, main_public, on_both, role, table, view};
 use crate::CatalogError;
-use crate::acl::Privileges;
 use crate::authorize::{
     Access, Principal, file_access, normalise_url, open_table, open_view, visible_databases, visible_relations, visible_schemas,
 };
-use crate::ddl::{GrantObjects, NewRelation, RevokeSpec};
+use crate::ddl::{GrantObjects, GrantedPrivileges, NewRelation, RevokeSpec};
 use crate::model::{ObjectRef, PUBLIC, Privilege, RelationName};
 
 on_both!(tables, schema_usage_comes_first, views_run_as_their_owner, what_a_role_sees, external_locations, set_role);
@@ -72,8 +71,8 @@ async fn views_run_as_their_owner(fixture: Fixture) {
     super::grants::grant(&catalog, &Principal::new(bob), ObjectRef::Relation(v.oid), &[Privilege::Select], ann).await.unwrap();
     let snapshot = catalog.snapshot();
     let opened = open_view(&snapshot, &me, &in_main("v")).unwrap();
-    assert_eq!(opened.owner(), bob);
-    let inside = open_table(&snapshot, &Principal::for_owner(opened.owner()), &in_main("t"), Access::SELECT).unwrap_err();
+    assert_eq!(opened.runs_as(), Some(bob));
+    let inside = open_table(&snapshot, &Principal::for_owner(bob), &in_main("t"), Access::SELECT).unwrap_err();
     assert_eq!(inside.to_string(), "permission denied for table t", "bob has no privilege on what his view reads");
     assert!(matches!(open_view(&snapshot, &ADMIN, &in_main("t")), Err(CatalogError::WrongObjectType { .. })));
     assert!(matches!(open_table(&snapshot, &ADMIN, &in_main("v"), Access::SELECT), Err(CatalogError::WrongObjectType { .. })));
@@ -91,7 +90,7 @@ async fn what_a_role_sees(fixture: Fixture) {
     let private = catalog.create_database(&ADMIN, "private", None).await.unwrap();
     let revoke = RevokeSpec {
         objects: GrantObjects::These(vec![ObjectRef::Database(private.oid)]),
-        privileges: Some(Privileges::of(&[Privilege::Connect, Privilege::Temporary])),
+        privileges: GrantedPrivileges::of(&[Privilege::Connect, Privilege::Temporary]),
         grantees: vec![PUBLIC],
         only_grant_option: false,
         cascade: false,

@@ -1,7 +1,6 @@
 use super::{ADMIN, Fixture, admins_table, main_public, on_both, role, table};
-use crate::acl::Privileges;
 use crate::authorize::{Principal, has_grant_option, has_privilege};
-use crate::ddl::{GrantObjects, GrantOutcome, GrantSpec, RevokeSpec};
+use crate::ddl::{GrantObjects, GrantOutcome, GrantSpec, GrantedPrivileges, RevokeSpec};
 use crate::model::{ObjectRef, Oid, PUBLIC, Privilege};
 use crate::{Catalog, CatalogError};
 
@@ -29,7 +28,7 @@ pub(super) async fn grant(
 fn spec(object: ObjectRef, privileges: &[Privilege], to: Oid, with_grant_option: bool) -> GrantSpec {
     GrantSpec {
         objects: GrantObjects::These(vec![object]),
-        privileges: Some(Privileges::of(privileges)),
+        privileges: GrantedPrivileges::of(privileges),
         grantees: vec![to],
         with_grant_option,
     }
@@ -38,7 +37,7 @@ fn spec(object: ObjectRef, privileges: &[Privilege], to: Oid, with_grant_option:
 fn revoke(object: ObjectRef, privileges: &[Privilege], from: Oid, cascade: bool) -> RevokeSpec {
     RevokeSpec {
         objects: GrantObjects::These(vec![object]),
-        privileges: Some(Privileges::of(privileges)),
+        privileges: GrantedPrivileges::of(privileges),
         grantees: vec![from],
         only_grant_option: false,
         cascade,
@@ -59,7 +58,7 @@ async fn default_deny_and_grant(fixture: Fixture) {
     assert!(has_privilege(&snapshot, ann, t, Privilege::Select) && !has_privilege(&snapshot, ann, t, Privilege::Insert));
     assert_eq!(snapshot.acl_texts(t).unwrap(), ["admin=arwdDxt/admin", "analysts=r/admin"]);
     let by_ann = grant(&catalog, &Principal::new(ann), t, &[Privilege::Select], group).await.unwrap();
-    assert_eq!(by_ann.nothing_for, ["t"]);
+    assert_eq!(by_ann.nothing_for, ["\"t\""]);
     let bob = role(&catalog, "bob").await.oid;
     let by_bob = grant(&catalog, &Principal::new(bob), t, &[Privilege::Select], bob).await.unwrap_err();
     assert_eq!(by_bob.to_string(), "permission denied for table t");
@@ -74,7 +73,7 @@ async fn all_and_public(fixture: Fixture) {
     let (t, u) = (admins_table(&catalog, "t").await.oid, admins_table(&catalog, "u").await.oid);
     let all = GrantSpec {
         objects: GrantObjects::AllTablesInSchemas(vec![public]),
-        privileges: None,
+        privileges: GrantedPrivileges::ALL,
         grantees: vec![PUBLIC],
         with_grant_option: false,
     };
@@ -147,7 +146,7 @@ async fn partly_allowed(fixture: Fixture) {
     let t = ObjectRef::Relation(admins_table(&catalog, "t").await.oid);
     catalog.grant(&ADMIN, spec(t, &[Privilege::Select], a, true)).await.unwrap();
     let both = grant(&catalog, &Principal::new(a), t, &[Privilege::Select, Privilege::Insert], b).await.unwrap();
-    assert_eq!(both.not_all_for, ["t"]);
+    assert_eq!(both.not_all_for, ["\"t\""]);
     let snapshot = catalog.snapshot();
     assert!(has_privilege(&snapshot, b, t, Privilege::Select) && !has_privilege(&snapshot, b, t, Privilege::Insert));
 }

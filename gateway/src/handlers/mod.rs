@@ -14,6 +14,7 @@ pub mod external_location;
 pub mod governance;
 pub mod grant;
 pub mod index;
+pub mod keys;
 pub mod like;
 pub mod lock_table;
 pub mod materialized_view;
@@ -104,6 +105,7 @@ async fn dispatch(
         Command::CreateDatabase(create) => database::create(session, create).await,
         Command::AlterDatabase(alter) => database::alter(session, alter).await,
         Command::Owned(owned) => role::owned(session, owned).await,
+        Command::Keys(work) => keys::run(session, work).await,
         Command::CreateToken(create) => token::create(session, create).await,
         Command::DropToken(drop) => token::drop(session, drop).await,
         Command::CreateExternalLocation(create) => external_location::create(session, create).await,

@@ -471,7 +471,7 @@ fn is_of_cluster(command: &Command) -> bool {
         Command::Sql(statement) => {
             matches!(statement.as_ref(), Statement::Drop { object_type: ObjectType::Database, .. })
         }
-        Command::CreateDatabase(_) | Command::CreateToken(_) | Command::DropToken(_) => true,
+        Command::CreateDatabase(_) | Command::Keys(_) | Command::CreateToken(_) | Command::DropToken(_) => true,
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{ObjectType, Statement};
 
-use super::grammar::{Command, Owned, RelationWord, TwoPhase};
+use super::grammar::{Command, Keys, Owned, RelationWord, TwoPhase};
 use super::with_changes::main_statement;
 
 /// As `system.query.history.statement_type` shows it.
@@ -30,6 +30,8 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Grant(_) | Command::GrantMembership(_) => "GRANT",
         Command::Revoke(_) | Command::RevokeMembership(_) => "REVOKE",
         Command::DefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
+        Command::Keys(Keys::Rotate) => "ROTATE KEYS",
+        Command::Keys(_) => "DESTROY KEYS",
         Command::CreateToken(_) => "CREATE TOKEN",
         Command::DropToken(_) => "DROP TOKEN",
         Command::CreateDatabase(_) => "CREATE DATABASE",

@@ -9,7 +9,7 @@ use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
 
 use super::columns::Columns;
-use crate::sql::grammar::{Alter, AlterAction, Command, Governance, GrantTarget, Owned, PrivilegeWord, RelationWord};
+use crate::sql::grammar::{Alter, AlterAction, Command, Governance, GrantTarget, Keys, Owned, PrivilegeWord, RelationWord};
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
@@ -101,6 +101,9 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             let params = serde_json::json!({ "privileges": words, "grantees": alter.grantees, "kind": alter.kind.letter() });
             (Some("default privileges"), Some(alter.roles.join(", ")), params)
         }
+        Command::Keys(Keys::Rotate) => (Some("keys"), None, nothing),
+        Command::Keys(Keys::DestroyOfRole(role)) => (Some("keys"), Some(format!("role {role}")), nothing),
+        Command::Keys(Keys::DestroyOfDay(day)) => (Some("keys"), Some(format!("day {day}")), nothing),
         Command::CreateToken(create) => (Some("token"), Some(create.name.clone()), serde_json::json!({ "role": create.role })),
         Command::DropToken(drop) => (Some("token"), Some(drop.name.clone()), serde_json::json!({ "role": drop.role })),
         Command::CreateDatabase(create) => (Some("database"), Some(create.name.clone()), nothing),

@@ -8,6 +8,7 @@ mod database;
 mod external_location;
 mod governance;
 mod grant;
+mod keys;
 mod like;
 mod merge;
 mod role;
@@ -31,6 +32,7 @@ pub use database::CreateDatabase;
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use governance::{AlterTags, ChangePolicy, CreateMaskingPolicy, CreatePolicy, DropPolicy, Governance, MaskSpec, RoleWord};
 pub use grant::{AlterDefaultPrivileges, Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
+pub use keys::Keys;
 pub use like::{Included, Like};
 pub use merge::{is_do_nothing, spell_merge_actions};
 pub use role::{AlterDatabase, AlterDatabaseChange, AlterRole, AlterRoleChange, CreateRole, DropRole, Owned, RoleOptions, SettingClause};
@@ -65,6 +67,7 @@ pub enum Command {
     AlterDatabase(AlterDatabase),
     CreateDatabase(CreateDatabase),
     Owned(Owned),
+    Keys(Keys),
     CreateToken(CreateToken),
     DropToken(DropToken),
     CreateExternalLocation(CreateExternalLocation),
@@ -130,6 +133,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["ALTER", "DEFAULT", "PRIVILEGES"] => grant::parse_default(parser),
         ["ALTER", "DATABASE", ..] => role::parse_alter_database(parser),
         ["CREATE", "DATABASE", ..] => database::parse_create(parser),
+        ["ROTATE", "KEYS", ..] | ["DESTROY", "KEYS", ..] => keys::parse(parser),
         ["CREATE", "TOKEN", ..] => token::parse_create(parser),
         ["DROP", "TOKEN", ..] => token::parse_drop(parser),
         ["REASSIGN", ..] => role::parse_reassign_owned(parser),
