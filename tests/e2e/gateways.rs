@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use lakegate_tests::client::Client;
+use lakegate_tests::postgres::Cluster;
 use lakegate_tests::server::{Options, Server};
 use lakegate_tests::wire::{self, Message, Target, Wire};
 
@@ -10,7 +12,10 @@ use crate::support::{self, unique};
 
 /// Two that share what they have to.
 pub fn two(folder: &Path) -> [Server; 2] {
-    let cluster = support::postgres();
+    over(support::postgres(), folder)
+}
+
+fn over(cluster: &Cluster, folder: &Path) -> [Server; 2] {
     let database = unique("catalog");
     cluster.execute("main", &format!("CREATE DATABASE {database}")).unwrap();
     ["one", "two"].map(|name| {
@@ -48,6 +53,48 @@ async fn heard(wire: &mut Wire) -> Vec<String> {
         all.extend(payload(&message.unwrap()));
     }
     all
+}
+
+/// What one grants or revokes is so for the next statement on the other, in sessions that stand and in what they have prepared.
+#[tokio::test]
+async fn grants_hold_on_the_other_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = two(folder.path());
+    let admin = Client::admin(&one).await.unwrap();
+    admin.batch_execute("CREATE TABLE t (a int, b int); INSERT INTO t VALUES (1, 2); CREATE ROLE ann LOGIN PASSWORD 'p'").await.unwrap();
+    let user = Client::login(&two, "ann", "p", "main").await.unwrap();
+    assert_eq!(user.sqlstate("SELECT a FROM t").await, "42501");
+    admin.batch_execute("GRANT SELECT ON t TO ann").await.unwrap();
+    assert_eq!(user.sqlstate("PREPARE q AS SELECT a, b FROM t").await, "00000");
+    for _ in 0..10 {
+        assert_eq!(user.sqlstate("EXECUTE q").await, "00000");
+        admin.batch_execute("REVOKE SELECT ON t FROM ann; GRANT SELECT (a) ON t TO ann").await.unwrap();
+        assert_eq!(user.sqlstate("EXECUTE q").await, "42501");
+        assert_eq!(user.sqlstate("SELECT a FROM t").await, "00000");
+        admin.batch_execute("GRANT SELECT ON t TO ann").await.unwrap();
+    }
+    admin.batch_execute("REVOKE SELECT ON t FROM ann; DROP OWNED BY ann; DROP ROLE ann").await.unwrap();
+    assert_eq!(user.sqlstate("SELECT a FROM t").await, "42501");
+}
+
+/// Without the catalog nothing is answered from memory.
+#[tokio::test]
+async fn a_catalog_that_is_down_opens_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start().unwrap();
+    let [one, two] = over(&cluster, folder.path());
+    let admin = Client::admin(&one).await.unwrap();
+    admin.batch_execute("CREATE TABLE t (a int); CREATE ROLE ann LOGIN PASSWORD 'p'; GRANT SELECT ON t TO ann").await.unwrap();
+    let user = Client::login(&two, "ann", "p", "main").await.unwrap();
+    assert_eq!(user.sqlstate("SELECT a FROM t").await, "00000");
+    drop(cluster);
+    for sql in ["SELECT a FROM t", "INSERT INTO t VALUES (1)", "GRANT SELECT ON t TO ann", "SELECT 1"] {
+        let state = user.sqlstate(sql).await;
+        assert!(matches!(state.as_str(), "57P03" | "58030"), "{sql}: {state}");
+    }
+    let refused = Client::login(&one, "ann", "p", "main").await;
+    let text = format!("{:?}", refused.err().unwrap());
+    assert!(text.contains("57P03") || text.contains("catalog is not available"), "{text}");
 }
 
 #[tokio::test]
