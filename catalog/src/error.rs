@@ -1,6 +1,9 @@
 //! What can go wrong in the control plane, as data; the gateway maps it to SQLSTATE.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use crate::authorize::Denial;
 
 /// Kinds of objects as PostgreSQL's messages name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +61,7 @@ impl fmt::Display for ObjectKind {
 pub enum CatalogError {
     /// 42501.
     #[error("permission denied for {kind} {name}")]
-    InsufficientPrivilege { kind: ObjectKind, name: String },
+    InsufficientPrivilege { kind: ObjectKind, name: String, denial: Option<Box<Denial>> },
     /// 42501.
     #[error("must be owner of {kind} {name}")]
     MustBeOwner { kind: ObjectKind, name: String },
@@ -185,6 +188,9 @@ impl CatalogError {
     pub fn detail(&self) -> Option<String> {
         match self {
             CatalogError::DependentObjects { dependents, .. } if !dependents.is_empty() => Some(dependents.join("\n")),
+            CatalogError::InsufficientPrivilege { denial: Some(denial), .. } => {
+                Some(format!("Role \"{}\" lacks the privilege {}.", denial.role, denial.privilege.word()))
+            }
             CatalogError::ReservedName { kind: ObjectKind::Role, name } if name.contains('_') => {
                 Some("Role names starting with \"pg_\" or \"lakegate_\" are reserved.".to_owned())
             }
@@ -197,12 +203,15 @@ impl CatalogError {
 
     /// For the HINT field.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
-            CatalogError::DependentObjects { hint, .. } => *hint,
-            CatalogError::FileAccess { .. } => Some(
+            CatalogError::DependentObjects { hint, .. } => hint.map(Cow::Borrowed),
+            CatalogError::InsufficientPrivilege { denial: Some(denial), .. } => {
+                Some(Cow::Owned(format!("The owner, or a role that may grant it, can run: {}", denial.grant)))
+            }
+            CatalogError::FileAccess { .. } => Some(Cow::Borrowed(
                 "Paths and URLs are reached through an external location that was granted (CREATE EXTERNAL LOCATION, GRANT READ FILES).",
-            ),
+            )),
             _ => None,
         }
     }

@@ -309,7 +309,7 @@ impl From<CatalogError> for SqlError {
         let state = catalog_state(&error);
         let mut result = SqlError::new(state, error.to_string());
         result.fields.detail = error.detail();
-        result.fields.hint = error.hint().map(str::to_owned);
+        result.fields.hint = error.hint().map(std::borrow::Cow::into_owned);
         result
     }
 }

@@ -27,9 +27,13 @@ mod gateways;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod locks;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod policies;
 #[cfg(test)]
 mod psql;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Pure: a decision is a function of a [`Snapshot`], a [`Principal`] and a name. Default deny.
 
+mod denial;
 mod files;
 mod policies;
 mod privileges;
@@ -10,6 +11,7 @@ mod visible;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use denial::Denial;
 pub use files::{FileAccess, NormalUrl, file_access, normalise_url};
 pub(crate) use files::{is_protected, overlap};
 pub use policies::{ColumnMask, RowRules, is_governed, row_rules};

@@ -1,6 +1,7 @@
 //! Privileges of a role on an object. Source: `aclmask` and `object_ownercheck` of PostgreSQL.
 
 use super::Principal;
+use super::denial::denied;
 use crate::error::{CatalogError, ObjectKind};
 use crate::model::{Column, ObjectRef, Oid, PUBLIC, Privilege, Relation};
 use crate::snapshot::Snapshot;
@@ -81,8 +82,7 @@ pub fn check(snapshot: &Snapshot, principal: &Principal, object: ObjectRef, priv
     if has_privilege(snapshot, principal.current_role, object, privilege) {
         return Ok(());
     }
-    let (kind, name) = described(snapshot, object)?;
-    Err(CatalogError::InsufficientPrivilege { kind, name })
+    Err(denied(snapshot, principal, object, privilege, described(snapshot, object)?))
 }
 
 /// # Errors

@@ -1,6 +1,7 @@
 //! Tags, row-level security, masks. Source: `src/backend/commands/policy.c` of PostgreSQL 15; tags and masks follow Databricks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::relation::column_mut;
 use super::schema::check_not_system;
@@ -10,6 +11,7 @@ use crate::catalog::Catalog;
 use crate::error::{CatalogError, ObjectKind};
 use crate::governance::{Mask, MaskingPolicy, Policy, PolicyExpression, TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX, Tags};
 use crate::model::{Database, ObjectRef, Oid, Relation, Schema};
+use crate::snapshot::{Snapshot, kind_of};
 
 /// What has tags beside relations, whose tags [`super::RelationUpdate::SetTags`] changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,4 +188,53 @@ pub(super) fn update_row_security(edit: &mut Edit, relation: &mut Relation, upda
     }
     security.policies.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(())
+}
+
+/// What policies and masks are for a role, as a DROP ROLE tells them.
+pub(super) fn targets_of_role(snapshot: &Snapshot, role: Oid) -> Vec<String> {
+    let mut lines = Vec::new();
+    for relation in snapshot.relations() {
+        let policies = relation.row_security.policies.iter().filter(|policy| policy.roles.contains(&role));
+        lines.extend(policies.map(|policy| format!("target of policy {} on table {}", policy.name, relation.name)));
+        let masked = relation.columns.iter().filter(|column| column.mask.as_ref().is_some_and(|mask| mask.roles.contains(&role)));
+        lines.extend(
+            masked.map(|column| format!("target of the mask of column {} of {} {}", column.name, kind_of(relation), relation.name)),
+        );
+    }
+    for database in snapshot.databases() {
+        let policies = database.governance.masking_policies.iter().filter(|policy| policy.mask.roles.contains(&role));
+        lines.extend(policies.map(|policy| format!("target of masking policy {}", policy.name)));
+    }
+    lines
+}
+
+/// The policies and masks of a database are not for the role any more; what was for nobody else goes. Source: `RemoveRoleFromObjectPolicy`.
+pub(super) fn forget_role(edit: &mut Edit, database: Oid, role: Oid) {
+    let without = |roles: &mut Vec<Oid>| {
+        let before = roles.len();
+        roles.retain(|other| *other != role);
+        !roles.is_empty() || before == 0
+    };
+    let schemas: Vec<Oid> = edit.snapshot.schemas_in_database(database).map(|schema| schema.oid).collect();
+    let relations: Vec<Arc<Relation>> =
+        schemas.into_iter().flat_map(|schema| edit.snapshot.relations_in_schema(schema).cloned().collect::<Vec<_>>()).collect();
+    for relation in relations {
+        let mut changed = Relation::clone(&relation);
+        changed.row_security.policies.retain_mut(|policy| without(&mut policy.roles));
+        for column in &mut changed.columns {
+            if column.mask.as_mut().is_some_and(|mask| !without(&mut mask.roles)) {
+                column.mask = None;
+            }
+        }
+        if changed != *relation {
+            edit.put_relation(changed);
+        }
+    }
+    if let Ok(known) = edit.database(database) {
+        let mut changed = Database::clone(&known);
+        changed.governance.masking_policies.retain_mut(|policy| without(&mut policy.mask.roles));
+        if changed != *known {
+            edit.put_database(changed);
+        }
+    }
 }

@@ -159,7 +159,7 @@ fn execute(
         if !wanted.is_empty() {
             let acl = Acl::clone(&edit.snapshot.acl(object));
             let named = format!("\"{name}\"");
-            let denied = || CatalogError::InsufficientPrivilege { kind, name: name.clone() };
+            let denied = || CatalogError::InsufficientPrivilege { kind, name: name.clone(), denial: None };
             let asked = Asked { wanted, all, by_name: privileges.on_object.is_some(), named };
             if let Some(allowed) = allowed(edit, principal, object, &acl, &asked, denied, &mut outcome)? {
                 let mut acl = acl;

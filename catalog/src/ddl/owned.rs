@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::edit::{Edit, Write};
+use super::governance::forget_role;
 use super::related::drop_belongings;
 use super::role::all_objects;
 use super::schema::qualified;
@@ -83,6 +84,7 @@ impl Catalog {
             schemas.into_iter().for_each(|schema| edit.drop_schema(schema));
             for role in &roles {
                 revoke_everywhere(edit, database, *role);
+                forget_role(edit, database, *role);
             }
             Ok(dropped)
         })

@@ -343,6 +343,7 @@ pub(crate) fn dependents_of_role(snapshot: &Snapshot, role: Oid) -> Vec<String> 
                 format!("privileges for column {} of {} {}", column.name, crate::snapshot::kind_of(relation), relation.name)
             }));
     }
+    lines.extend(super::governance::targets_of_role(snapshot, role));
     for default in snapshot.default_acls() {
         let what = if default.role == role { "owner of" } else { "privileges for" };
         if default.role == role || default.acl.mentions(role) {

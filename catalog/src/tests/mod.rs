@@ -7,6 +7,7 @@ mod grants;
 mod logs;
 mod objects;
 mod opening;
+mod policies;
 mod postgres;
 mod roles;
 mod staging;

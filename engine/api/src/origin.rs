@@ -37,7 +37,8 @@ pub fn same_columns(one: &Schema, other: &Schema) -> bool {
         let without = |field: &Field| {
             let mut metadata = field.metadata().clone();
             metadata.remove(ORIGIN_KEY);
-            field.clone().with_metadata(metadata)
+            // A result's columns have no NOT NULL.
+            field.clone().with_nullable(true).with_metadata(metadata)
         };
         without(one) == without(other)
     };

@@ -25,12 +25,17 @@ use futures::{Stream, StreamExt};
 use lakegate_engine_api::EngineError;
 use tokio_util::sync::CancellationToken;
 
+use crate::policy::BarrierExec;
+
 /// The plan with eyes on `stop` in the inputs and conditions of its joins.
 ///
 /// # Errors
 /// A join that cannot be made again.
 pub fn interruptible(plan: Arc<dyn ExecutionPlan>, stop: &CancellationToken) -> Result<Arc<dyn ExecutionPlan>> {
     let watched = plan.transform_up(|plan| {
+        if let Some(policed) = plan.downcast_ref::<BarrierExec>() {
+            return Ok(Transformed::yes(Arc::new(policed.over(|inner| interruptible(inner, stop))?)));
+        }
         let is_join =
             plan.is::<NestedLoopJoinExec>() || plan.is::<HashJoinExec>() || plan.is::<SortMergeJoinExec>() || plan.is::<CrossJoinExec>();
         if !is_join {

@@ -13,7 +13,7 @@ pub use self::append::InOrder;
 pub use self::explain::PreparedExplain;
 pub use self::finish::collect_metrics;
 pub use self::interrupt::interruptible;
-pub use self::relations::{Opened, open_relations, policies_of};
+pub use self::relations::{Opened, open_relations, policies_of, refuse_unknown_columns};
 pub use self::select::{PreparedSelect, parameter_values};
 pub use self::small::Small;
 

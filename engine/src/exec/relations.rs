@@ -44,6 +44,9 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
                 None => shared.tables.version(location, *version).await,
             };
             let version = opened.map_err(|error| named(error, &relation.name))?;
+            if policies.is_some() {
+                refuse_unknown_columns(table.relation(), &version)?;
+            }
             Ok::<_, EngineError>((relation, table, version, policies))
         }),
         _ => None,
@@ -149,13 +152,24 @@ fn add_table(sources: &mut Sources, relation: &BoundRelation, scan: &TableScan, 
     }
 }
 
-/// Policies and masks speak of the columns of now: a version with others could show by an old name what a mask hides.
+/// Policies and masks speak of the catalog's columns: one that it does not know could show by another name what a mask hides.
+///
+/// # Errors
+/// `Policy`.
+pub fn refuse_unknown_columns(relation: &Relation, version: &TableVersion) -> Result<(), EngineError> {
+    refuse_columns(relation, version, |name| relation.column(name).is_none())
+}
+
+/// So could an older version by a name that a column had before.
 fn refuse_other_columns(relation: &Relation, version: &TableVersion) -> Result<(), EngineError> {
-    let is_the_same = |name: &String| relation.column(name).is_some() && !relation.row_security.former_columns.contains(name);
-    if version.columns.columns.iter().all(|column| is_the_same(column.field.name())) {
+    refuse_columns(relation, version, |name| relation.column(name).is_none() || relation.row_security.former_columns.contains(name))
+}
+
+fn refuse_columns(relation: &Relation, version: &TableVersion, is_other: impl Fn(&str) -> bool) -> Result<(), EngineError> {
+    if !version.columns.columns.iter().any(|column| is_other(column.field.name())) {
         return Ok(());
     }
-    let message = format!("permission denied for versions of table \"{}\" from before its columns changed", relation.name);
+    let message = format!("permission denied for versions of table \"{}\" with other columns than it has now", relation.name);
     Err(EngineError::Policy { message, detail: Some("Its policies and masks are about the columns of now.".to_owned()) })
 }
 

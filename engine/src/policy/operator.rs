@@ -43,6 +43,15 @@ impl BarrierExec {
         BarrierExec { inner, table, schema, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 
+    /// The same over a plan that `change` made of the one below, which gives the same rows.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn over(&self, change: impl FnOnce(Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        let inner = change(Arc::clone(&self.inner))?;
+        Ok(BarrierExec::new(inner, self.table.clone(), Arc::clone(&self.schema)))
+    }
+
     /// The table's name.
     #[must_use]
     pub fn table(&self) -> &str {

@@ -80,7 +80,8 @@ impl PolicedSource {
         let Some(rows) = &self.policies.rows else { return Vec::new() };
         match self.target {
             Some(TargetUse::Merge) => vec![(MAY_UPDATE, rows.update.clone()), (MAY_DELETE, rows.delete.clone())],
-            Some(TargetUse::Upsert) => vec![(MAY_UPDATE, both(rows.select.clone(), rows.update.clone()))],
+            Some(TargetUse::Upsert) if rows.reads_target => vec![(MAY_UPDATE, both(rows.select.clone(), rows.update.clone()))],
+            Some(TargetUse::Upsert) => vec![(MAY_UPDATE, rows.update.clone())],
             _ => Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use lakegate_engine_api::{BoundRelation, EngineError, EngineTransaction, Relatio
 use super::transaction::LocalTransaction;
 use crate::delta::{Table, TableColumns, TableVersion};
 use crate::error;
-use crate::exec::{Shared, policies_of};
+use crate::exec::{Shared, policies_of, refuse_unknown_columns};
 use crate::store::check_commits;
 
 /// Opened for writing.
@@ -51,6 +51,9 @@ impl Target {
             None => table.newest().await?,
         };
         let opened = Self::at(name.clone(), relation, Arc::clone(&table), version, *pinned, transaction.clone()).await?;
+        if policies.is_some() {
+            refuse_unknown_columns(&opened.relation, &opened.version)?;
+        }
         Ok(Self { policies, ..opened })
     }
 

@@ -284,7 +284,23 @@ impl Binder<'_> {
         let visible = view.visible_columns().map(<[String]>::to_vec);
         let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as(), visible };
         bound.relations.push(place.bound(name, source));
-        self.bind_mentions(bound, &mentions, inside).await
+        let of_others = inside.runs_as().is_some();
+        let done = self.bind_mentions(bound, &mentions, inside).await;
+        done.map_err(|error| if of_others { self.inside_view(error, name, &mentions, place) } else { error })
+    }
+
+    /// A denial inside a view names relations that whoever asks may know nothing of.
+    fn inside_view(&self, error: SqlError, view: &RelationName, mentions: &Mentions, place: Place) -> SqlError {
+        let knows = |name: &RelationName| {
+            let relation = self.snapshot.relation_by_name(name);
+            relation
+                .is_none_or(|relation| authorize::may_see(self.snapshot, place.principal.current_role, ObjectRef::Relation(relation.oid)))
+        };
+        if error.state != SqlState::InsufficientPrivilege || mentions.keys().all(knows) {
+            return error;
+        }
+        SqlError::new(error.state, format!("permission denied for a relation that view \"{}\" reads", view.name))
+            .detail("A view runs with its owner's privileges, and the owner lacks one.")
     }
 
     /// The query of a view alone, run with its owner's rights, `reads` saying what its names mean.

@@ -41,7 +41,7 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::InvalidObjectDefinition, text));
         }
         let mut mentions = Mentions::new();
-        let rows = table.row_rules().map(|rules| self.rows(rules, relation, &mut mentions, reads_target)).transpose()?;
+        let rows = table.row_rules().map(|rules| self.rows(rules, table, &mut mentions, reads_target)).transpose()?;
         let mut masks = Vec::new();
         for mask in table.masks() {
             for expression in &mask.expressions {
@@ -51,13 +51,14 @@ impl Binder<'_> {
         for name in mentions.keys().filter(|name| bound.relation(name, place.runs_as()).is_some()) {
             // As the target of the statement it may be open for writing alone.
             if self.snapshot.relation_by_name(name).is_some_and(|relation| relation.is_stored()) {
-                authorize::open_table(self.snapshot, &place.principal, name, Access::SELECT)?;
+                let opened = authorize::open_table(self.snapshot, &place.principal, name, Access::SELECT);
+                opened.map_err(|error| denied_inside(error.into(), table))?;
             }
         }
         bound.policing.push(relation.oid);
         let done = self.bind_mentions(bound, &mentions, place.inside(place.principal)).await;
         bound.policing.pop();
-        done?;
+        done.map_err(|error| denied_inside(error, table))?;
         Ok(Some(Arc::new(TablePolicies { rows, masks })))
     }
 
@@ -70,15 +71,33 @@ impl Binder<'_> {
         }
     }
 
-    fn rows(&self, rules: &RowRules, relation: &Relation, mentions: &mut Mentions, reads_target: bool) -> Result<RowPolicies, SqlError> {
-        let mut using = |command| -> Result<Expr, SqlError> {
+    /// Of what is done to the table alone: what nobody asks for is denied without a look at its policies.
+    fn rows(
+        &self,
+        rules: &RowRules,
+        table: &AuthorizedTable,
+        mentions: &mut Mentions,
+        reads_target: bool,
+    ) -> Result<RowPolicies, SqlError> {
+        let (relation, access) = (table.relation(), table.access());
+        let mut using = |command, asked: bool| -> Result<Expr, SqlError> {
+            if !asked {
+                return Ok(any_of(Vec::new()));
+            }
             let mut of = |policy: &Policy| policy.using.as_ref().map(|using| self.expression(using, relation, None, mentions)).transpose();
             let permissive = each(rules.permissive(command), &mut of)?;
             let restrictive = each(rules.restrictive(command), &mut of)?;
             Ok(restrictive.into_iter().fold(any_of(permissive), |all, one| joined(all, BinaryOperator::And, one)))
         };
-        let (select, update, delete) = (using(PolicyCommand::Select)?, using(PolicyCommand::Update)?, using(PolicyCommand::Delete)?);
-        let mut checks = |command| -> Result<Vec<RowCheck>, SqlError> {
+        let (select, update, delete) = (
+            using(PolicyCommand::Select, access.select || access.update || access.delete)?,
+            using(PolicyCommand::Update, access.update)?,
+            using(PolicyCommand::Delete, access.delete)?,
+        );
+        let mut checks = |command, asked: bool| -> Result<Vec<RowCheck>, SqlError> {
+            if !asked {
+                return Ok(vec![RowCheck { policy: None, condition: any_of(Vec::new()) }]);
+            }
             let mut of = |policy: &Policy| policy.checked().map(|check| self.expression(check, relation, None, mentions)).transpose();
             let mut checks = vec![RowCheck { policy: None, condition: any_of(each(rules.permissive(command), &mut of)?) }];
             for policy in rules.restrictive(command) {
@@ -87,7 +106,7 @@ impl Binder<'_> {
             }
             Ok(checks)
         };
-        let (insert_checks, update_checks) = (checks(PolicyCommand::Insert)?, checks(PolicyCommand::Update)?);
+        let (insert_checks, update_checks) = (checks(PolicyCommand::Insert, access.insert)?, checks(PolicyCommand::Update, access.update)?);
         Ok(RowPolicies { select, update, delete, insert_checks, update_checks, reads_target })
     }
 
@@ -117,6 +136,20 @@ impl Binder<'_> {
         }
         Ok(expr)
     }
+}
+
+/// The relations that a policy's subquery reads may be unknown to the role that lacks a privilege on them.
+fn denied_inside(error: SqlError, table: &AuthorizedTable) -> SqlError {
+    if error.state != SqlState::InsufficientPrivilege {
+        return error;
+    }
+    let relation = table.relation();
+    let reads = |policy: &&Policy| policy.using.iter().chain(&policy.check).any(|expression| !expression.reads.is_empty());
+    let names: Vec<String> = relation.row_security.policies.iter().filter(reads).map(|policy| format!("\"{}\"", policy.name)).collect();
+    let what = if names.is_empty() { "A mask".to_owned() } else { format!("Policy {}", names.join(", ")) };
+    SqlError::new(error.state, format!("permission denied for a relation that a policy of table \"{}\" reads", relation.name))
+        .detail(format!("{what} reads it with the privileges of the role that reads the table."))
+        .hint("The owner of that relation can grant SELECT on it, or the policy can read a view in its place.")
 }
 
 fn each<'p>(
