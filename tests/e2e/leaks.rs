@@ -131,7 +131,7 @@ impl Answer {
     /// `schema`: its name may be in a plan.
     fn of(messages: &[Message], schema: &str) -> Answer {
         let rows = messages.iter().filter(|message| matches!(message.tag, b'D' | b'd'));
-        let mut rows: Vec<String> = rows.map(|message| String::from_utf8_lossy(&message.body).replace(schema, "schema")).collect();
+        let mut rows: Vec<String> = rows.map(|message| without_counts(&String::from_utf8_lossy(text_of(message)), schema)).collect();
         rows.sort();
         let error =
             messages.iter().find(|message| message.tag == b'E').map(|error| wire::error_field(&error.body, b'C').unwrap_or_default());
@@ -141,6 +141,19 @@ impl Answer {
         }
         Answer { rows, error }
     }
+}
+
+/// A row of DataRow without the lengths of its values, or a line of COPY.
+fn text_of(message: &Message) -> &[u8] {
+    if message.tag == b'D' { message.body.get(6..).unwrap_or_default() } else { &message.body }
+}
+
+/// Plans name the schema, and number what they compute once.
+fn without_counts(row: &str, schema: &str) -> String {
+    let mut parts = row.split("__common_expr_");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let row = parts.fold(first, |row, part| row + part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    row.replace(schema, "schema")
 }
 
 struct Statement {
