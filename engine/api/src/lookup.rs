@@ -79,6 +79,10 @@ pub enum ColumnPrivilege {
 
 /// Scoped to the session's database, search path and role.
 pub trait CatalogLookup: Debug + Send + Sync {
+    /// Another one after each change of the catalog; `xmin` of its rows.
+    fn catalog_version(&self) -> u64 {
+        0
+    }
     /// Name of a role; `pg_get_userbyid`, `regrole`.
     fn role_name(&self, role: Oid) -> Option<String>;
     fn role_oid(&self, name: &str) -> Option<Oid>;

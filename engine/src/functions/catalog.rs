@@ -53,6 +53,11 @@ fn is_temporary(schema: &str) -> bool {
     schema.starts_with("pg_temp_")
 }
 
+/// Transaction numbers begin at 3 and have 32 bits.
+fn as_xid(version: u64) -> String {
+    (version % (u64::from(u32::MAX) - 2) + 3).to_string()
+}
+
 fn session_information(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
     let name = |name: &'static str, body: TextBody| stable(name, session).on(&[], Ty::NAME, text(session, body));
     let micros =
@@ -77,6 +82,9 @@ fn session_information(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
                     Ok(Some(temporary.into_iter().chain(first).chain(path).map(Some).collect()))
                 })),
             )
+            .build(),
+        stable("#catalog_version", session)
+            .on(&[], Ty::TEXT, text(session, |_, session| Ok(Some(as_xid(session.lookup().catalog_version())))))
             .build(),
         stable("version", session).on(&[], Ty::TEXT, text(session, |_, _| Ok(Some(version())))).build(),
         stable("pg_backend_pid", session).on(&[], Ty::INT4, int(session, |_, session| Ok(Some(session.facts.backend_pid.into())))).build(),

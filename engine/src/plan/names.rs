@@ -95,6 +95,8 @@ impl Namer {
 
     fn name(&mut self, select: &mut Select) {
         let has_wildcard = select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+        // Without FROM, a column is an outer query's, which the planner calls by another name.
+        let is_of_outside = select.from.is_empty();
         let mut taken: HashSet<String> = HashSet::new();
         for item in &mut select.projection {
             match item {
@@ -102,10 +104,10 @@ impl Namer {
                     let name = column_name(expr);
                     let is_column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
                     let is_new = taken.insert(name.clone());
-                    if is_column && is_new && !has_wildcard {
+                    if is_column && is_new && !has_wildcard && !is_of_outside {
                         continue;
                     }
-                    let alias = if is_new && !is_column { name } else { self.marked(&name) };
+                    let alias = if is_new && (!is_column || is_of_outside) { name } else { self.marked(&name) };
                     let expr = std::mem::replace(expr, Expr::Value(Value::Null.into()));
                     *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', alias) };
                 }

@@ -129,6 +129,10 @@ fn of_catalog(error: CatalogError) -> EngineError {
 }
 
 impl CatalogLookup for SessionLookup {
+    fn catalog_version(&self) -> u64 {
+        self.snapshot.version()
+    }
+
     fn role_name(&self, role: Oid) -> Option<String> {
         self.snapshot.role(role).map(|role| role.name.clone())
     }

@@ -79,3 +79,4 @@ SELECT now() = transaction_timestamp(), statement_timestamp() >= now();
 COMMIT;
 SELECT count(*) FROM pg_stat_activity WHERE pid = pg_backend_pid() AND query LIKE 'SELECT count%';
 DROP SCHEMA by_key CASCADE;
+SELECT c.xmin IS NOT NULL, pg_typeof(c.xmin), xmin::text::bigint > 2 FROM pg_class c WHERE c.oid = 1259;

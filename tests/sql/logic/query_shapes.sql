@@ -159,3 +159,4 @@ VALUES (1, 'a'), (2, 'b') ORDER BY 1 DESC;
 SELECT ALL a FROM ONLY s WHERE a = 1;
 SELECT a FROM s WHERE b LIKE ANY (ARRAY['x%','y%']) ORDER BY a;
 SELECT a FROM s WHERE b ILIKE ALL (ARRAY['X']) ORDER BY a;
+SELECT t.a, (WITH RECURSIVE r AS (SELECT t.a AS x, 0 AS height, t.b UNION SELECT x + 1, height + 1, b || '+' FROM r WHERE height < 2) SELECT b || x FROM r ORDER BY height DESC LIMIT 1) FROM (VALUES (1, 'p'), (2, 'q')) t(a, b) ORDER BY 1;

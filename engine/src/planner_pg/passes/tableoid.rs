@@ -1,10 +1,11 @@
-//! `t.tableoid`: the OID of the relation that a row comes from, which the name in FROM already tells.
+//! `t.tableoid`: the OID of the relation that a row comes from, which the name in FROM already tells. `xmin` of the system catalogs: the
+//! number of the catalog's last change. Nobody knows of a row alone, but no row has changed since.
 
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{CastKind, DataType, Expr, Ident, ObjectName, Select, SelectItem, TableFactor, TableWithJoins, VisitorMut};
 
-use super::{Flow, folded, string, take};
+use super::{Flow, call, folded, string, take};
 
 /// The relations of the selects around the expression at hand, by the names under which they are known there.
 #[derive(Default)]
@@ -18,10 +19,13 @@ impl VisitorMut for TableOids {
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) = item
-                && matches!(expr, Expr::Identifier(column) if is_tableoid(column))
-                    | matches!(expr, Expr::CompoundIdentifier(parts) if parts.last().is_some_and(is_tableoid))
+                && let Some(column) = match expr {
+                    Expr::Identifier(column) => system_column(column),
+                    Expr::CompoundIdentifier(parts) => parts.last().and_then(system_column),
+                    _ => None,
+                }
             {
-                *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new("tableoid") };
+                *item = SelectItem::ExprWithAlias { expr: take(expr), alias: Ident::new(column) };
             }
         }
         let mut scope = Vec::new();
@@ -40,28 +44,41 @@ impl VisitorMut for TableOids {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
         let found = match expr {
             Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                [table, column] if is_tableoid(column) => {
+                [table, column] if system_column(column).is_some() => {
                     let table = folded(table);
                     self.scopes.iter().rev().flatten().find(|(known, _)| *known == table)
                 }
                 _ => None,
             },
-            Expr::Identifier(column) if is_tableoid(column) => match self.scopes.last().map(Vec::as_slice) {
+            Expr::Identifier(column) if system_column(column).is_some() => match self.scopes.last().map(Vec::as_slice) {
                 Some([only]) => Some(only),
                 _ => None,
             },
             _ => None,
         };
-        if let Some((_, relation)) = found {
-            *expr =
-                cast(cast(string(relation), DataType::Regclass), DataType::Custom(ObjectName::from(vec![Ident::new("oid")]), Vec::new()));
+        let column = match expr {
+            Expr::Identifier(column) => system_column(column),
+            Expr::CompoundIdentifier(parts) => parts.last().and_then(system_column),
+            _ => None,
+        };
+        let custom = |name: &str| DataType::Custom(ObjectName::from(vec![Ident::new(name)]), Vec::new());
+        match (column, found) {
+            (Some(TABLEOID), Some((_, relation))) => *expr = cast(cast(string(relation), DataType::Regclass), custom("oid")),
+            (Some(XMIN), Some((_, relation))) if relation.contains(".\"pg_catalog\".") => {
+                *expr = cast(call("#catalog_version", Vec::new()), custom("xid"));
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }
 }
 
-fn is_tableoid(column: &Ident) -> bool {
-    folded(column) == "tableoid"
+const TABLEOID: &str = "tableoid";
+const XMIN: &str = "xmin";
+
+fn system_column(column: &Ident) -> Option<&'static str> {
+    let name = folded(column);
+    [TABLEOID, XMIN].into_iter().find(|known| name == *known)
 }
 
 fn relations(from: &TableWithJoins, scope: &mut Vec<(String, String)>) {
