@@ -99,3 +99,11 @@ DEALLOCATE two;
 DROP TABLE twice;
 -- Signs beside operators.
 SELECT 5>-1, 1<-1, 2>=-2, 1<>-1, 2*-3, 6/-3, 1=-1, 3<=+3;
+CREATE TABLE one_side (t text NOT NULL);
+CREATE TABLE other_side (w text);
+INSERT INTO one_side VALUES ('a'), ('b');
+INSERT INTO other_side VALUES ('b');
+SELECT (t)::varchar::text FROM one_side WHERE length(t) > 0 EXCEPT SELECT w FROM other_side;
+SELECT t::text FROM one_side EXCEPT SELECT w FROM other_side;
+SELECT t::text FROM one_side INTERSECT SELECT w FROM other_side;
+DROP TABLE one_side, other_side;
