@@ -3,6 +3,7 @@
 mod delta;
 mod error;
 mod exec;
+mod files;
 mod functions;
 mod local;
 mod maintain;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lakegate_engine_api::{
-    Alteration, BoundRelation, BoundStatement, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext, Maintained,
-    Maintenance, NewTable, Outcome, Prepared, RowStream, SessionFacts, TableCommit, TableDescription, Work,
+    Alteration, BoundRelation, BoundStatement, ByteStream, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext,
+    FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, RowStream, SessionFacts, StoredFile, TableCommit,
+    TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use crate::delta::{Tables, describe};
 use crate::error;
 use crate::exec::{PreparedExplain, PreparedSelect, Shared, Small, open_relations};
 use crate::functions::session::Session;
+use crate::files::{list_files, read_file, write_file};
 use crate::maintain::maintain;
 use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
@@ -65,14 +67,28 @@ impl Engine for LocalEngine {
         self.shared.runtime.run_to_end(async move { create_table(&shared, &table).await }).await
     }
 
-    async fn describe_table(&self, location: &str) -> Result<TableDescription, EngineError> {
-        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+    async fn describe_table(&self, place: &FilePlace) -> Result<TableDescription, EngineError> {
+        let (shared, location, within) = (Arc::clone(&self.shared), place.url.clone(), place.within.clone());
         let described = async move {
+            shared.tables.stores().require_within(&location, &within)?;
             // What another system has written in its place since is to be seen.
             shared.tables.forget(&location).await;
             describe(shared.tables.version(&location, None).await?.as_ref())
         };
         self.shared.runtime.run(CancellationToken::new(), described).await
+    }
+
+    async fn list_files(&self, place: &FilePlace, endings: &[&str]) -> Result<Vec<StoredFile>, EngineError> {
+        list_files(self.shared.tables.stores(), place, endings).await
+    }
+
+    async fn read_file(&self, file: &StoredFile) -> Result<ByteStream, EngineError> {
+        read_file(self.shared.tables.stores(), file).await
+    }
+
+    async fn write_file(&self, place: &FilePlace, content: FileContent, context: ExecutionContext) -> Result<Outcome, EngineError> {
+        let (shared, place) = (Arc::clone(&self.shared), place.clone());
+        self.shared.runtime.run_cooperative(async move { write_file(shared.tables.stores(), &place, content, &context).await }).await
     }
 
     async fn alter_table(

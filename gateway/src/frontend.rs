@@ -124,12 +124,20 @@ impl CopyLines {
     }
 }
 
+/// What COPY FROM did.
+#[derive(Debug)]
+pub struct CopyDone {
+    /// Command tag.
+    pub tag: String,
+    pub notices: Vec<SqlError>,
+}
+
 /// Takes the payloads of CopyData messages; dropping it without `finish` leaves no row.
 #[async_trait]
 pub trait CopySink: Send {
     async fn write(&mut self, data: Bytes) -> Result<(), SqlError>;
-    /// CopyDone: commits and gives the command tag.
-    async fn finish(self: Box<Self>) -> Result<String, SqlError>;
+    /// CopyDone: commits.
+    async fn finish(self: Box<Self>) -> Result<CopyDone, SqlError>;
     /// CopyFail, with the client's reason, or the connection ended.
     async fn fail(self: Box<Self>, reason: &str);
 }

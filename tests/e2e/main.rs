@@ -13,6 +13,8 @@ mod conformance;
 #[cfg(test)]
 mod copy;
 #[cfg(test)]
+mod copy_files;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod definitions;

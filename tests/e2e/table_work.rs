@@ -62,10 +62,14 @@ async fn a_table_as_it_was() {
     ] {
         assert_eq!(client.sqlstate(sql).await, code, "{sql}");
     }
-    client.batch_execute("RESTORE TABLE t TO VERSION AS OF 2").await.unwrap();
+    // Version 2 is of before the column came.
+    assert_eq!(client.sqlstate("RESTORE TABLE t TO VERSION AS OF 2").await, "55000");
+    client.batch_execute("DELETE FROM t").await.unwrap();
+    client.batch_execute("RESTORE TABLE t TO VERSION AS OF 3").await.unwrap();
+    assert_eq!(client.value("SELECT string_agg(v || n, ',' ORDER BY id) FROM t").await.unwrap(), "changed7,two7");
     assert_eq!(sqlstate_of(&client.batch_execute("SELECT 1; RESTORE TABLE t TO VERSION AS OF 1").await.unwrap_err()), "25001");
     let history = client.rows("DESCRIBE HISTORY t").await.unwrap();
-    assert_eq!(history.iter().map(|row| row[0].as_str()).collect::<Vec<_>>().first(), Some(&"4"));
+    assert_eq!(history.iter().map(|row| row[0].as_str()).collect::<Vec<_>>().first(), Some(&"5"));
     assert_eq!(history[0][4], "RESTORE");
     assert_eq!(client.rows("DESCRIBE HISTORY t LIMIT 2").await.unwrap().len(), 2);
     let role = unique("r");

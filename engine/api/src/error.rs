@@ -66,6 +66,7 @@ pub enum SqlMistake {
     UndefinedFunction,
     UndefinedParameter,
     UndefinedObject,
+    UndefinedFile,
     UndefinedSchema,
     UndefinedDatabase,
     AmbiguousColumn,

@@ -6,6 +6,7 @@
 
 mod alteration;
 mod error;
+mod files;
 mod lookup;
 mod maintenance;
 mod origin;
@@ -16,6 +17,7 @@ mod transaction;
 
 pub use alteration::Alteration;
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
+pub use files::{ByteStream, FileContent, FilePlace, StoredFile};
 pub use lookup::{
     AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, ColumnOf, ColumnPrivilege, IndexDefinition, SessionSignal, Signalled,
 };
@@ -56,8 +58,24 @@ pub trait Engine: Send + Sync + 'static {
     /// Reads schema, partitioning and constraints of the Delta table at a root URL, for registering it.
     ///
     /// # Errors
-    /// `NotADeltaTable` where there is none; `Unsupported` names the table feature that the reader lacks.
-    async fn describe_table(&self, location: &str) -> Result<TableDescription, EngineError>;
+    /// `NotADeltaTable` where there is none; `Unsupported` names the table feature that the reader lacks; `Sql` where links lead out.
+    async fn describe_table(&self, place: &FilePlace) -> Result<TableDescription, EngineError>;
+
+    /// The files that a URL names, in the order of their paths; of a folder those with one of the endings.
+    ///
+    /// # Errors
+    /// `Sql` where there is none, and where links lead out of `place.within`; `Storage`.
+    async fn list_files(&self, place: &FilePlace, endings: &[&str]) -> Result<Vec<StoredFile>, EngineError>;
+
+    /// # Errors
+    /// `Storage`; the stream's items fail alike.
+    async fn read_file(&self, file: &StoredFile) -> Result<ByteStream, EngineError>;
+
+    /// Makes a file, or replaces it: nobody sees it before it is whole. `rows` of the outcome are counted for Parquet alone.
+    ///
+    /// # Errors
+    /// The content's own; `Unsupported` for types that Parquet does not have; `Canceled`, `Storage`.
+    async fn write_file(&self, place: &FilePlace, content: FileContent, context: ExecutionContext) -> Result<Outcome, EngineError>;
 
     /// Changes the definition of the target, and its rows where the definition asks for it, in one Delta commit; staged where the
     /// target is bound with a transaction.

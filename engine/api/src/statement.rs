@@ -14,7 +14,7 @@ use sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{CatalogLookup, EngineError, EngineTransaction, Moment, TablePolicies};
+use crate::{CatalogLookup, EngineError, EngineTransaction, FilePlace, Moment, TablePolicies};
 
 /// Rows as they come; dropping the stream stops the work behind it and frees its memory.
 pub type RowStream = BoxStream<'static, Result<RecordBatch, EngineError>>;
@@ -43,8 +43,8 @@ pub enum Work {
     /// CREATE TABLE AS: columns and rows in one commit. The columns of `table` are empty: they come from the query.
     /// `with_data` false creates the table without rows.
     CreateTableAs { table: NewTable, query: Box<ast::Query>, with_data: bool },
-    /// `COPY target [(columns)] FROM 'url'` of Parquet files; `url` was authorised by the gateway.
-    CopyFrom { target: RelationName, columns: Vec<String>, url: String },
+    /// `COPY target [(columns)] FROM 'url'` of Parquet files; the place was authorised by the gateway.
+    CopyFrom { target: RelationName, columns: Vec<String>, place: FilePlace },
 }
 
 #[derive(Debug, Clone)]

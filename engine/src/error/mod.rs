@@ -10,7 +10,7 @@ mod suggest;
 pub use self::arrow::from_arrow;
 pub use self::datafusion::{from_datafusion, too_complex};
 pub use self::delta::from_delta;
-pub use self::storage::{from_object_store, no_space as is_no_space};
+pub use self::storage::{from_io, from_object_store, no_space as is_no_space};
 
 use lakegate_engine_api::{DataError, EngineError, SqlMistake};
 

@@ -26,6 +26,16 @@ pub fn from_object_store(error: &Error, table: Option<&str>) -> EngineError {
     EngineError::Storage { message: message.to_owned() }
 }
 
+/// Of what was handed to an object store as to a file.
+#[must_use]
+pub fn from_io(failure: std::io::Error) -> EngineError {
+    match failure.downcast::<Error>() {
+        Ok(failure) => from_object_store(&failure, None),
+        Err(failure) if no_space(&failure) => EngineError::DiskFull,
+        Err(_) => EngineError::Storage { message: "the object store did not answer as expected".to_owned() },
+    }
+}
+
 /// ENOSPC or EDQUOT somewhere among the sources.
 #[must_use]
 pub fn no_space(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -10,6 +10,8 @@ use datafusion::functions_window as window;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, ScalarUDF, Signature, Volatility, WindowUDF};
 
+use super::records::Record;
+
 pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(ScalarUDF::new_from_impl(super::coalesce::Coalesce::new())),
@@ -17,8 +19,8 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
         core::greatest(),
         core::least(),
         core::get_field(),
-        core::r#struct(),
-        core::named_struct(),
+        Arc::new(ScalarUDF::new_from_impl(Record::new(core::r#struct(), false))),
+        Arc::new(ScalarUDF::new_from_impl(Record::new(core::named_struct(), true))),
         string::ascii(),
         string::bit_length(),
         string::octet_length(),

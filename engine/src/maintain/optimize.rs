@@ -24,7 +24,7 @@ use crate::delta::TableScan;
 use crate::error;
 use crate::exec::{Shared, interruptible};
 use crate::plan::{Planner, Sources, comparable, planning_error};
-use crate::write::{Change, CommitId, FileLayout, TARGET_FILE_BYTES, Target, active_files, commit, same_definition, vector_id};
+use crate::write::{Change, CommitId, FileLayout, TARGET_FILE_BYTES, Target, active_files, commit, file_key, same_definition};
 
 /// What is asked for.
 pub struct Wish<'a> {
@@ -263,10 +263,10 @@ async fn commit_what_stands(target: &Target, bins: &[Bin]) -> Result<(Option<u64
         let newest = target.table.newest().await?;
         let active = active_files(&newest);
         let stands = |bin: &Bin| {
-            bin.files.iter().filter_map(|number| removes.get(*number)).all(|remove| {
-                let vector = remove.deletion_vector.as_ref().map(vector_id);
-                active.contains(&(remove.path.clone(), vector))
-            })
+            bin.files
+                .iter()
+                .filter_map(|number| removes.get(*number))
+                .all(|remove| active.contains(&file_key(&remove.path, remove.deletion_vector.as_ref())))
         };
         let dropped: Vec<bool> = bins.iter().map(|bin| !stands(bin)).collect();
         let standing = || bins.iter().zip(&dropped).filter(|(_, dropped)| !**dropped).map(|(bin, _)| bin);

@@ -1,22 +1,22 @@
 //! RESTORE: a commit that makes the table what it was at an earlier version.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::SchemaRef;
-use deltalake_core::kernel::{Action, Add, Remove};
+use deltalake_core::kernel::{Action, Add, Metadata, Remove};
 use deltalake_core::protocol::DeltaOperation;
 use futures::{StreamExt, TryStreamExt};
-use lakegate_engine_api::{EngineError, ExecutionContext, Maintained, Moment, Outcome, SessionFacts};
+use lakegate_engine_api::{DataError, EngineError, ExecutionContext, Maintained, Moment, Outcome, SessionFacts};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
 
 use super::history::version_at;
-use crate::delta::TableVersion;
+use crate::delta::{CONSTRAINT_PREFIX, TableVersion};
 use crate::error;
 use crate::exec::Shared;
-use crate::write::{Change, CommitId, Target, active_files, commit, vector_id};
+use crate::write::{Change, CommitId, Target, active_files, commit, file_key, file_name};
 
 /// Files looked for at once.
 const REQUESTS: usize = 32;
@@ -34,21 +34,18 @@ pub async fn restore(
     let version = version_at(&target.table, moment, session).await?;
     let (now, name) = (&target.version, target.name.name.clone());
     let then = shared.tables.version(&target.relation.location, Some(version)).await?;
+    refuse_other_definition(&then, now, version)?;
     let (adds, removes) = difference(&then, now);
     require_files(target, &then, &adds).await?;
-    let mut actions = Vec::new();
-    if then.snapshot.metadata() != now.snapshot.metadata() {
-        actions.push(Action::Metadata(then.snapshot.metadata().clone()));
-    }
-    let is_changed = !(actions.is_empty() && adds.is_empty() && removes.is_empty());
+    let is_changed = !(adds.is_empty() && removes.is_empty());
     let rows = summary(schema, &then, &adds, &removes)?;
     let mut outcome = Outcome { bytes_written: 0, files_written: u64::try_from(adds.len()).unwrap_or(0), ..Outcome::default() };
     if is_changed {
         if context.cancel.is_cancelled() {
             return Err(EngineError::Canceled);
         }
-        actions.extend(removes.into_iter().map(Action::Remove));
-        actions.extend(adds.into_iter().map(Action::Add));
+        let removes = removes.into_iter().map(Action::Remove);
+        let actions = removes.chain(adds.into_iter().map(Action::Add)).collect();
         let change = Change {
             base: Arc::clone(now),
             actions,
@@ -68,17 +65,41 @@ pub async fn restore(
     Ok(Maintained { rows: Some(rows), outcome, summary: None })
 }
 
+/// The control plane knows the table as it is defined now, its constraints hold for the rows of now.
+///
+/// # Errors
+/// `Data`.
+fn refuse_other_definition(then: &TableVersion, now: &TableVersion, version: u64) -> Result<(), EngineError> {
+    let (then, now) = (then.snapshot.metadata(), now.snapshot.metadata());
+    let constraints = |metadata: &Metadata| -> BTreeMap<String, String> {
+        let all = metadata.configuration().iter().filter(|(name, _)| name.starts_with(CONSTRAINT_PREFIX));
+        all.map(|(name, text)| (name.clone(), text.clone())).collect()
+    };
+    let schema = |metadata: &Metadata| metadata.parse_schema().map_err(|failure| error::from_delta(&failure.into(), ""));
+    let what = if then.partition_columns() != now.partition_columns() {
+        "partition columns"
+    } else if schema(then)? != schema(now)? {
+        "columns"
+    } else if constraints(then) != constraints(now) {
+        "CHECK constraints"
+    } else {
+        return Ok(());
+    };
+    let message = format!("cannot restore version {version}: the table's {what} have changed since");
+    Err(EngineError::Data { error: DataError::NotInPrerequisiteState, message })
+}
+
 /// What takes the table from `now` to `then`.
 #[expect(deprecated, reason = "there is no other way from a file of a snapshot to its add action")]
 fn difference(then: &TableVersion, now: &TableVersion) -> (Vec<Add>, Vec<Remove>) {
     let (here, there) = (active_files(now), active_files(then));
     let (files_now, files_then) = (now.snapshot.log_data(), then.snapshot.log_data());
     let removes = files_now.iter().filter_map(|file| {
-        let key = (file.path().into_owned(), file.deletion_vector_descriptor().as_ref().map(vector_id));
+        let key = file_key(&file.path(), file.deletion_vector_descriptor().as_ref());
         (!there.contains(&key)).then(|| file.remove_action(true))
     });
     let adds = files_then.iter().filter_map(|file| {
-        let key = (file.path().into_owned(), file.deletion_vector_descriptor().as_ref().map(vector_id));
+        let key = file_key(&file.path(), file.deletion_vector_descriptor().as_ref());
         (!here.contains(&key)).then(|| Add { data_change: true, ..file.add_action() })
     });
     (adds.collect(), removes.collect())
@@ -86,7 +107,7 @@ fn difference(then: &TableVersion, now: &TableVersion) -> (Vec<Add>, Vec<Remove>
 
 async fn require_files(target: &Target, then: &TableVersion, adds: &[Add]) -> Result<(), EngineError> {
     let files = then.files()?;
-    let names: HashSet<&str> = adds.iter().map(|add| tail(&add.path)).collect();
+    let names: HashSet<&str> = adds.iter().map(|add| file_name(&add.path)).collect();
     let is_wanted = |path: &Path| path.filename().is_some_and(|name| names.contains(name));
     let wanted: Vec<Path> = files.files.iter().map(|file| file.path.clone()).filter(is_wanted).collect();
     futures::stream::iter(wanted)
@@ -103,11 +124,6 @@ async fn require_files(target: &Target, then: &TableVersion, adds: &[Add]) -> Re
         .buffer_unordered(REQUESTS)
         .try_collect()
         .await
-}
-
-/// Names of data files are unlike each other; the folders before them are spelled in more than one way.
-fn tail(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 fn summary(schema: &SchemaRef, then: &TableVersion, adds: &[Add], removes: &[Remove]) -> Result<RecordBatch, EngineError> {

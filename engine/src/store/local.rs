@@ -51,6 +51,15 @@ impl LocalStore {
         Ok(())
     }
 
+    /// Whether one path lies under another once all links are followed.
+    #[must_use]
+    pub fn lies_within(&self, path: &Path, root: &Path) -> bool {
+        match (resolve(&to_fs(path)), resolve(&to_fs(root))) {
+            (Ok(path), Ok(root)) => path.starts_with(root),
+            _ => false,
+        }
+    }
+
     /// The file behind an object, if it lies in an allowed folder after all links are followed.
     fn confined(&self, location: &Path) -> Result<PathBuf> {
         let path = to_fs(location);

@@ -3,6 +3,7 @@
 
 mod check;
 mod commit;
+mod listing;
 mod local;
 mod s3;
 
@@ -20,6 +21,7 @@ use url::Url;
 
 pub use self::check::{Checked, check_commits};
 pub use self::commit::CommitLogStore;
+pub use self::listing::listed;
 pub use self::local::LocalStore;
 use crate::error;
 use crate::options::EngineOptions;
@@ -62,6 +64,17 @@ pub struct Location {
     pub footers: Arc<FileMetadataCache>,
     /// Folders of which [`check_commits`] knows.
     pub checked: Arc<Checked>,
+}
+
+impl Location {
+    /// Path of an object in the folder.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub fn child(&self, name: &str) -> Result<Path, EngineError> {
+        let name = Path::from_url_path(name).map_err(|_| invalid_location())?;
+        Ok(name.parts().fold(self.prefix.clone(), |path, part| path.join(part)))
+    }
 }
 
 impl Stores {
@@ -112,6 +125,20 @@ impl Stores {
                 "Locations start with s3:// or file://.".to_owned(),
             )),
         }
+    }
+
+    /// Links of the local disk may lead somewhere else than they seem to.
+    ///
+    /// # Errors
+    /// `Sql` where what `url` names (a pattern's folder) does not lie under `root` once all links are followed.
+    pub fn require_within(&self, url: &str, root: &str) -> Result<(), EngineError> {
+        let folder = url.find(['*', '?']).and_then(|at| url.get(..at)).and_then(|start| start.rfind('/').and_then(|end| start.get(..end)));
+        let (url, root) = (normalised(folder.unwrap_or(url))?, normalised(root)?);
+        let path = |url: &Url| Path::from_url_path(url.path()).map_err(|_| invalid_location());
+        if url.scheme() != "file" || self.local.lies_within(&path(&url)?, &path(&root)?) {
+            return Ok(());
+        }
+        Err(error::sql(lakegate_engine_api::SqlMistake::InsufficientPrivilege, "a link leads out of the external location"))
     }
 
     fn bucket(&self, name: &str) -> Result<Bucket, EngineError> {

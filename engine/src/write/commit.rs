@@ -13,7 +13,7 @@ use lakegate_engine_api::EngineError;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::staged::{active_files, vector_id};
+use super::staged::{FileKey, active_files, file_key};
 use crate::delta::{Table, TableVersion};
 use crate::error;
 
@@ -175,11 +175,11 @@ fn files_stand(change: &Change, current: &TableVersion) -> Result<bool, EngineEr
     if !same_definition(&change.base, current) {
         return Ok(false);
     }
-    let replaced: Vec<(String, Option<String>)> = change
+    let replaced: Vec<FileKey> = change
         .actions
         .iter()
         .filter_map(|action| match action {
-            Action::Remove(remove) => Some((remove.path.clone(), remove.deletion_vector.as_ref().map(vector_id))),
+            Action::Remove(remove) => Some(file_key(&remove.path, remove.deletion_vector.as_ref())),
             _ => None,
         })
         .collect();

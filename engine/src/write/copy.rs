@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use arrow_schema::{FieldRef, SchemaRef};
+use arrow_schema::{DataType, FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchema;
@@ -19,16 +19,16 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
 use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared, SqlMistake, Work};
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::ObjectMeta;
 
 use super::append::Appender;
-use super::assign::assigned;
+use super::assign::{assigned, in_type_of};
 use super::insert::{column_position, default_of, refuse_generated, with_generated};
 use super::target::Target;
 use crate::error;
 use crate::exec::Shared;
 use crate::plan::{Planner, Sessions, Sources, analyzed_plan, filled_plan, planning_error};
-use crate::store::Location;
+use crate::store::{Location, listed};
 
 /// Footers read at once.
 const FOOTER_READS: usize = 16;
@@ -48,11 +48,13 @@ impl PreparedCopy {
     /// # Errors
     /// No file; columns that the table does not have; types that cannot be assigned.
     pub async fn prepare(shared: Arc<Shared>, statement: &BoundStatement) -> Result<Self, EngineError> {
-        let Work::CopyFrom { target, columns, url } = &statement.work else { return Err(error::internal("a copy is one")) };
+        let Work::CopyFrom { target, columns, place } = &statement.work else { return Err(error::internal("a copy is one")) };
         let target = Target::open(&shared, &statement.relations, target).await?;
         target.refuse_row_policies()?;
         let state = shared.sessions.state(&statement.session);
-        let (location, files) = list(&shared, url).await?;
+        let stores = shared.tables.stores();
+        stores.require_within(&place.url, &place.within)?;
+        let (location, files) = listed(stores, &place.url, &[".parquet"]).await?;
         let schema = common_schema(&location, &files).await?;
         let source = ParquetFiles { location, files, schema };
         let plan = copy_plan(&state, source, &target, columns)?;
@@ -90,84 +92,6 @@ impl Prepared for PreparedCopy {
         let appender = Appender::new(Arc::clone(&self.shared), &state, self.target.clone(), true)?;
         let copied = async move { appender.append_plan(physical, &state, &metrics, &context).await };
         self.shared.runtime.run_cooperative(copied).await.map(Execution::Done)
-    }
-}
-
-/// The files that a URL names, in the order of their paths.
-async fn list(shared: &Shared, url: &str) -> Result<(Location, Vec<ObjectMeta>), EngineError> {
-    let pattern = url.find(['*', '?']).map(|at| {
-        let folder_end = url[..at].rfind('/').map_or(0, |slash| slash + 1);
-        (&url[..folder_end], &url[folder_end..])
-    });
-    let no_files = || error::sql(SqlMistake::UndefinedObject, "no Parquet file is at the location");
-    let (location, files) = match pattern {
-        Some((folder, pattern)) => {
-            let location = shared.tables.stores().open(folder)?;
-            let mut files = all_under(&location).await?;
-            let prefix = if location.prefix.as_ref().is_empty() { String::new() } else { format!("{}/", location.prefix) };
-            files.retain(|file| {
-                file.location.as_ref().strip_prefix(&prefix).is_some_and(|path| matches(pattern.as_bytes(), path.as_bytes()))
-            });
-            (location, files)
-        }
-        None if url.ends_with(".parquet") => {
-            let (folder, name) = url.rsplit_once('/').ok_or_else(no_files)?;
-            let location = shared.tables.stores().open(folder)?;
-            let path = location.prefix.clone().join(name);
-            match location.store.head(&path).await {
-                Ok(file) => (location, vec![file]),
-                // A folder may have that name, too.
-                Err(object_store::Error::NotFound { .. }) => folder_files(shared, url).await?,
-                Err(failure) => return Err(error::from_object_store(&failure, None)),
-            }
-        }
-        None => folder_files(shared, url).await?,
-    };
-    if files.is_empty() {
-        return Err(no_files());
-    }
-    Ok((location, files))
-}
-
-async fn folder_files(shared: &Shared, url: &str) -> Result<(Location, Vec<ObjectMeta>), EngineError> {
-    let location = shared.tables.stores().open(url)?;
-    let mut files = all_under(&location).await?;
-    // Hidden files are markers and checksums of other writers.
-    let hidden = |name: &str| name.starts_with('_') || name.starts_with('.');
-    files.retain(|file| {
-        let inside = file.location.prefix_match(&location.prefix).map(|mut parts| !parts.any(|part| hidden(part.as_ref())));
-        file.location.as_ref().ends_with(".parquet") && inside == Some(true)
-    });
-    Ok((location, files))
-}
-
-async fn all_under(location: &Location) -> Result<Vec<ObjectMeta>, EngineError> {
-    let prefix = Some(&location.prefix).filter(|prefix| !prefix.as_ref().is_empty());
-    let listed: Result<Vec<ObjectMeta>, _> = location.store.list(prefix).try_collect().await;
-    let mut files = match listed {
-        Ok(files) => files,
-        Err(object_store::Error::NotFound { .. }) => Vec::new(),
-        Err(failure) => return Err(error::from_object_store(&failure, None)),
-    };
-    files.retain(|file| file.size > 0);
-    files.sort_by(|a, b| a.location.cmp(&b.location));
-    Ok(files)
-}
-
-/// `*` is any text within a folder's or file's name, `**` across folders, `?` one character.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern {
-        [] => text.is_empty(),
-        [b'*', b'*', rest @ ..] => {
-            let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-            (0..=text.len()).any(|at| matches(rest, &text[at..]))
-        }
-        [b'*', rest @ ..] => {
-            let end = text.iter().position(|byte| *byte == b'/').unwrap_or(text.len());
-            (0..=end).any(|at| matches(rest, &text[at..]))
-        }
-        [b'?', rest @ ..] => text.first().is_some_and(|byte| *byte != b'/') && matches(rest, &text[1..]),
-        [byte, rest @ ..] => text.first() == Some(byte) && matches(rest, &text[1..]),
     }
 }
 
@@ -225,8 +149,12 @@ fn copy_plan(state: &SessionState, source: ParquetFiles, target: &Target, column
         let expr = match found.filter(|_| listed.contains(&position)) {
             Some(field) => {
                 refuse_generated(column)?;
-                let from = datafusion::common::Column::new(Some("file"), field.name());
-                assigned(Expr::Column(from), &schema, column)?
+                let from = Expr::Column(datafusion::common::Column::new(Some("file"), field.name()));
+                // Text is read as it is in files of text: Parquet has fewer types than the table may have.
+                match field.data_type() {
+                    DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => in_type_of(from, column),
+                    _ => assigned(from, &schema, column)?,
+                }
             }
             None => {
                 let default = default_of(&target.relation, column)?;
@@ -279,20 +207,5 @@ impl TableProvider for ParquetFiles {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns() {
-        assert!(matches(b"*.parquet", b"a.parquet"));
-        assert!(!matches(b"*.parquet", b"x/a.parquet"));
-        assert!(matches(b"**/*.parquet", b"x/y/a.parquet"));
-        assert!(matches(b"**/*.parquet", b"a.parquet"));
-        assert!(matches(b"part-?.parquet", b"part-1.parquet"));
-        assert!(!matches(b"part-?.parquet", b"part-12.parquet"));
     }
 }

@@ -36,7 +36,7 @@ pub use self::files::{FileLayout, TARGET_FILE_BYTES};
 pub use self::parts::prepare_parts;
 pub use self::queue::WriteQueue;
 pub use self::remove::drop_table;
-pub use self::staged::{active_files, vector_id};
+pub use self::staged::{active_files, file_key, file_name};
 pub use self::target::Target;
 pub use self::together::{Part, commit_together, undo_commits};
 pub use self::transaction::LocalTransaction;

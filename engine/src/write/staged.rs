@@ -105,25 +105,28 @@ pub fn operation(steps: &[Step], net: &Net) -> DeltaOperation {
     }
 }
 
+/// A data file as a version of its table has it: its path in the log, and which of its rows are deleted.
+pub type FileKey = (String, Option<String>);
+
+#[must_use]
+pub fn file_key(path: &str, vector: Option<&DeletionVectorDescriptor>) -> FileKey {
+    (path.to_owned(), vector.map(vector_id))
+}
+
 /// Files of a version, with their deletion vectors.
 #[must_use]
-pub fn active_files(version: &TableVersion) -> HashSet<(String, Option<String>)> {
-    version
-        .snapshot
-        .log_data()
-        .iter()
-        .map(|file| (file.path().into_owned(), file.deletion_vector_descriptor().as_ref().map(vector_id)))
-        .collect()
+pub fn active_files(version: &TableVersion) -> HashSet<FileKey> {
+    version.snapshot.log_data().iter().map(|file| file_key(&file.path(), file.deletion_vector_descriptor().as_ref())).collect()
 }
 
 /// Tells a deletion vector from all others of its table.
-#[must_use]
-pub fn vector_id(vector: &DeletionVectorDescriptor) -> String {
+fn vector_id(vector: &DeletionVectorDescriptor) -> String {
     format!("{}{:?}", vector.path_or_inline_dv, vector.offset)
 }
 
 /// Files made here have a random name, whatever folder they lie in and however its name is spelled.
-fn file_name(path: &str) -> &str {
+#[must_use]
+pub fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 

@@ -9,7 +9,7 @@ use arrow_schema::SchemaRef;
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{Engine, EngineError};
 
-use crate::support::{World, lines, parquet_rows};
+use crate::support::{World, lines, parquet_rows, place};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_tables() {
@@ -105,7 +105,7 @@ fn compare(expected: &[String], found: &[String]) -> Result<(), String> {
 /// Filters on each column, by a value of it: what pruning leaves must be what the filter alone leaves.
 async fn pruned(world: &World, name: &str, sql: &str, all: &[String]) -> Result<(), String> {
     let Some(sample) = all.get(all.len() / 2) else { return Ok(()) };
-    let described = world.engine.describe_table(&format!("file://{}/delta/", world.dir.path().join(name).display())).await;
+    let described = world.engine.describe_table(&place(&format!("file://{}/delta/", world.dir.path().join(name).display()))).await;
     let columns = described.map_err(|error| format!("{error:?}"))?.columns;
     for (at, column) in columns.iter().enumerate() {
         let simple = [16, 20, 21, 23, 25, 1082, 1114, 1184, 1700].contains(&column.data_type.oid);

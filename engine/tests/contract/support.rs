@@ -13,7 +13,7 @@ use lakegate_catalog::model::{BOOTSTRAP_ROLE_OID, Column, Oid, RelationKind, Rel
 use lakegate_catalog::{Bootstrap, Catalog, CatalogOptions, Kek};
 use lakegate_engine::{EngineOptions, LocalEngine};
 use lakegate_engine_api::{
-    BoundRelation, BoundStatement, CatalogLookup, ColumnDefinition, Engine, EngineError, Execution, ExecutionContext, Outcome,
+    BoundRelation, BoundStatement, CatalogLookup, ColumnDefinition, Engine, EngineError, Execution, ExecutionContext, FilePlace, Outcome,
     RelationSource, SessionFacts, SessionSignal, Signalled, Work,
 };
 use sqlparser::ast::Statement;
@@ -21,6 +21,11 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+/// Where a test's files lie, and may.
+pub fn place(url: &str) -> FilePlace {
+    FilePlace { url: url.to_owned(), within: url.to_owned() }
+}
 
 pub struct World {
     pub engine: LocalEngine,
@@ -52,7 +57,7 @@ impl World {
 
     /// Registers the table at a folder under `main.public.name`, with what its log says.
     pub async fn register(&self, name: &str, location: &str) -> Result<(), EngineError> {
-        let described = self.engine.describe_table(location).await?;
+        let described = self.engine.describe_table(&place(location)).await?;
         self.register_as(name, location, &described.columns, &described.partition_columns, &[]).await;
         Ok(())
     }

@@ -9,7 +9,7 @@ use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{ColumnDefinition, DataError, Engine, EngineError, NewTable, SqlMistake, Violation, Work};
 use sqlparser::ast::Statement;
 
-use crate::support::{World, context, facts, parse, relation_name};
+use crate::support::{World, context, facts, parse, place, relation_name};
 
 pub fn column(name: &str, data_type: PgType) -> ColumnDefinition {
     ColumnDefinition { name: name.to_owned(), data_type, not_null: false }
@@ -178,7 +178,7 @@ async fn types_survive_a_round_trip() {
     let values = "(true, -5, 9007199254740993, 1.5, 2.25, 12345.678, 'ä', '\\x0102', '2024-02-29', \
                   '2024-02-29 12:00:00.000001', '2024-02-29 12:00:00+02', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\": 1}', ARRAY[1,2,NULL])";
     world.change(&format!("INSERT INTO main.public.types VALUES {values}"), "types", &["types"]).await.unwrap();
-    let described = world.engine.describe_table(&world.url("types")).await.unwrap();
+    let described = world.engine.describe_table(&place(&world.url("types"))).await.unwrap();
     let types: Vec<PgType> = described.columns.iter().map(|column| column.data_type).collect();
     assert_eq!(types, columns.iter().map(|column| column.data_type).collect::<Vec<_>>());
     let found = world.lines("SELECT * FROM main.public.types", &["types"]).await;
@@ -276,7 +276,7 @@ async fn drop_deletes_everything() {
     world.engine.drop_table(&world.url("t")).await.unwrap();
     assert!(!world.dir.path().join("tables/t").exists());
     world.engine.drop_table(&world.url("t")).await.unwrap();
-    let gone = world.engine.describe_table(&world.url("t")).await;
+    let gone = world.engine.describe_table(&place(&world.url("t"))).await;
     assert!(matches!(gone, Err(EngineError::NotADeltaTable)), "{gone:?}");
 }
 
@@ -299,7 +299,7 @@ async fn copy_from_parquet_by_name() {
     }
     let copy = async |url: String, columns: &[&str]| {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        world.done(world.bound(Work::CopyFrom { target: relation_name("t"), columns, url }, &["t"])).await
+        world.done(world.bound(Work::CopyFrom { target: relation_name("t"), columns, place: place(&url) }, &["t"])).await
     };
     let base = format!("file://{}", folder.display());
     assert_eq!(copy(format!("{base}/part-0.parquet"), &[]).await.unwrap().rows, 1);

@@ -4,7 +4,7 @@ use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, file_access};
 use lakegate_catalog::ddl::{NewConstraint, NewRelation, RelationChange};
 use lakegate_catalog::model::{Column, ConstraintKind, ObjectRef, Oid, Privilege, RelationKind, RelationName};
-use lakegate_engine_api::{BoundStatement, ColumnDefinition, Execution, ExecutionContext, NewTable, Outcome, Work};
+use lakegate_engine_api::{BoundStatement, ColumnDefinition, Execution, ExecutionContext, FilePlace, NewTable, Outcome, Work};
 use sqlparser::ast;
 use uuid::Uuid;
 
@@ -264,7 +264,8 @@ async fn register(
     }
     let access = file_access(snapshot, &session.principal, url, Privilege::ReadFiles)?;
     let location = access.url().directory().to_string();
-    let described = session.shared.engine.describe_table(&location).await?;
+    let folder = FilePlace { url: location.clone(), within: access.location().url.clone() };
+    let described = session.shared.engine.describe_table(&folder).await?;
     let columns = described.columns.into_iter().map(column).collect();
     let constraints =
         described.checks.into_iter().map(|(name, text)| NewConstraint { name: Some(name), kind: ConstraintKind::Check(text) }).collect();

@@ -9,7 +9,7 @@ use super::connection::{FLUSH_BYTES, Received};
 use super::rows::{flush, next_item};
 use super::stop::{Stop, canceled, shut_down, watched};
 use super::{Session, frame_error, too_long};
-use crate::frontend::{CopyLines, CopySink};
+use crate::frontend::{CopyLines, CopySink, SessionEvent};
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::frame::{Frame, Phase};
 use crate::wire::outgoing;
@@ -66,9 +66,10 @@ impl Session {
                     }
                 }
                 Frame { tag: b'c', .. } => {
-                    let tag = watched(&mut self.connection, &self.live, cancel, sink.finish()).await??;
+                    let done = watched(&mut self.connection, &self.live, cancel, sink.finish()).await??;
                     self.take_events();
-                    outgoing::command_complete(&mut self.connection.out, &tag);
+                    done.notices.into_iter().for_each(|notice| self.tell(SessionEvent::Notice(notice)));
+                    outgoing::command_complete(&mut self.connection.out, &done.tag);
                     return Ok(());
                 }
                 Frame { tag: b'f', body } => {

@@ -13,7 +13,7 @@ use sqlparser::ast::{Expr, ObjectName};
 use tokio::sync::{mpsc, oneshot};
 
 use super::filter::Filter;
-use super::options::{Format, Options};
+use super::options::Options;
 use super::sink::{Reader, StdinSink};
 use super::{check_forced, copied_by_default, refuse_generated};
 use crate::frontend::Response;
@@ -49,6 +49,23 @@ pub async fn stdin(
     options: Options,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
+    let (columns, binary, sink) = begin(session, statement, table, columns, condition, options, deadline).await?;
+    Ok(Response::CopyIn { columns, binary, sink: Box::new(sink) })
+}
+
+/// How many columns come, whether they are binary, and what takes them.
+///
+/// # Errors
+/// The statement's own, which the log knows then.
+pub async fn begin(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    table: &ObjectName,
+    columns: &[String],
+    condition: Option<&Expr>,
+    options: Options,
+    deadline: &Deadline,
+) -> Result<(usize, bool, StdinSink), SqlError> {
     let target = match open(session, table, columns, condition, &options, deadline).await {
         Ok(target) => target,
         Err(error) => {
@@ -82,7 +99,7 @@ pub async fn stdin(
         deadline: deadline.clone(),
         told,
     };
-    Ok(Response::CopyIn { columns, binary, sink: Box::new(sink) })
+    Ok((columns, binary, sink))
 }
 
 async fn open(
@@ -93,9 +110,6 @@ async fn open(
     options: &Options,
     deadline: &Deadline,
 ) -> Result<Target, SqlError> {
-    if options.format == Format::Parquet {
-        return Err(SqlError::unsupported("COPY FROM STDIN in parquet format").hint("Use COPY t FROM 'url'."));
-    }
     let snapshot = session.catalog().refresh().await?;
     let name = session.scope(&snapshot).resolve(&snapshot, &name_parts(table)?)?;
     if snapshot.relation_by_name(&name).is_some_and(|relation| relation.kind == RelationKind::View) {

@@ -2,11 +2,10 @@
 
 use lakegate_catalog::authorize::{Access, ColumnsChanged, file_access};
 use lakegate_catalog::model::Privilege;
-use lakegate_engine_api::{BoundStatement, Execution, ExecutionContext, Work};
+use lakegate_engine_api::{BoundStatement, Execution, ExecutionContext, FilePlace, Work};
 use sqlparser::ast::ObjectName;
 
 use super::from::inserted_columns;
-use super::options::{Format, Options};
 use crate::frontend::Response;
 use crate::sql::bind::Bound;
 use crate::sql::execute::Deadline;
@@ -21,7 +20,6 @@ pub async fn run(
     statement: &PreparedStatement,
     table: &ObjectName,
     columns: &[String],
-    options: &Options,
     url: &str,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
@@ -29,10 +27,6 @@ pub async fn run(
     let snapshot = session.catalog().refresh().await?;
     let facts = session.facts(&snapshot);
     let access = file_access(&snapshot, &session.principal, url, Privilege::ReadFiles)?;
-    if options.format != Format::Parquet {
-        return Err(SqlError::unsupported("COPY FROM a file that is not Parquet")
-            .hint("Use COPY t FROM STDIN for text and csv, e.g. psql's \\copy."));
-    }
     let target = session.scope(&snapshot).resolve(&snapshot, &name_parts(table)?)?;
     session.open_change("COPY FROM", &target)?;
     session.changes_made += 1;
@@ -43,7 +37,8 @@ pub async fn run(
         .bind_target(&mut bound, target.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() }, false)
         .await?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
-    let work = Work::CopyFrom { target, columns: columns.to_vec(), url: access.url().to_string() };
+    let place = FilePlace { url: access.url().to_string(), within: access.location().url.clone() };
+    let work = Work::CopyFrom { target, columns: columns.to_vec(), place };
     let result = async {
         let prepared = session
             .shared

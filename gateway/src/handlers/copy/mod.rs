@@ -1,11 +1,14 @@
 //! COPY: rows of clients and files in and out.
 
+mod bad_rows;
 mod binary;
 mod csv;
 mod fields;
+mod files;
 mod filter;
 mod from;
 mod from_url;
+mod json;
 mod lines;
 mod options;
 mod sink;
@@ -22,7 +25,7 @@ use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
 
-use options::{Columns, Options};
+use options::{Columns, Format, Options};
 pub use to::select_of;
 
 /// Runs the statement; COPY FROM STDIN and TO STDOUT go on after this returns.
@@ -43,9 +46,13 @@ pub async fn run(
         }
     };
     match (&copy.source, &copy.target) {
+        (source, CopyTarget::File(url)) if copy.to => files::write(session, statement, source, options, url, deadline).await,
         (source, _) if copy.to => to::stdout(session, statement, source, options, deadline).await,
+        (CopySource::Table { name, columns }, CopyTarget::File(url)) if options.format == Format::Parquet => {
+            from_url::run(session, statement, name, columns, url, deadline).await
+        }
         (CopySource::Table { name, columns }, CopyTarget::File(url)) => {
-            from_url::run(session, statement, name, columns, &options, url, deadline).await
+            files::read(session, statement, (name, columns), copy.filter.as_deref(), options, url, deadline).await
         }
         (CopySource::Table { name, columns }, _) => {
             from::stdin(session, statement, name, columns, copy.filter.as_deref(), options, deadline).await
@@ -60,13 +67,18 @@ fn checked(copy: &Copy) -> Result<Options, SqlError> {
         CopyTarget::Program => {
             return Err(SqlError::unsupported("COPY with PROGRAM").hint("Use psql's \\copy with PROGRAM."));
         }
-        CopyTarget::File(_) if copy.to => {
-            return Err(SqlError::unsupported("COPY TO a file").hint("Use COPY … TO STDOUT, or psql's \\copy."));
-        }
-        CopyTarget::File(_) if copy.filter.is_some() => return Err(SqlError::unsupported("COPY FROM a file with WHERE")),
         _ => {}
     }
-    Options::new(copy)
+    let options = Options::new(copy)?;
+    match &copy.target {
+        CopyTarget::Client if options.format == Format::Parquet => {
+            Err(SqlError::unsupported("COPY in Parquet format through STDIN and STDOUT").hint("Copy from or to a URL."))
+        }
+        CopyTarget::File(_) if copy.filter.is_some() && options.format == Format::Parquet => {
+            Err(SqlError::unsupported("COPY FROM a Parquet file with WHERE"))
+        }
+        _ => Ok(options),
+    }
 }
 
 /// FORCE_QUOTE and its kin name columns that are copied, of those that there are.

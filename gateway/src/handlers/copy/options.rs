@@ -8,7 +8,19 @@ pub enum Format {
     Text,
     Csv,
     Binary,
+    Json,
     Parquet,
+}
+
+/// What becomes of rows whose values cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    Stop,
+    /// They are left out, up to `limit` of them; `verbose`: each is told.
+    Ignore {
+        limit: Option<u64>,
+        verbose: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +64,7 @@ pub struct Options {
     pub force_null: Columns,
     /// Only into a table that the transaction has made or emptied: nobody else can see its rows before they are frozen.
     pub freeze: bool,
+    pub on_error: OnError,
 }
 
 /// What was written, each at most once.
@@ -68,6 +81,9 @@ struct Given {
     force_not_null: Option<Columns>,
     force_null: Option<Columns>,
     encoding: Option<()>,
+    ignore_errors: Option<bool>,
+    reject_limit: Option<u64>,
+    verbose: Option<bool>,
 }
 
 impl Options {
@@ -92,6 +108,7 @@ impl Options {
             force_not_null: Columns::Named(Vec::new()),
             force_null: Columns::Named(Vec::new()),
             freeze: false,
+            on_error: given.on_error(format)?,
         };
         options.check_text()?;
         options.with_csv(given, copy.to)
@@ -107,10 +124,11 @@ impl Options {
         if self.format == Format::Text && b"\\.abcdefghijklmnopqrstuvwxyz0123456789".contains(&self.delimiter) {
             return Err(invalid(format!("COPY delimiter cannot be \"{}\"", char::from(self.delimiter))));
         }
-        if self.format == Format::Binary && self.header != Header::None {
-            return Err(refused("cannot specify HEADER in BINARY mode"));
+        match self.format {
+            Format::Binary if self.header != Header::None => Err(refused("cannot specify HEADER in BINARY mode")),
+            Format::Json if self.header != Header::None => Err(refused("cannot specify HEADER in JSON mode")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn with_csv(mut self, given: Given, to: bool) -> Result<Self, SqlError> {
@@ -168,14 +186,37 @@ impl Given {
             "force_not_null" => once(&mut self.force_not_null, columns(option)?),
             "force_null" => once(&mut self.force_null, columns(option)?),
             "encoding" => once(&mut self.encoding, encoding(&text(option)?)?),
+            "on_error" => once(&mut self.ignore_errors, on_error(option, to)?),
+            "reject_limit" => once(&mut self.reject_limit, reject_limit(option)?),
+            "log_verbosity" => once(&mut self.verbose, verbosity(&text(option)?)?),
             other => Err(SqlError::new(SqlState::SyntaxError, format!("option \"{other}\" not recognized"))),
         }
     }
 
+    /// Source: `ProcessCopyOptions` of PostgreSQL 18.
+    fn on_error(&self, format: Format) -> Result<OnError, SqlError> {
+        let ignores = self.ignore_errors == Some(true);
+        if ignores && matches!(format, Format::Binary | Format::Parquet) {
+            let format = if format == Format::Binary { "BINARY" } else { "PARQUET" };
+            return Err(SqlError::new(SqlState::SyntaxError, format!("only ON_ERROR STOP is allowed in {format} mode")));
+        }
+        if self.reject_limit.is_some() && !ignores {
+            return Err(invalid("COPY REJECT_LIMIT requires ON_ERROR to be set to IGNORE"));
+        }
+        let (limit, verbose) = (self.reject_limit, self.verbose == Some(true));
+        Ok(if ignores { OnError::Ignore { limit, verbose } } else { OnError::Stop })
+    }
+
     fn check_binary(&self, format: Format) -> Result<(), SqlError> {
+        let name = match format {
+            Format::Binary => "BINARY",
+            Format::Json => "JSON",
+            Format::Parquet => "PARQUET",
+            Format::Text | Format::Csv => return Ok(()),
+        };
         let given = [("DELIMITER", self.delimiter.is_some()), ("NULL", self.null.is_some())];
-        match given.iter().find(|(_, is_given)| format == Format::Binary && *is_given) {
-            Some((option, _)) => Err(SqlError::new(SqlState::SyntaxError, format!("cannot specify {option} in BINARY mode"))),
+        match given.iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => Err(SqlError::new(SqlState::SyntaxError, format!("cannot specify {option} in {name} mode"))),
             None => Ok(()),
         }
     }
@@ -190,8 +231,45 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), SqlError> {
 
 fn default_format(target: &CopyTarget) -> Format {
     match target {
-        CopyTarget::File(name) if name.ends_with(".parquet") || name.ends_with('/') => Format::Parquet,
+        CopyTarget::File(name) => format_of_name(name),
         _ => Format::Text,
+    }
+}
+
+/// By the ending of the name, that of a compressed file left out.
+fn format_of_name(name: &str) -> Format {
+    let plain = [".gz", ".bz2", ".zst"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    match plain.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("csv") => Format::Csv,
+        Some("json" | "jsonl" | "ndjson") => Format::Json,
+        Some("parquet") => Format::Parquet,
+        _ if plain.ends_with('/') => Format::Parquet,
+        _ => Format::Text,
+    }
+}
+
+fn on_error(option: &CopyOption, to: bool) -> Result<bool, SqlError> {
+    if to {
+        return Err(invalid("COPY ON_ERROR cannot be used with COPY TO"));
+    }
+    match text(option)?.to_ascii_lowercase().as_str() {
+        "ignore" => Ok(true),
+        "stop" => Ok(false),
+        other => Err(invalid(format!("COPY ON_ERROR \"{other}\" not recognized"))),
+    }
+}
+
+fn reject_limit(option: &CopyOption) -> Result<u64, SqlError> {
+    let text = text(option)?;
+    let limit: i64 = text.parse().map_err(|_| SqlError::new(SqlState::SyntaxError, "reject_limit requires a numeric value"))?;
+    u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| invalid(format!("REJECT_LIMIT ({limit}) must be greater than zero")))
+}
+
+fn verbosity(name: &str) -> Result<bool, SqlError> {
+    match name.to_ascii_lowercase().as_str() {
+        "verbose" => Ok(true),
+        "default" | "silent" => Ok(false),
+        _ => Err(invalid(format!("COPY LOG_VERBOSITY \"{name}\" not recognized"))),
     }
 }
 
@@ -200,6 +278,7 @@ fn format(name: &str) -> Result<Format, SqlError> {
         "text" => Ok(Format::Text),
         "csv" => Ok(Format::Csv),
         "binary" => Ok(Format::Binary),
+        "json" => Ok(Format::Json),
         "parquet" => Ok(Format::Parquet),
         other => Err(invalid(format!("COPY format \"{other}\" not recognized"))),
     }

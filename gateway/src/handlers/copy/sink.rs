@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, SchemaRef};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use lakegate_engine_api::{EngineError, Outcome};
 use tokio::sync::{mpsc, oneshot};
 
+use super::bad_rows::BadRows;
 use super::binary::{self, wrong};
 use super::csv::{self, NullRule};
 use super::fields::{Fields, Found};
 use super::filter::Filter;
+use super::json::Json;
 use super::lines::LineEnd;
 use super::options::{Format, Header, Options};
 use super::text;
-use crate::frontend::CopySink;
+use crate::frontend::{CopyDone, CopySink};
 use crate::sql::changes::Waiting;
 use crate::sql::execute::Deadline;
 use crate::sql::journal::Journal;
@@ -49,6 +51,11 @@ pub struct Reader {
     ended: bool,
     /// Of the binary format, once its header was read.
     started: bool,
+    json: Option<Json>,
+    bad: BadRows,
+    manner: InputManner,
+    /// The table and, where there are several, the file: for messages.
+    place: String,
 }
 
 /// How far the input went.
@@ -66,8 +73,9 @@ impl Reader {
     pub fn new(table: String, options: Options, schema: SchemaRef, manner: &InputManner) -> Result<Self, SqlError> {
         let rule =
             |name: &str| NullRule { force_not_null: options.force_not_null.contain(name), force_null: options.force_null.contain(name) };
+        let json = (options.format == Format::Json).then(|| Json::new(&table, &schema));
+        let bad = BadRows::new(options.on_error);
         Ok(Reader {
-            table,
             rules: schema.fields().iter().map(|field| rule(field.name())).collect(),
             builders: schema.fields().iter().map(|field| ColumnBuilder::new(field, manner)).collect::<Result<_, _>>()?,
             header: options.header,
@@ -80,6 +88,11 @@ impl Reader {
             rows_in_batch: 0,
             ended: false,
             started: false,
+            json,
+            bad,
+            manner: manner.clone(),
+            place: table.clone(),
+            table,
         })
     }
 
@@ -98,7 +111,7 @@ impl Reader {
         let step = if self.is_binary() { self.binary_row(last)? } else { self.record(last)? };
         if step == Step::Stop && !self.ended && self.buffer.len() > RECORD_BYTES_MAX {
             let error = SqlError::new(SqlState::ProgramLimitExceeded, format!("a record is longer than {RECORD_BYTES_MAX} bytes"));
-            return Err(error.context(format!("COPY {}, line {}", self.table, self.line + 1)));
+            return Err(error.context(format!("COPY {}, line {}", self.place, self.line + 1)));
         }
         Ok(step)
     }
@@ -112,10 +125,11 @@ impl Reader {
         let inner_end = if self.line_end == Some(LineEnd::Newline) { b'\n' } else { b'\r' };
         let found = match self.options.format {
             Format::Csv => csv::read(&self.buffer, last, &self.options, &self.rules, &mut self.line_end, &mut self.fields),
+            Format::Json => self.json.as_mut().map_or(Ok(Found::End), |json| json.read(&self.buffer, last, &mut self.fields)),
             _ => text::read(&self.buffer, last, &self.options, &mut self.line_end, &mut self.fields),
         };
         let found = found.map_err(|error| {
-            let place = format!("COPY {}, line {}", self.table, self.line + 1);
+            let place = format!("COPY {}, line {}", self.place, self.line + 1);
             // A record that is whole but for its quotes is told; where lines do not end alike there is none.
             match self.options.format == Format::Csv && last {
                 true => error.context(format!("{place}: \"{}\"", limited(&String::from_utf8_lossy(&self.buffer)))),
@@ -148,7 +162,7 @@ impl Reader {
     }
 
     fn append_record(&mut self, line: &[u8]) -> Result<(), SqlError> {
-        let at_line = |error: SqlError| at_line(error, &self.table, self.line, line);
+        let at_line = |error: SqlError| at_line(error, &self.place, self.line, line);
         if self.fields.len() > self.builders.len() {
             return Err(at_line(wrong("extra data after last expected column")));
         }
@@ -159,9 +173,15 @@ impl Reader {
             }
             match self.fields.get(index).map_err(at_line)? {
                 None => builder.append_null(),
-                Some(text) => builder.append_text(text).map_err(|error| {
-                    error.context(format!("COPY {}, line {}, column {name}: \"{}\"", self.table, self.line, limited(text)))
-                })?,
+                Some(text) => {
+                    let Err(error) = appended(builder, self.schema.field(index), text, &self.manner, &self.bad) else { continue };
+                    if self.bad.is_overlooked(&error) && builder.len() == self.rows_in_batch {
+                        self.bad.skip(self.rows_in_batch, self.line, name, &limited(text))?;
+                        self.builders.iter_mut().skip(index).for_each(ColumnBuilder::append_null);
+                        break;
+                    }
+                    return Err(error.context(format!("COPY {}, line {}, column {name}: \"{}\"", self.place, self.line, limited(text))));
+                }
             }
         }
         self.rows_in_batch += 1;
@@ -169,7 +189,7 @@ impl Reader {
     }
 
     fn check_header(&self, line: &[u8]) -> Result<(), SqlError> {
-        let at_line = |error: SqlError| at_line(error, &self.table, self.line, line);
+        let at_line = |error: SqlError| at_line(error, &self.place, self.line, line);
         let (got, expected) = (self.fields.len(), self.builders.len());
         if got != expected {
             return Err(at_line(wrong(format!("wrong number of fields in header line: got {got}, expected {expected}"))));
@@ -194,7 +214,7 @@ impl Reader {
             }
             self.started = true;
         }
-        let in_row = |error: SqlError| error.context(format!("COPY {}, line {}", self.table, self.line + 1));
+        let in_row = |error: SqlError| error.context(format!("COPY {}, line {}", self.place, self.line + 1));
         if self.ended {
             return if self.buffer.is_empty() { Ok(Step::Stop) } else { Err(in_row(wrong("received copy data after EOF marker"))) };
         }
@@ -226,7 +246,7 @@ impl Reader {
         }
         self.line += 1;
         let in_column = |error: SqlError, index: usize| {
-            error.context(format!("COPY {}, line {}, column {}", self.table, self.line, self.schema.field(index).name()))
+            error.context(format!("COPY {}, line {}, column {}", self.place, self.line, self.schema.field(index).name()))
         };
         let read = values.len();
         for (index, (value, builder)) in values.into_iter().zip(&mut self.builders).enumerate() {
@@ -247,12 +267,35 @@ impl Reader {
         Ok(Step::Row)
     }
 
-    fn batch(&mut self) -> Result<RecordBatch, SqlError> {
+    /// Another file begins; `name` where there are several.
+    fn restart(&mut self, name: Option<&str>) {
+        self.buffer.clear();
+        self.line_end = None;
+        self.line = 0;
+        self.header = self.options.header;
+        self.ended = false;
+        self.started = false;
+        if let Some(json) = &mut self.json {
+            json.restart();
+        }
+        self.place = name.map_or_else(|| self.table.clone(), |name| format!("{}, file {name}", self.table));
+    }
+
+    fn batch(&mut self) -> Result<Vec<RecordBatch>, SqlError> {
         let columns = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
         self.rows_in_batch = 0;
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(|error| SqlError::new(SqlState::InternalError, format!("internal error: {error}")))
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|error| SqlError::new(SqlState::InternalError, format!("internal error: {error}")))?;
+        Ok(self.bad.kept(batch))
     }
+}
+
+/// A value that may be overlooked is tried first where a builder could keep part of it.
+fn appended(builder: &mut ColumnBuilder, field: &Field, text: &str, manner: &InputManner, bad: &BadRows) -> Result<(), SqlError> {
+    if bad.ignores() && matches!(field.data_type(), arrow_schema::DataType::List(_)) {
+        ColumnBuilder::new(field, manner)?.append_text(text)?;
+    }
+    builder.append_text(text)
 }
 
 fn at_line(error: SqlError, table: &str, line: u64, text: &[u8]) -> SqlError {
@@ -296,11 +339,17 @@ impl StdinSink {
     }
 
     async fn send_batch(&mut self) -> Result<(), SqlError> {
-        let batch = self.reader.batch()?;
-        let batches = match &self.filter {
-            Some(filter) => self.deadline.explain(filter.apply(batch).await)?,
-            None => vec![batch],
-        };
+        for batch in self.reader.batch()? {
+            let batches = match &self.filter {
+                Some(filter) => self.deadline.explain(filter.apply(batch).await)?,
+                None => vec![batch],
+            };
+            self.send(batches).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, batches: Vec<RecordBatch>) -> Result<(), SqlError> {
         for batch in batches {
             let Some(sender) = &self.sender else { return Ok(()) };
             if sender.send(batch).await.is_err() {
@@ -332,7 +381,18 @@ impl StdinSink {
         self.answer().await
     }
 
-    async fn failed(&mut self, error: &SqlError) {
+    /// Rows come from files, not from a client: the next begins.
+    pub fn begin_file(&mut self, name: Option<&str>) {
+        self.reader.restart(name);
+    }
+
+    /// # Errors
+    /// What is wrong with the file's last row.
+    pub async fn end_file(&mut self) -> Result<(), SqlError> {
+        self.take(true).await
+    }
+
+    pub async fn failed(&mut self, error: &SqlError) {
         if let Some(journal) = self.journal.take() {
             journal.failed(error).await;
         }
@@ -350,10 +410,11 @@ impl CopySink for StdinSink {
         result
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<String, SqlError> {
+    async fn finish(mut self: Box<Self>) -> Result<CopyDone, SqlError> {
         match self.finish_rows().await {
             Ok(outcome) => {
                 // Taken apart here: the guard must not fire for a commit that is done.
+                let notices = self.reader.bad.notices();
                 let StdinSink { abandon, journal, waiting, .. } = *self;
                 abandon.disarm();
                 let tag = format!("COPY {}", outcome.rows);
@@ -362,7 +423,7 @@ impl CopySink for StdinSink {
                     (Some(journal), None) => journal.done(&outcome).await?,
                     (None, _) => {}
                 }
-                Ok(tag)
+                Ok(CopyDone { tag, notices })
             }
             Err(error) => {
                 self.failed(&error).await;

@@ -9,16 +9,19 @@ use bytes::BufMut;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
-use sqlparser::ast::{Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableWithJoins};
+use sqlparser::ast::{
+    Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins,
+};
 
 use super::binary::{SIGNATURE, TRAILER};
-use super::options::Format::{Binary, Parquet, Text};
+use super::options::Format::{Binary, Json, Text};
 use super::options::{Header, Options};
 use super::{check_forced, copied_by_default, refuse_generated};
 use crate::frontend::{ClientRows, CopyLines, ParsedStatement, Response};
 use crate::sql::execute::{self, Deadline};
 use crate::sql::grammar::{Command, CopySource, name_parts, table_factor};
 use crate::sql::journal;
+use crate::sql::parse::parse_query;
 use crate::sql::prepare::{PreparedStatement, has_select_into};
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
@@ -36,7 +39,59 @@ pub async fn stdout(
     options: Options,
     deadline: &Deadline,
 ) -> Result<Response, SqlError> {
-    let query = match query_of(session, source, &options).await {
+    let rows = rows(session, statement, source, options, deadline).await?;
+    let (columns, binary, count) = (rows.names.len(), rows.options.format == Binary, rows.count());
+    Ok(Response::CopyOut { columns, binary, data: rows.lines(session), rows: count })
+}
+
+/// Rows on their way out.
+pub struct CopyRows {
+    schema: SchemaRef,
+    rows: ClientRows,
+    names: Vec<String>,
+    options: Options,
+    count: Arc<AtomicU64>,
+}
+
+impl CopyRows {
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Of the lines' rows, once they have gone.
+    #[must_use]
+    pub fn count(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.count)
+    }
+
+    #[must_use]
+    pub fn batches(self) -> (SchemaRef, ClientRows) {
+        (self.schema, self.rows)
+    }
+
+    #[must_use]
+    pub fn lines(self, session: &GatewaySession) -> BoxStream<'static, Result<CopyLines, SqlError>> {
+        let CopyRows { schema, rows, names, options, count } = self;
+        let facts = session.facts(&session.catalog().snapshot());
+        let manner = Manner { style: session.settings.current.text_style(), names: Some(Arc::clone(&facts.lookup)) };
+        let forced = names.iter().map(|name| options.force_quote.contain(name)).collect();
+        CopyEncoder { schema, manner, forced, options, rows: count }.stream(rows, &names)
+    }
+}
+
+/// Starts the query.
+///
+/// # Errors
+/// The statement's own, which the log knows then.
+pub async fn rows(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    source: &CopySource,
+    options: Options,
+    deadline: &Deadline,
+) -> Result<CopyRows, SqlError> {
+    let query = match query_of(session, source, &options).await.and_then(|query| shaped(query, &options)) {
         Ok(query) => query,
         Err(error) => {
             journal::refused(session, &statement.command, &statement.text, &error).await?;
@@ -61,20 +116,28 @@ pub async fn stdout(
     if !matches!(source, CopySource::Table { .. }) {
         check_forced(&options, None, &names)?;
     }
-    let facts = session.facts(&session.catalog().snapshot());
-    let manner = Manner { style: session.settings.current.text_style(), names: Some(Arc::clone(&facts.lookup)) };
-    let count = Arc::new(AtomicU64::new(0));
-    let forced = names.iter().map(|name| options.force_quote.contain(name)).collect();
-    let binary = options.format == Binary;
-    let encoder = CopyEncoder { schema, manner, forced, options, rows: Arc::clone(&count) };
-    Ok(Response::CopyOut { columns: names.len(), binary, data: encoder.stream(rows, &names), rows: count })
+    Ok(CopyRows { schema, rows, names, options, count: Arc::default() })
+}
+
+/// In JSON a row is one value.
+fn shaped(query: Statement, options: &Options) -> Result<Statement, SqlError> {
+    if options.format != Json {
+        return Ok(query);
+    }
+    let Statement::Query(rows) = query else {
+        return Err(SqlError::unsupported("COPY in JSON format of INSERT, UPDATE and DELETE"));
+    };
+    let mut shaped = parse_query("SELECT row_to_json(q) AS row FROM (SELECT 1) AS q")?;
+    if let SetExpr::Select(select) = shaped.body.as_mut()
+        && let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation)
+    {
+        *subquery = rows;
+    }
+    Ok(Statement::Query(Box::new(shaped)))
 }
 
 /// What gives the rows.
 async fn query_of(session: &GatewaySession, source: &CopySource, options: &Options) -> Result<Statement, SqlError> {
-    if options.format == Parquet {
-        return Err(SqlError::unsupported("COPY TO STDOUT in parquet format"));
-    }
     let (name, columns) = match source {
         CopySource::Statement(statement) => return queried(statement),
         CopySource::Table { name, columns } => (name, columns),
@@ -210,6 +273,7 @@ impl CopyEncoder {
         }
         match (value, self.options.format) {
             (None, _) => line.put_slice(self.options.null.as_bytes()),
+            (Some(value), Json) => line.put_slice(value),
             (Some(value), Text) => self.put_text(line, value),
             (Some(value), _) => self.put_csv(line, value, self.forced.get(index).copied().unwrap_or(false)),
         }

@@ -86,8 +86,8 @@ impl CopySink for Sink {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>) -> Result<String, SqlError> {
-        Ok("COPY 2".to_owned())
+    async fn finish(self: Box<Self>) -> Result<CopyDone, SqlError> {
+        Ok(CopyDone { tag: "COPY 2".to_owned(), notices: Vec::new() })
     }
 
     async fn fail(self: Box<Self>, _reason: &str) {

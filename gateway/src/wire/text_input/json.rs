@@ -25,6 +25,69 @@ pub fn normalise_jsonb(text: &str) -> Result<String, SqlError> {
     String::from_utf8(out).map_err(|_| SqlError::new(SqlState::InvalidTextRepresentation, "invalid input syntax for type json"))
 }
 
+/// A member of an object.
+pub enum Member<'a> {
+    Null,
+    /// Decoded, and as it was written.
+    String {
+        text: String,
+        json: &'a str,
+    },
+    Other(&'a str),
+}
+
+impl Member<'_> {
+    /// As it was written.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        match self {
+            Member::Null => "null",
+            Member::String { json, .. } | Member::Other(json) => json,
+        }
+    }
+}
+
+/// The members of an object, in order.
+///
+/// # Errors
+/// 22P02 for what is no object, 22P05, 54001.
+pub fn members(text: &str) -> Result<Vec<(String, Member<'_>)>, SqlError> {
+    let mut parser = Parser::new(text, true);
+    let mut members = Vec::new();
+    if !parser.take(b'{') {
+        return Err(parser.expected("\"{\""));
+    }
+    let mut more = !parser.take(b'}');
+    while more {
+        if parser.peek() != Some(b'"') {
+            return Err(parser.expected("string"));
+        }
+        let name = parser.string()?;
+        if !parser.take(b':') {
+            return Err(parser.expected("\":\""));
+        }
+        members.push((name, parser.member()?));
+        more = parser.take(b',');
+        if !more && !parser.take(b'}') {
+            return Err(parser.expected("\",\" or \"}\""));
+        }
+    }
+    match parser.peek() {
+        None => Ok(members),
+        Some(_) => Err(parser.expected("end of input")),
+    }
+}
+
+/// A JSON array as the literal of an array of PostgreSQL.
+///
+/// # Errors
+/// 22P02.
+pub fn array_literal(json: &str) -> Result<String, SqlError> {
+    let mut out = String::new();
+    Parser::new(json, true).document()?.write_literal(&mut out);
+    Ok(out)
+}
+
 enum Value {
     Word(&'static str),
     Number(String),
@@ -41,6 +104,41 @@ struct Key {
 }
 
 impl Value {
+    /// As an element of an array's literal, or as the array.
+    fn write_literal(&self, out: &mut String) {
+        let quoted = |text: &str, out: &mut String| {
+            out.push('"');
+            for character in text.chars() {
+                if matches!(character, '"' | '\\') {
+                    out.push('\\');
+                }
+                out.push(character);
+            }
+            out.push('"');
+        };
+        match self {
+            Value::Word("null") => out.push_str("NULL"),
+            Value::Word(word) => out.push_str(word),
+            Value::Number(number) => out.push_str(number),
+            Value::String(text) => quoted(text, out),
+            Value::Array(values) => {
+                out.push('{');
+                for (index, value) in values.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    value.write_literal(out);
+                }
+                out.push('}');
+            }
+            Value::Object(_) => {
+                let mut json = Vec::new();
+                self.write(&mut json);
+                quoted(&String::from_utf8_lossy(&json), out);
+            }
+        }
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Value::Word(word) => out.extend_from_slice(word.as_bytes()),
@@ -111,6 +209,24 @@ impl<'a> Parser<'a> {
             }
             _ => Err(self.expected("JSON value")),
         }
+    }
+
+    /// At a member's value.
+    fn member(&mut self) -> Result<Member<'a>, SqlError> {
+        let first = self.peek();
+        let start = self.at;
+        let decoded = if first == Some(b'"') { Some(self.string()?) } else { None };
+        if decoded.is_none() {
+            self.builds = false;
+            self.value()?;
+            self.builds = true;
+        }
+        let json = self.text.get(start..self.at).unwrap_or_default();
+        Ok(match decoded {
+            Some(text) => Member::String { text, json },
+            None if json == "null" => Member::Null,
+            None => Member::Other(json),
+        })
     }
 
     fn nested(&mut self, parse: fn(&mut Self) -> Result<Value, SqlError>) -> Result<Value, SqlError> {
