@@ -44,13 +44,13 @@ async fn round_trips(client: &Client, root: &str) {
     // A folder and a pattern; one commit for all.
     client.batch_execute(&format!("COPY (SELECT a, b FROM t WHERE a = 1) TO '{root}/many/one.csv'")).await.unwrap();
     client.batch_execute(&format!("COPY (SELECT a, b FROM t WHERE a > 1) TO '{root}/many/two.csv'")).await.unwrap();
-    for (place, options) in [("many/", "(FORMAT csv)"), ("many/*.csv", ""), ("m*/t?o.csv", "")] {
+    for (place, options) in [("many/", "(FORMAT csv)"), ("many/*.csv", ""), ("m*/t*o.csv", "")] {
         client.batch_execute("TRUNCATE back").await.unwrap();
         client
             .batch_execute(&format!("COPY back (a, b) FROM '{root}/{place}' {options} WHERE a <> 2"))
             .await
             .unwrap_or_else(|error| panic!("{place}: {error:?}"));
-        let expected = if place.contains('?') { "3" } else { "1,3" };
+        let expected = if place.contains("t*o") { "3" } else { "1,3" };
         assert_eq!(client.value("SELECT string_agg(a::text, ',' ORDER BY a) FROM back").await.unwrap(), expected, "{place}");
     }
     assert_eq!(client.sqlstate(&format!("COPY back FROM '{root}/none*.csv'")).await, "58P01");

@@ -1,5 +1,7 @@
 //! What ALTER TABLE does to a Delta table.
 
+use std::collections::BTreeMap;
+
 use sqlparser::ast;
 
 use crate::ColumnDefinition;
@@ -53,6 +55,8 @@ pub enum Alteration {
         columns: Vec<String>,
         rewrites: bool,
     },
+    /// Properties of the table; `None` takes one away.
+    SetProperties(BTreeMap<String, Option<String>>),
     /// The SQL text of a generated column's expression, where a column that it names was renamed.
     SetGeneration {
         column: String,

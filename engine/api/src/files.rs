@@ -12,7 +12,7 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, EngineError>>;
 /// Where files lie, and where they must still lie after links were followed: a folder that somebody was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePlace {
-    /// `file:///…` or `s3://…`: a file, a folder, or a pattern (`*`, `**`, `?`).
+    /// `file:///…` or `s3://…`: a file, a folder, or a pattern (`*`, `**`).
     pub url: String,
     /// Root URL.
     pub within: String,

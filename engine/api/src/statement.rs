@@ -66,7 +66,9 @@ impl BoundRelation {
     #[must_use]
     pub fn location(&self) -> Option<&str> {
         match &self.source {
-            RelationSource::Table { table, .. } | RelationSource::TableAt { table, .. } => Some(&table.relation().location),
+            RelationSource::Table { table, .. } | RelationSource::TableAt { table, .. } | RelationSource::TableChanges { table, .. } => {
+                Some(&table.relation().location)
+            }
             _ => None,
         }
     }
@@ -85,6 +87,8 @@ pub enum RelationSource {
     },
     /// A Delta table as it was.
     TableAt { table: AuthorizedTable, moment: Moment, policies: Option<Arc<TablePolicies>> },
+    /// The rows that came and went in some versions of a table, both ends included; to the newest where there is no last one.
+    TableChanges { table: AuthorizedTable, from: Moment, to: Option<Moment>, policies: Option<Arc<TablePolicies>> },
     /// A system relation, made by the gateway from its catalog snapshot.
     Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
     /// A system relation of which the gateway makes the columns that a plan reads.

@@ -1,5 +1,7 @@
 //! The data files of one version of a table, column-wise: tens of thousands of them plan in milliseconds.
 
+use std::sync::Arc;
+
 use arrow::compute::concat_batches;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
@@ -7,6 +9,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, UInt64Array};
 use deltalake_core::kernel::EagerSnapshot;
 use lakegate_engine_api::EngineError;
 use object_store::path::Path;
+use roaring::RoaringTreemap;
 
 use super::deletion_vector::DeletionVector;
 use super::schema::TableColumns;
@@ -21,6 +24,8 @@ pub struct DataFile {
     pub size_bytes: u64,
     pub modified_ms: i64,
     pub deletion_vector: Option<DeletionVector>,
+    /// Positions of the rows that alone are meant.
+    pub only: Option<Arc<RoaringTreemap>>,
     /// Rows that the file holds, deleted ones included; `None` where the writer did not say.
     pub physical_rows: Option<u64>,
 }
@@ -29,6 +34,9 @@ impl DataFile {
     /// Rows that a scan gives.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
+        if let Some(only) = &self.only {
+            return Some(only.len());
+        }
         let deleted = self.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality);
         self.physical_rows.map(|rows| rows.saturating_sub(deleted))
     }
@@ -88,6 +96,7 @@ impl FileList {
                 size_bytes: u64::try_from(sizes.value(row)).map_err(|_| damaged())?,
                 modified_ms: modified.value(row),
                 deletion_vector,
+                only: None,
                 physical_rows,
             });
         }
@@ -146,7 +155,7 @@ fn deletion_vector(vectors: &StructArray, row: usize, root: &Path) -> Result<Opt
 }
 
 /// The object that a `path` of the log names: a URI, relative to the table's folder or absolute inside it.
-fn object_path(uri: &str, location: &Location) -> Result<Path, EngineError> {
+pub fn object_path(uri: &str, location: &Location) -> Result<Path, EngineError> {
     let outside = || error::unsupported("data files outside the table's folder (a shallow clone)");
     let decoded = percent_decoded(uri).ok_or_else(|| error::corrupted("a path in the table's log is damaged"))?;
     let relative = match decoded.split_once(':') {

@@ -22,9 +22,10 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use parquet::arrow::RowNumber;
 use parquet::arrow::arrow_reader::RowSelection;
+use roaring::RoaringTreemap;
 
 use super::adapter::DeltaAdapterFactory;
-use super::deletion_vector::{DeletionVector, selection};
+use super::deletion_vector::selection;
 use super::files::{DataFile, FileList};
 use super::prune::{is_on_partitions, matching};
 use super::schema::TableColumns;
@@ -55,6 +56,8 @@ pub struct TableScan {
     name: String,
     /// Read nothing but these files.
     only: Option<Arc<Vec<bool>>>,
+    /// In the place of the version's.
+    files: Option<Arc<FileList>>,
     row_places: bool,
     schema: SchemaRef,
 }
@@ -64,7 +67,7 @@ impl TableScan {
     #[must_use]
     pub fn new(tables: Arc<Tables>, version: Arc<TableVersion>, columns: TableColumns, name: String) -> Self {
         let schema = Arc::clone(&columns.schema);
-        Self { tables, version, columns, name, only: None, row_places: false, schema }
+        Self { tables, version, columns, name, only: None, files: None, row_places: false, schema }
     }
 
     /// Adds the columns [`FILE_COLUMN`] and [`ROW_COLUMN`] at the end.
@@ -85,19 +88,42 @@ impl TableScan {
         self
     }
 
+    /// Reads these files in the place of the version's.
+    #[must_use]
+    pub fn of_files(mut self, files: Arc<FileList>) -> Self {
+        self.files = Some(files);
+        self
+    }
+
     #[must_use]
     pub fn version(&self) -> &Arc<TableVersion> {
         &self.version
     }
 
-    async fn row_selection(&self, file: &DataFile, vector: &DeletionVector, meta: &ObjectMeta) -> Result<RowSelection> {
+    /// `None`: all rows.
+    async fn row_selection(&self, file: &DataFile, meta: &ObjectMeta) -> Result<Option<RowSelection>> {
+        if file.only.is_none() && file.deletion_vector.is_none() {
+            return Ok(None);
+        }
         let location = &self.version.location;
-        let deleted = self.tables.deleted_rows(location, vector, &self.name).await.map_err(error::external)?;
         let rows = match file.physical_rows {
             Some(rows) => rows,
             None => footer_rows(location, meta).await?,
         };
-        selection(&deleted, rows).map_err(error::external)
+        let selected = match (&file.only, &file.deletion_vector) {
+            (Some(only), _) => {
+                let mut others = RoaringTreemap::new();
+                others.insert_range(0..rows);
+                others -= only.as_ref();
+                selection(&others, rows)
+            }
+            (None, Some(vector)) => {
+                let deleted = self.tables.deleted_rows(location, vector, &self.name).await.map_err(error::external)?;
+                selection(&deleted, rows)
+            }
+            (None, None) => return Ok(None),
+        };
+        selected.map(Some).map_err(error::external)
     }
 
     async fn partitioned_file(&self, files: &FileList, number: usize, statistics: Option<Arc<Statistics>>) -> Result<PartitionedFile> {
@@ -119,13 +145,10 @@ impl TableScan {
         let mut partitioned = PartitionedFile::new_from_meta(meta.clone()).with_partition_values(values);
         // Not through `with_statistics`: it takes partition values for never NULL.
         partitioned.statistics = statistics;
-        match &file.deletion_vector {
-            Some(vector) => {
-                let selection = self.row_selection(file, vector, &meta).await?;
-                Ok(partitioned.with_extension(ParquetRowSelection::new(selection)))
-            }
-            None => Ok(partitioned),
-        }
+        Ok(match self.row_selection(file, &meta).await? {
+            Some(selection) => partitioned.with_extension(ParquetRowSelection::new(selection)),
+            None => partitioned,
+        })
     }
 
     /// Positions in the scan's own schema (file columns, then partition columns, then the file number, then the row) for positions
@@ -182,7 +205,10 @@ impl TableProvider for TableScan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = self.version.files().map_err(error::external)?.as_ref();
+        let files = match &self.files {
+            Some(files) => files.as_ref(),
+            None => self.version.files().map_err(error::external)?.as_ref(),
+        };
         let mut keep = matching(session, files, &self.columns, filters)?;
         if let Some(only) = &self.only {
             for (keep, only) in keep.iter_mut().zip(only.iter()) {

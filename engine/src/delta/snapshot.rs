@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 
-use deltalake_core::kernel::{EagerSnapshot, Protocol, Snapshot};
+use deltalake_core::kernel::{EagerSnapshot, Metadata, Protocol, Snapshot};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, commit_uri_from_version, default_logstore};
 use deltalake_core::table::state::DeltaTableState;
 use lakegate_engine_api::EngineError;
@@ -256,6 +256,15 @@ impl Table {
     pub async fn protocol(&self) -> Result<Protocol, EngineError> {
         let lazy = Snapshot::try_new(&self.log_store, None).await.map_err(|error| error::from_delta(&error, ""))?;
         Ok(lazy.protocol().clone())
+    }
+
+    /// A version's definition.
+    ///
+    /// # Errors
+    /// As [`Table::protocol`].
+    pub async fn metadata(&self, version: u64) -> Result<Metadata, EngineError> {
+        let lazy = Snapshot::try_new(&self.log_store, Some(version)).await.map_err(|error| error::from_delta(&error, ""))?;
+        Ok(lazy.metadata().clone())
     }
 
     async fn load(self: &Arc<Self>, version: Option<u64>) -> Result<Arc<TableVersion>, EngineError> {

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::logical_expr::TableSource;
 use futures::future::try_join_all;
 use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, RelationName, kind_of};
-use lakegate_engine_api::{BoundRelation, EngineError, RelationSource, SessionFacts, TablePolicies};
+use lakegate_engine_api::{BoundRelation, DataError, EngineError, Moment, RelationSource, SessionFacts, TablePolicies};
 
 use super::Shared;
 use super::system_table::SystemTable;
-use crate::delta::{TableScan, TableVersion};
+use crate::delta::{ChangeFeed, FEED_COLUMNS, TableScan, TableVersion, is_recorded, not_recorded};
 use crate::error;
-use crate::maintain::version_at;
+use crate::maintain::{commit_times, first_version, version_at};
 use crate::plan::{Sources, ViewSource, VisibleColumns, relation_reference};
 use crate::policy::PolicedSource;
 use crate::write::LocalTransaction;
@@ -97,6 +98,17 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
         hide_columns(sources, relation);
         match &relation.source {
             RelationSource::Table { .. } | RelationSource::TableAt { .. } => {}
+            RelationSource::TableChanges { table, from, to, policies } => {
+                let policies = policies_of(table, policies.as_ref())?;
+                let changes = changes_of(shared, table, from, to.as_ref(), session).await.map_err(|error| named(error, table.name()))?;
+                if policies.is_some() {
+                    refuse_other_columns(table.relation(), &changes.last)?;
+                }
+                let name = &table.relation().name;
+                tables.push((changes.last.location.prefix.to_string(), name.clone()));
+                opened.locations.push(table.relation().location.clone());
+                add_source(sources, relation, provider_as_source(Arc::new(changes.feed)), name, policies);
+            }
             RelationSource::Rows { schema, batches } => {
                 let rows =
                     MemTable::try_new(Arc::clone(schema), vec![batches.to_vec()]).map_err(|error| error::from_datafusion(&error, &[]))?;
@@ -139,7 +151,16 @@ pub fn policies_of<'p>(
 }
 
 fn add_table(sources: &mut Sources, relation: &BoundRelation, scan: &TableScan, name: &str, policies: Option<&Arc<TablePolicies>>) {
-    let raw = provider_as_source(Arc::new(scan.clone()));
+    add_source(sources, relation, provider_as_source(Arc::new(scan.clone())), name, policies);
+}
+
+fn add_source(
+    sources: &mut Sources,
+    relation: &BoundRelation,
+    raw: Arc<dyn TableSource>,
+    name: &str,
+    policies: Option<&Arc<TablePolicies>>,
+) {
     let reference = relation_reference(&relation.name);
     match policies {
         Some(policies) => {
@@ -179,12 +200,53 @@ fn hide_columns(sources: &mut Sources, relation: &BoundRelation) {
         RelationSource::Table { table, .. } | RelationSource::TableAt { table, .. } => {
             (kind_of(table.relation()).word(), table.visible_columns().map(<[String]>::to_vec))
         }
+        RelationSource::TableChanges { table, .. } => {
+            let own = FEED_COLUMNS.map(str::to_owned);
+            let names = table.visible_columns().map(|names| names.iter().cloned().chain(own).collect());
+            (kind_of(table.relation()).word(), names)
+        }
         RelationSource::View { visible, .. } => ("view", visible.clone()),
         RelationSource::Rows { .. } | RelationSource::Columns { .. } => return,
     };
     if let Some(names) = names {
         sources.visible.insert(relation_reference(&relation.name), VisibleColumns { kind, names });
     }
+}
+
+struct Changes {
+    last: Arc<TableVersion>,
+    feed: ChangeFeed,
+}
+
+/// # Errors
+/// `Data` for a range that is none, and for changes that were not recorded.
+async fn changes_of(
+    shared: &Shared,
+    table: &AuthorizedTable,
+    from: &Moment,
+    to: Option<&Moment>,
+    session: &SessionFacts,
+) -> Result<Changes, EngineError> {
+    let name = &table.relation().name;
+    let location = table.relation().location.as_str();
+    let opened = shared.tables.table(location).await?;
+    let first = first_version(&opened, from, session).await?;
+    let last = match to {
+        Some(moment) => version_at(&opened, moment, session).await?,
+        None => opened.newest().await?.version(),
+    };
+    if first > last {
+        let message = format!("there are no changes from version {first} to version {last}");
+        return Err(error::data(DataError::InvalidParameterValue, message));
+    }
+    let before = opened.metadata(first).await?;
+    if !is_recorded(&before) {
+        return Err(not_recorded(name, first));
+    }
+    let last_version = shared.tables.version(location, Some(last)).await?;
+    let times = commit_times(&opened).await?;
+    let feed = ChangeFeed::open(&shared.tables, &opened, Arc::clone(&last_version), first..=last, &times, name).await?;
+    Ok(Changes { last: last_version, feed })
 }
 
 impl Opened {

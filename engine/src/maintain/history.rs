@@ -83,6 +83,22 @@ pub async fn version_at(table: &Arc<Table>, moment: &Moment, session: &SessionFa
     })
 }
 
+/// The first version of a range: at a time, or the first one after it.
+///
+/// # Errors
+/// As [`version_at`]; `Data` for a time after the newest version.
+pub async fn first_version(table: &Arc<Table>, moment: &Moment, session: &SessionFacts) -> Result<u64, EngineError> {
+    let Moment::Timestamp(text) = moment else { return version_at(table, moment, session).await };
+    let style = Style::of(&session.settings, &session.time_zone, session.transaction_time.timestamp_micros());
+    let at = datetime_in::timestamptz(text, &style).map_err(|failure| error::from_datafusion(&failure, &[]))?;
+    for (version, time) in commit_times(table).await? {
+        if in_commit_time(table, version).await?.unwrap_or(time) >= at {
+            return Ok(version);
+        }
+    }
+    Err(error::data(DataError::InvalidParameterValue, format!("the table has had no version since {text}")))
+}
+
 /// Written into the commit itself where the table has `delta.enableInCommitTimestamps`.
 async fn in_commit_time(table: &Table, version: u64) -> Result<Option<i64>, EngineError> {
     let newest = table.known().await;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
 use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Maintained, Maintenance, RelationSource, SessionFacts};
 
-pub use self::history::version_at;
+pub use self::history::{commit_times, first_version, version_at};
 use self::optimize::Wish;
 use self::vacuum::Keep;
 use crate::error;

@@ -44,7 +44,7 @@ fn kind(endings: &[&str]) -> String {
 
 /// The folder before a pattern's first part, and the pattern.
 fn pattern_of(url: &str) -> Option<(&str, &str)> {
-    let at = url.find(['*', '?'])?;
+    let at = url.find('*')?;
     let folder_end = url.get(..at)?.rfind('/').map_or(0, |slash| slash + 1);
     url.split_at_checked(folder_end)
 }
@@ -87,7 +87,7 @@ async fn all_under(location: &Location) -> Result<Vec<ObjectMeta>, EngineError> 
     Ok(files)
 }
 
-/// `*` is any text within a folder's or file's name, `**` across folders, `?` one character.
+/// `*` is any text within a folder's or file's name, `**` across folders.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern {
         [] => text.is_empty(),
@@ -99,7 +99,6 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
             let end = text.iter().position(|byte| *byte == b'/').unwrap_or(text.len());
             (0..=end).any(|at| matches(rest, &text[at..]))
         }
-        [b'?', rest @ ..] => text.first().is_some_and(|byte| *byte != b'/') && matches(rest, &text[1..]),
         [byte, rest @ ..] => text.first() == Some(byte) && matches(rest, &text[1..]),
     }
 }
@@ -114,8 +113,6 @@ mod tests {
         assert!(!matches(b"*.parquet", b"x/a.parquet"));
         assert!(matches(b"**/*.parquet", b"x/y/a.parquet"));
         assert!(matches(b"**/*.parquet", b"a.parquet"));
-        assert!(matches(b"part-?.parquet", b"part-1.parquet"));
-        assert!(!matches(b"part-?.parquet", b"part-12.parquet"));
         assert_eq!(pattern_of("s3://b/a/x*/y.csv"), Some(("s3://b/a/", "x*/y.csv")));
         assert_eq!(pattern_of("s3://b/a.csv"), None);
     }

@@ -132,7 +132,7 @@ impl Stores {
     /// # Errors
     /// `Sql` where what `url` names (a pattern's folder) does not lie under `root` once all links are followed.
     pub fn require_within(&self, url: &str, root: &str) -> Result<(), EngineError> {
-        let folder = url.find(['*', '?']).and_then(|at| url.get(..at)).and_then(|start| start.rfind('/').and_then(|end| start.get(..end)));
+        let folder = url.find('*').and_then(|at| url.get(..at)).and_then(|start| start.rfind('/').and_then(|end| start.get(..end)));
         let (url, root) = (normalised(folder.unwrap_or(url))?, normalised(root)?);
         let path = |url: &Url| Path::from_url_path(url.path()).map_err(|_| invalid_location());
         if url.scheme() != "file" || self.local.lies_within(&path(&url)?, &path(&root)?) {

@@ -207,6 +207,7 @@ impl Alter<'_> {
             let step = Step {
                 rows: Vec::new(),
                 adds,
+                recorded: Vec::new(),
                 removes,
                 id: CommitId::new(),
                 kind: StepKind::Alter,

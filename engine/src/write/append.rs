@@ -146,7 +146,17 @@ impl Appender {
             outcome.bytes_written = bytes_of(&staged.payload.files);
             let Payload { rows, files } = staged.payload;
             let (removes, id, kind) = (Vec::new(), CommitId::new(), StepKind::Append);
-            let step = Step { rows, adds: files, removes, id, kind, blind: self.blind, rests_on_absence: false, definition: Vec::new() };
+            let step = Step {
+                rows,
+                adds: files,
+                recorded: Vec::new(),
+                removes,
+                id,
+                kind,
+                blind: self.blind,
+                rests_on_absence: false,
+                definition: Vec::new(),
+            };
             LocalTransaction::of(transaction.as_ref())?.stage_step(step).await?;
             return Ok(outcome);
         }

@@ -15,13 +15,14 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use deltalake_core::kernel::{Action, Add};
+use deltalake_core::kernel::{Action, Add, AddCDCFile};
 use deltalake_core::protocol::DeltaOperation;
 use futures::TryStreamExt;
 use lakegate_engine_api::{EngineError, ExecutionContext, ExecutionMetrics, Outcome, SqlMistake};
 use roaring::RoaringTreemap;
 
 use super::append::{Appender, FEW_BYTES, FEW_ROWS, Staged};
+use super::change_files::{Kind, Recorder};
 use super::commit::{Change, CommitId, commit};
 use super::dml::{ChangePlan, Shape, Twice, action};
 use super::files::{FileWriter, bytes_of};
@@ -57,6 +58,14 @@ pub struct Manner {
     pub rests_on_absence: bool,
 }
 
+/// What a change adds.
+#[derive(Default)]
+pub struct Files {
+    pub adds: Vec<Add>,
+    /// As [`Step::recorded`].
+    pub recorded: Vec<AddCDCFile>,
+}
+
 /// Rows of the target that go, by the number of their file in the version's list: their positions in it.
 pub type Gone = BTreeMap<usize, Rows>;
 
@@ -67,6 +76,14 @@ pub enum Rows {
 }
 
 impl Rows {
+    #[must_use]
+    pub fn contains(&self, row: u64) -> bool {
+        match self {
+            Rows::Some(rows) => rows.contains(row),
+            Rows::All(_) => true,
+        }
+    }
+
     #[must_use]
     pub fn count(&self) -> u64 {
         match self {
@@ -113,6 +130,7 @@ impl Run {
     /// `Conflict` where another writer replaced the same files; `Storage`, `CommitUnknown`.
     pub async fn finish(&self, appender: &Appender, mut work: Work<'_>, manner: Manner) -> Result<Outcome, EngineError> {
         let (rows, gone) = (work.rows, std::mem::take(&mut work.gone));
+        let recorder = work.recorder.take().filter(|_| !gone.is_empty());
         if gone.is_empty() && !manner.rests_on_absence {
             let payload = work.payload().await?;
             return appender.make_visible(Staged { payload, rows }, &self.context, &self.metrics).await;
@@ -124,7 +142,12 @@ impl Run {
         let written = bytes_of(&adds);
         let (marked, bytes) = vectors::write(&self.target, &staying).await?;
         adds.extend(marked);
-        let outcome = self.make_visible(appender, manner, &gone, adds, rows).await?;
+        let recorded = match recorder {
+            Some(recorder) => self.record_gone(appender, &gone, recorder).await?,
+            None => Vec::new(),
+        };
+        let files = Files { adds, recorded };
+        let outcome = self.make_visible(appender, manner, &gone, files, rows).await?;
         Ok(Outcome { bytes_written: written + bytes, ..outcome })
     }
 
@@ -137,24 +160,25 @@ impl Run {
         appender: &Appender,
         manner: Manner,
         gone: &Gone,
-        adds: Vec<Add>,
+        files: Files,
         rows: u64,
     ) -> Result<Outcome, EngineError> {
+        let adds = &files.adds;
         let mut outcome = Outcome {
             rows,
             metrics: self.metrics.snapshot(),
             files_written: u64::try_from(adds.len()).unwrap_or(0),
-            bytes_written: bytes_of(&adds),
+            bytes_written: bytes_of(adds),
             ..Outcome::default()
         };
         if gone.is_empty() && adds.is_empty() {
             return Ok(outcome);
         }
         if self.context.cancel.is_cancelled() {
-            appender.layout.discard(&adds).await;
+            appender.layout.discard(adds).await;
             return Err(EngineError::Canceled);
         }
-        match self.commit(manner, gone, &adds).await {
+        match self.commit(manner, gone, &files).await {
             Ok(version) => {
                 outcome.version = version;
                 Ok(outcome)
@@ -162,7 +186,7 @@ impl Run {
             Err(error) => {
                 // Of a commit that may have happened the files must stay.
                 if !matches!(error, EngineError::CommitUnknown { .. }) {
-                    appender.layout.discard(&adds).await;
+                    appender.layout.discard(adds).await;
                 }
                 Err(error)
             }
@@ -170,7 +194,7 @@ impl Run {
     }
 
     /// The version where there is one.
-    async fn commit(&self, manner: Manner, gone: &Gone, adds: &[Add]) -> Result<Option<u64>, EngineError> {
+    async fn commit(&self, manner: Manner, gone: &Gone, added: &Files) -> Result<Option<u64>, EngineError> {
         let snapshot = &self.target.version.snapshot;
         let files = snapshot.log_data();
         let removes = files.iter().enumerate().filter(|(number, _)| gone.contains_key(number));
@@ -180,7 +204,8 @@ impl Run {
             let (rows, removes) = (Vec::new(), removes.collect());
             let step = Step {
                 rows,
-                adds: adds.to_vec(),
+                adds: added.adds.clone(),
+                recorded: added.recorded.clone(),
                 removes,
                 id: CommitId::new(),
                 kind,
@@ -193,7 +218,11 @@ impl Run {
         }
         let change = Change {
             base: Arc::clone(&self.target.version),
-            actions: removes.map(Action::Remove).chain(adds.iter().cloned().map(Action::Add)).collect(),
+            actions: removes
+                .map(Action::Remove)
+                .chain(added.adds.iter().cloned().map(Action::Add))
+                .chain(added.recorded.iter().cloned().map(Action::Cdc))
+                .collect(),
             operation: operation(kind),
             ids: vec![CommitId::new()],
             blind: false,
@@ -221,13 +250,8 @@ impl Run {
         if !partly.contains(&true) {
             return Ok(());
         }
-        let Target { version, columns, name, .. } = &self.target;
-        let scan = TableScan::new(Arc::clone(&self.shared.tables), Arc::clone(version), columns.clone(), name.name.clone());
-        let source = datafusion::datasource::provider_as_source(Arc::new(scan.with_row_places().only(Arc::new(partly))));
-        let plan = LogicalPlanBuilder::scan("rest", source, None).and_then(LogicalPlanBuilder::build);
-        let plan = plan.map_err(|error| planning_error(&error))?;
-        let (physical, mut stream) = self.start(&plan).await?;
-        let width = columns.columns.len();
+        let (physical, mut stream) = self.start(&self.rows_with_places(partly, "rest")?).await?;
+        let width = self.target.columns.columns.len();
         let own: Vec<usize> = (0..width).collect();
         while let Some(batch) = self.next(&mut stream).await? {
             let stays = staying(&batch, width, gone)?;
@@ -237,6 +261,39 @@ impl Run {
         }
         collect_metrics(&physical, &self.metrics);
         Ok(())
+    }
+
+    /// The rows that go, as they were.
+    async fn record_gone(&self, appender: &Appender, gone: &Gone, mut recorder: Recorder) -> Result<Vec<AddCDCFile>, EngineError> {
+        let files = self.target.version.files()?.files.len();
+        let touched: Vec<bool> = (0..files).map(|number| gone.contains_key(&number)).collect();
+        let (physical, mut stream) = self.start(&self.rows_with_places(touched, "gone")?).await?;
+        let width = self.target.columns.columns.len();
+        let own: Vec<usize> = (0..width).collect();
+        while let Some(batch) = self.next(&mut stream).await? {
+            let (files, rows) = places(&batch, width)?;
+            let kind = |at: usize| {
+                let (file, row) = place(files, rows, at)?;
+                let goes = gone.get(&file).is_some_and(|gone| gone.contains(row));
+                goes.then(|| recorder.kind_of_gone(file, row))
+            };
+            let kinds: Vec<Option<Kind>> = (0..batch.num_rows()).map(kind).collect();
+            let goes: BooleanArray = kinds.iter().map(|kind| Some(kind.is_some())).collect();
+            let rows = batch.project(&own).and_then(|batch| filter_record_batch(&batch, &goes));
+            let rows = rows.map_err(|error| error::from_arrow(&error))?;
+            recorder.record(&appender.layout.physical_rows(&rows)?, kinds.into_iter().flatten()).await?;
+        }
+        collect_metrics(&physical, &self.metrics);
+        recorder.finish().await
+    }
+
+    /// A scan of some files of the target.
+    fn rows_with_places(&self, files: Vec<bool>, name: &str) -> Result<LogicalPlan, EngineError> {
+        let Target { version, columns, name: table, .. } = &self.target;
+        let scan = TableScan::new(Arc::clone(&self.shared.tables), Arc::clone(version), columns.clone(), table.name.clone());
+        let source = datafusion::datasource::provider_as_source(Arc::new(scan.with_row_places().only(Arc::new(files))));
+        let plan = LogicalPlanBuilder::scan(name, source, None).and_then(LogicalPlanBuilder::build);
+        plan.map_err(|error| planning_error(&error))
     }
 
     /// # Errors
@@ -306,6 +363,7 @@ pub struct Work<'a> {
     writer: Option<FileWriter>,
     returned: Option<Spool>,
     rows: u64,
+    recorder: Option<Recorder>,
 }
 
 /// Columns before the new row: what is done, and the row's place.
@@ -315,7 +373,14 @@ impl<'a> Work<'a> {
     #[must_use]
     pub fn new(appender: &'a Appender, pool: &Arc<dyn MemoryPool>) -> Self {
         let (gone, few, few_size) = (BTreeMap::new(), Vec::new(), (0, 0));
-        Self { appender, gone, keys: Keys::new(pool), few, few_size, writer: None, returned: None, rows: 0 }
+        Self { appender, gone, keys: Keys::new(pool), few, few_size, writer: None, returned: None, rows: 0, recorder: None }
+    }
+
+    /// For a table whose changes are recorded: statements that can do other things than add rows.
+    #[must_use]
+    pub fn recording(mut self, target: &Target) -> Self {
+        self.recorder = Recorder::of(target, &self.appender.layout);
+        self
     }
 
     async fn take(&mut self, batch: &RecordBatch, shape: &Shape, returned: Option<&SchemaRef>) -> Result<(), EngineError> {
@@ -328,6 +393,9 @@ impl<'a> Work<'a> {
         if written.true_count() > 0 {
             let rows = part(FIRST..FIRST + shape.width, &written)?;
             let rows = self.appender.layout.physical_rows(&self.appender.checks.apply(&rows)?)?;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.record(&rows, kinds_of_new(batch, &written)).await?;
+            }
             self.keep(rows).await?;
         }
         if let (Some(spool), Some(schema)) = (&mut self.returned, returned) {
@@ -363,7 +431,12 @@ impl<'a> Work<'a> {
                 _ => {
                     let Some((file, row)) = place(files, rows, at) else { return Err(error::internal("a changed row has no place")) };
                     match self.goes(file, row) {
-                        true => true,
+                        true => {
+                            if let Some(recorder) = self.recorder.as_mut().filter(|_| what != action::DELETE) {
+                                recorder.note_replaced(file, row);
+                            }
+                            true
+                        }
                         false if shape.twice == Twice::Ignored => false,
                         false => return Err(twice(shape.twice)),
                     }
@@ -422,6 +495,14 @@ impl<'a> Work<'a> {
             None => Ok(Payload { rows: self.few, ..Payload::default() }),
         }
     }
+}
+
+/// Of the rows of a batch that are written.
+fn kinds_of_new(batch: &RecordBatch, written: &BooleanArray) -> impl Iterator<Item = Kind> {
+    let actions = batch.columns().first().and_then(|column| column.as_primitive_opt::<Int8Type>());
+    let is_insert = move |at: usize| actions.is_some_and(|actions| actions.value(at) == action::INSERT);
+    let rows = (0..batch.num_rows()).filter(|at| written.value(*at));
+    rows.map(move |at| if is_insert(at) { Kind::Insert } else { Kind::Postimage })
 }
 
 fn twice(which: Twice) -> EngineError {

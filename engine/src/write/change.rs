@@ -18,7 +18,7 @@ use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionConte
 use sqlparser::ast::{Insert, Statement, visit_relations};
 
 use super::append::Appender;
-use super::apply::{Gone, Manner, Rows, Run, Work as Applying};
+use super::apply::{Files, Gone, Manner, Rows, Run, Work as Applying};
 use super::checks::RowChecks;
 use super::dml::{ChangePlan, Context, Dml, ORDINAL, PROPOSED, Shape, TARGET, Upsert, proposed_plan};
 use super::insert::{ParameterFields, insert_plan};
@@ -406,6 +406,9 @@ async fn change_once(
     let manner = manner(ast, &dml);
     let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), manner.blind)?;
     let mut work = Applying::new(&appender, &run.state.runtime_env().memory_pool);
+    if dml.rewrites() {
+        work = work.recording(&run.target);
+    }
     let (_, rows) = run.take_in(&mut work, plans, returned.as_ref()).await?;
     Ok((run.finish(&appender, work, manner).await?, rows))
 }
@@ -441,7 +444,7 @@ async fn clear(run: &Run, statement: &Statement) -> Result<Option<Outcome>, Engi
     let rows = gone.values().map(Rows::count).sum();
     let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), false)?;
     let manner = Manner { kind: StepKind::Delete, blind: false, rests_on_absence: false };
-    run.make_visible(&appender, manner, &gone, Vec::new(), rows).await.map(Some)
+    run.make_visible(&appender, manner, &gone, Files::default(), rows).await.map(Some)
 }
 
 /// The rows of an INSERT … ON CONFLICT, checked and numbered.

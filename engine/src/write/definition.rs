@@ -130,6 +130,7 @@ impl Definition {
                 self.configuration.insert(FILTERS_KEY.to_owned(), text);
                 self.rewrites |= rewrites;
             }
+            Alteration::SetProperties(properties) => self.set_properties(properties),
             Alteration::DropCheck { name } => {
                 self.configuration.remove(&format!("{CONSTRAINT_PREFIX}{name}"));
             }
@@ -193,6 +194,24 @@ impl Definition {
     pub fn enable_deletion_vectors(&mut self) {
         self.needs_feature("deletionVectors", true);
         self.configuration.insert(super::vectors::ENABLED.to_owned(), "true".to_owned());
+    }
+
+    fn set_properties(&mut self, properties: &BTreeMap<String, Option<String>>) {
+        for (name, value) in properties {
+            let Some(value) = value else {
+                self.configuration.remove(name);
+                continue;
+            };
+            self.configuration.insert(name.clone(), value.clone());
+            if value.eq_ignore_ascii_case("true") {
+                match name.as_str() {
+                    "delta.enableChangeDataFeed" => self.needs(4, "changeDataFeed"),
+                    "delta.appendOnly" => self.needs(2, "appendOnly"),
+                    super::vectors::ENABLED => self.needs_feature("deletionVectors", true),
+                    _ => {}
+                }
+            }
+        }
     }
 
     fn change_filters(&mut self, change: impl FnOnce(&mut Vec<String>)) {

@@ -13,11 +13,12 @@ use deltalake_core::operations::write::writer::{DeltaWriter, WriterConfig};
 use lakegate_engine_api::EngineError;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::delta::{TableColumns, TableVersion, relabeled, renamed_type};
+use crate::delta::{CHANGE_FOLDER, TableColumns, TableVersion, relabeled, renamed_type};
 use crate::error;
 
 /// A file is closed once it has this size, compressed.
@@ -101,6 +102,20 @@ impl FileLayout {
         )
         .with_random_prefix_length(self.columns.is_mapped.then_some(RANDOM_PREFIX));
         FileWriter { writer: Some(DeltaWriter::new(Arc::clone(&self.store), config)), rows: 0 }
+    }
+
+    /// Data files' names and types.
+    #[must_use]
+    pub fn physical(&self) -> &SchemaRef {
+        &self.physical
+    }
+
+    /// Writes change data files of `schema`.
+    #[must_use]
+    pub fn change_writer(&self, schema: &SchemaRef) -> FileWriter {
+        let store = Arc::new(PrefixStore::new(Arc::clone(&self.store), CHANGE_FOLDER));
+        let layout = Self { physical: Arc::clone(schema), store, filtered: Vec::new(), ..self.clone() };
+        layout.writer()
     }
 
     /// Deletes files that no commit will name; what cannot be deleted is left to VACUUM. A file with a deletion vector was there before.

@@ -6,6 +6,7 @@ mod append_rows;
 mod apply;
 mod assign;
 mod change;
+mod change_files;
 mod checks;
 mod commit;
 mod copy;

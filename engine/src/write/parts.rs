@@ -344,7 +344,7 @@ impl Once {
     ) -> Result<(Outcome, Option<Spooled>), EngineError> {
         let mut manners: Vec<Manner> = changed.iter().map(|table| table.manner).collect();
         let pool = Arc::clone(&self.state.runtime_env().memory_pool);
-        let mut works: Vec<Work<'_>> = changed.iter().map(|table| Work::new(&table.appender, &pool)).collect();
+        let mut works: Vec<Work<'_>> = changed.iter().map(|table| Work::new(&table.appender, &pool).recording(&table.run.target)).collect();
         let (mut told, mut total, mut result) = (0, 0, None);
         for part in parts {
             let name = target_name(&part.statement)?;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use arrow_array::RecordBatch;
-use deltalake_core::kernel::{Action, Add, DeletionVectorDescriptor, Remove};
+use deltalake_core::kernel::{Action, Add, AddCDCFile, DeletionVectorDescriptor, Remove};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 
 use super::commit::CommitId;
@@ -15,6 +15,8 @@ pub struct Step {
     /// Few rows that wait for a file, as data files have them.
     pub rows: Vec<RecordBatch>,
     pub adds: Vec<Add>,
+    /// Change data files; where there are some they hold all of the statement's changes.
+    pub recorded: Vec<AddCDCFile>,
     /// Of files that were there before, or that earlier steps added.
     pub removes: Vec<Remove>,
     pub id: CommitId,
@@ -36,6 +38,13 @@ pub enum StepKind {
 }
 
 impl Step {
+    /// Rows came or went by it.
+    #[must_use]
+    pub fn changes_rows(&self) -> bool {
+        let files = self.adds.iter().any(|add| add.data_change) || self.removes.iter().any(|remove| remove.data_change);
+        files || !self.rows.is_empty()
+    }
+
     #[must_use]
     pub fn rows_bytes(&self) -> usize {
         self.rows.iter().map(RecordBatch::get_array_memory_size).sum()
@@ -49,6 +58,7 @@ pub struct Net {
     pub definition: Vec<Action>,
     pub removes: Vec<Remove>,
     pub adds: Vec<Add>,
+    pub recorded: Vec<AddCDCFile>,
 }
 
 impl Net {
@@ -58,7 +68,9 @@ impl Net {
         let mut adds: Vec<Option<Add>> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let (mut protocol, mut metadata) = (None, None);
+        let mut recorded = Vec::new();
         for step in steps {
+            recorded.extend(step.recorded.iter().cloned());
             for action in &step.definition {
                 match action {
                     Action::Protocol(_) => protocol = Some(action.clone()),
@@ -76,7 +88,8 @@ impl Net {
                 adds.push(Some(add.clone()));
             }
         }
-        Self { definition: protocol.into_iter().chain(metadata).collect(), removes, adds: adds.into_iter().flatten().collect() }
+        let definition = protocol.into_iter().chain(metadata).collect();
+        Self { definition, removes, adds: adds.into_iter().flatten().collect(), recorded }
     }
 
     #[must_use]
@@ -87,7 +100,8 @@ impl Net {
     #[must_use]
     pub fn into_actions(self) -> Vec<Action> {
         let files = self.removes.into_iter().map(Action::Remove).chain(self.adds.into_iter().map(Action::Add));
-        self.definition.into_iter().chain(files).collect()
+        let recorded = self.recorded.into_iter().map(Action::Cdc);
+        self.definition.into_iter().chain(files).chain(recorded).collect()
     }
 }
 
@@ -138,6 +152,7 @@ mod tests {
         Step {
             rows: Vec::new(),
             adds: adds.iter().map(|path| Add { path: (*path).to_owned(), ..Add::default() }).collect(),
+            recorded: Vec::new(),
             removes: removes.iter().map(|path| Remove { path: (*path).to_owned(), ..Remove::default() }).collect(),
             id: CommitId::new(),
             kind,

@@ -111,12 +111,9 @@ impl Target {
     }
 
     /// # Errors
-    /// `Unsupported` for tables whose changes have to be recorded row by row.
+    /// `Unsupported` for tables to which rows are added alone.
     pub fn check_rewritable(&self) -> Result<(), EngineError> {
         let configuration = self.version.snapshot.metadata().configuration();
-        if configuration.get("delta.enableChangeDataFeed").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Err(error::unsupported("UPDATE and DELETE of a table with a change data feed"));
-        }
         if configuration.get("delta.appendOnly").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Err(error::unsupported("changing rows of an append-only table"));
         }

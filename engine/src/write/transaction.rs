@@ -159,6 +159,14 @@ impl LocalTransaction {
             if stage.is_over {
                 return Err(error::internal("a change came after the end of its transaction"));
             }
+            // A commit that records some of its changes row by row records all of them.
+            let others = stage.steps.iter().filter(|other| other.changes_rows());
+            if step.changes_rows() && others.clone().any(|other| other.recorded.is_empty() != step.recorded.is_empty()) {
+                return Err(error::unsupported_hint(
+                    "adding and changing rows of a table with a change data feed in one transaction",
+                    "Commit in between.",
+                ));
+            }
             stage.waiting_bytes += step.rows_bytes();
             stage.steps.push(step);
             stage.generation += 1;
@@ -510,6 +518,7 @@ mod tests {
         Step {
             rows: vec![batch; rows],
             adds: Vec::new(),
+            recorded: Vec::new(),
             removes: Vec::new(),
             id: CommitId::new(),
             kind: StepKind::Append,

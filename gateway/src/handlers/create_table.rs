@@ -22,6 +22,7 @@ use crate::sqlstate::{Severity, SqlError, SqlState};
 /// 42P07, 42501, 0A000 for clauses that cannot be honoured, and what the query or the store say.
 pub async fn run(session: &mut GatewaySession, table: &CreateTable, deadline: &Deadline, journal: &Journal) -> Result<Response, SqlError> {
     refuse_clauses(table)?;
+    super::table_properties::check(&table.properties)?;
     let parts = name_parts(&table.sql.name)?;
     let temporary = table.sql.temporary || matches!(parts.as_slice(), [.., schema, _] if schema == "pg_temp");
     if !temporary && table.sql.on_commit.is_some() {

@@ -239,6 +239,8 @@ async fn versions(
         RelationSource::Table { transaction, .. } => transaction.is_none(),
         // What it was it stays.
         RelationSource::TableAt { .. } => true,
+        // There may be new ones.
+        RelationSource::TableChanges { .. } => false,
         RelationSource::View { query, .. } => !calls(query),
         RelationSource::Rows { .. } | RelationSource::Columns { .. } => false,
     });

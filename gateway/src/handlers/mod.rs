@@ -26,6 +26,7 @@ pub mod sequence;
 pub mod set;
 pub mod show;
 pub mod table_definition;
+pub mod table_properties;
 pub mod table_work;
 pub mod token;
 

@@ -6,13 +6,17 @@ use std::ops::ControlFlow;
 
 use lakegate_catalog::model::RelationName;
 use lakegate_engine_api::Moment;
-use sqlparser::ast::{Expr, TableFactor, TableVersion, Value, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, ObjectName, ObjectNamePart, TableFactor, TableFunctionArgs, TableVersion, Value, VisitMut,
+    VisitorMut,
+};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::ParserError;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
-use super::grammar::{Command, CopySource};
-use crate::sqlstate::SqlError;
+use super::grammar::{Command, CopySource, fold};
+use super::parse::parse_expression;
+use crate::sqlstate::{SqlError, SqlState};
 
 /// Between a table's name and its moment.
 const MARK: char = '\u{0}';
@@ -149,28 +153,89 @@ pub fn moment(version: &TableVersion) -> Result<Moment, SqlError> {
 /// 22023.
 #[must_use]
 pub fn not_a_version(text: &str) -> SqlError {
-    SqlError::new(crate::sqlstate::SqlState::InvalidParameterValue, format!("\"{text}\" is not a version of a table"))
+    SqlError::new(SqlState::InvalidParameterValue, format!("\"{text}\" is not a version of a table"))
 }
 
-/// The name by which a table at a moment is bound.
+/// What of a table's past is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Past {
+    /// The table as it was.
+    At(Moment),
+    /// `table_changes`: what changed in some versions.
+    Changes { from: Moment, to: Option<Moment> },
+}
+
+/// The name by which a table's past is bound.
 #[must_use]
-pub fn name_at(name: &RelationName, moment: &Moment) -> RelationName {
-    let moment = match moment {
+pub fn name_of_past(name: &RelationName, past: &Past) -> RelationName {
+    let text = |moment: &Moment| match moment {
         Moment::Version(version) => format!("v{version}"),
         Moment::Timestamp(text) => format!("t{text}"),
     };
-    RelationName { name: format!("{}{MARK}{moment}", name.name), ..name.clone() }
+    let past = match past {
+        Past::At(moment) => text(moment),
+        Past::Changes { from, to } => format!("c{}{MARK}{}", text(from), to.as_ref().map(text).unwrap_or_default()),
+    };
+    RelationName { name: format!("{}{MARK}{past}", name.name), ..name.clone() }
 }
 
-/// The table and the moment of such a name; `None` for all other names.
+/// The table and the past of such a name; `None` for all other names.
 #[must_use]
-pub fn moment_of(name: &RelationName) -> Option<(RelationName, Moment)> {
-    let (table, moment) = name.name.split_once(MARK)?;
-    let moment = match moment.strip_prefix('v') {
-        Some(version) => Moment::Version(version.parse().ok()?),
-        None => Moment::Timestamp(moment.strip_prefix('t')?.to_owned()),
+pub fn past_of(name: &RelationName) -> Option<(RelationName, Past)> {
+    let (table, past) = name.name.split_once(MARK)?;
+    let moment = |text: &str| match text.strip_prefix('v') {
+        Some(version) => Some(Moment::Version(version.parse().ok()?)),
+        None => Some(Moment::Timestamp(text.strip_prefix('t')?.to_owned())),
     };
-    Some((RelationName { name: table.to_owned(), ..name.clone() }, moment))
+    let past = match past.strip_prefix('c') {
+        Some(range) => {
+            let (from, to) = range.split_once(MARK)?;
+            Past::Changes { from: moment(from)?, to: if to.is_empty() { None } else { Some(moment(to)?) } }
+        }
+        None => Past::At(moment(past)?),
+    };
+    Some((RelationName { name: table.to_owned(), ..name.clone() }, past))
+}
+
+/// Whether a function of FROM is `table_changes`.
+#[must_use]
+pub fn is_table_changes(name: &ObjectName) -> bool {
+    matches!(name.0.as_slice(), [ObjectNamePart::Identifier(name)] if fold(name) == "table_changes")
+}
+
+/// What `table_changes('table', from [, to])` names: the parts of the table's name, and the range.
+///
+/// # Errors
+/// 42883 for other arguments, 0A000 for those that are not literals, 42602 for what is no name.
+pub fn table_changes(args: &TableFunctionArgs) -> Result<(Vec<String>, Past), SqlError> {
+    let literals: Result<Vec<Value>, SqlError> = args.args.iter().map(literal).collect();
+    let literals = literals?;
+    let (Some(Value::SingleQuotedString(table)), range @ ([_] | [_, _])) = (literals.first(), literals.get(1..).unwrap_or_default()) else {
+        return Err(SqlError::new(SqlState::UndefinedFunction, "table_changes is called otherwise")
+            .hint("Call table_changes('table', from [, to]), with versions or timestamps."));
+    };
+    let moment = |value: &Value| match value {
+        Value::Number(digits, _) => digits.parse().map(Moment::Version).map_err(|_| not_a_version(digits)),
+        Value::SingleQuotedString(text) => Ok(Moment::Timestamp(text.clone())),
+        other => Err(not_a_version(&other.to_string())),
+    };
+    let parts = match parse_expression(table) {
+        Ok(Expr::Identifier(name)) => vec![fold(&name)],
+        Ok(Expr::CompoundIdentifier(names)) => names.iter().map(fold).collect(),
+        _ => return Err(SqlError::new(SqlState::InvalidName, format!("invalid name syntax: \"{table}\""))),
+    };
+    let from = moment(&range[0])?;
+    let to = range.get(1).map(moment).transpose()?;
+    Ok((parts, Past::Changes { from, to }))
+}
+
+fn literal(arg: &FunctionArg) -> Result<Value, SqlError> {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) if !matches!(value.value, Value::Placeholder(_)) => {
+            Ok(value.value.clone())
+        }
+        _ => Err(SqlError::unsupported("table_changes with other arguments than literals")),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::views::dependent_views;
 use crate::handlers::column_text::{default_text, mentions, renamed, sequence_of_default, stored_default};
 use crate::handlers::governance;
 use crate::handlers::table_definition::{ColumnSequence, Definition};
+use crate::handlers::table_properties;
 use crate::sql::grammar::{AlterAction, SequenceOption, fold};
 use crate::sql::session::GatewaySession;
 use crate::sql::types::column_type;
@@ -62,6 +63,13 @@ impl Planning<'_> {
             AlterAction::DropIdentity { column, if_exists } => self.drop_identity(column, *if_exists),
             AlterAction::DropExpression { column, if_exists } => self.drop_expression(column, *if_exists),
             AlterAction::ColumnSequence { column, options } => self.restart(column, options),
+            AlterAction::Properties(properties) => {
+                let set = properties.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+                table_properties::check(&set.collect())?;
+                self.plan.alterations.push(Alteration::SetProperties(properties.clone()));
+                self.plan.updates.push(RelationUpdate::SetProperties(properties.clone()));
+                Ok(())
+            }
             AlterAction::Tags { .. } | AlterAction::RowSecurity(_) | AlterAction::Mask { .. } => {
                 let update = governance::update(self.session, self.snapshot, &self.table, action).await?;
                 self.plan.updates.extend(update);

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, ColumnsChanged, Principal};
 use lakegate_catalog::model::{ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
-use lakegate_engine_api::{BoundRelation, Moment, RelationSource, SessionFacts, TablePolicies};
+use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts, TablePolicies};
 use sqlparser::ast::VisitMut;
 
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
@@ -24,7 +24,7 @@ use crate::sql::changes::Changes;
 use crate::sql::cursors::Cursors;
 use crate::sql::named_statements::NamedStatements;
 use crate::sql::target::ChangedBy;
-use crate::sql::time_travel::moment_of;
+use crate::sql::time_travel::{Past, past_of};
 use crate::sql::together::CommittedTogether;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -208,8 +208,8 @@ impl Binder<'_> {
             bound.relations.push(place.bound(name, source));
             return Ok(());
         }
-        if let Some((table, moment)) = moment_of(name) {
-            return self.bind_moment(bound, name, &table, moment, place).await;
+        if let Some((table, past)) = past_of(name) {
+            return self.bind_past(bound, name, &table, past, place).await;
         }
         let relation = self.stored(name)?;
         if relation.kind == RelationKind::View {
@@ -232,13 +232,13 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// A table as it was.
-    async fn bind_moment(
+    /// A table as it was, or its changes.
+    async fn bind_past(
         &self,
         bound: &mut Bound,
         name: &RelationName,
         table: &RelationName,
-        moment: Moment,
+        past: Past,
         place: Place,
     ) -> Result<(), SqlError> {
         let relation = self.stored(table)?;
@@ -248,7 +248,11 @@ impl Binder<'_> {
         let authorized = authorize::open_table(self.snapshot, &place.principal, table, Access { select: true, ..Access::default() })?;
         bound.tables_read.insert(table.clone());
         let policies = self.policies(bound, &authorized, place, false).await?;
-        bound.relations.push(place.bound(name, RelationSource::TableAt { table: authorized, moment, policies }));
+        let source = match past {
+            Past::At(moment) => RelationSource::TableAt { table: authorized, moment, policies },
+            Past::Changes { from, to } => RelationSource::TableChanges { table: authorized, from, to, policies },
+        };
+        bound.relations.push(place.bound(name, source));
         Ok(())
     }
 

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::{Relation, RelationName, ViewRead};
 use sqlparser::ast::{
-    Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableVersion, TableWithJoins, VisitMut, VisitorMut,
+    Expr, Ident, ObjectName, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableFunctionArgs, TableVersion, TableWithJoins,
+    VisitMut, VisitorMut,
 };
 
 use super::names::NameScope;
 use crate::sql::grammar::{fold, name_parts};
-use crate::sql::time_travel::{moment, name_at};
+use crate::sql::time_travel::{Past, is_table_changes, moment, name_of_past, table_changes};
 use crate::sqlstate::{SqlError, SqlState};
 
 /// How often each relation is named.
@@ -105,13 +106,36 @@ impl<'a> Qualifier<'a> {
             let text = format!("\"{}\" is a query of WITH: it has no versions", parts.join("."));
             return Err(SqlError::new(SqlState::WrongObjectType, text));
         }
+        let shown = parts.last().cloned().unwrap_or_default();
+        self.put_past(parts, &Past::At(moment(&version)?), &shown, name, alias)
+    }
+
+    /// `table_changes('t', …)` is a table's past, too.
+    fn changes(
+        &mut self,
+        name: &mut ObjectName,
+        alias: &mut Option<TableAlias>,
+        args: &mut Option<TableFunctionArgs>,
+    ) -> Result<(), SqlError> {
+        let Some(args) = args.take() else { return Ok(()) };
+        let (parts, past) = table_changes(&args)?;
+        self.put_past(parts, &past, "table_changes", name, alias)
+    }
+
+    fn put_past(
+        &mut self,
+        parts: Vec<String>,
+        past: &Past,
+        shown: &str,
+        name: &mut ObjectName,
+        alias: &mut Option<TableAlias>,
+    ) -> Result<(), SqlError> {
         let known = self.read(&parts).and_then(|(_, relation)| self.snapshot.name_of(relation));
         let table = known.map_or_else(|| self.scope.resolve(self.snapshot, &parts), Ok)?;
-        let then = name_at(&table, &moment(&version)?);
+        let then = name_of_past(&table, past);
         *name = object_name(&then);
         if alias.is_none() {
-            let shown = Ident::with_quote('"', parts.last().cloned().unwrap_or_default());
-            *alias = Some(TableAlias { explicit: true, name: shown, columns: Vec::new(), at: None });
+            *alias = Some(TableAlias { explicit: true, name: Ident::with_quote('"', shown), columns: Vec::new(), at: None });
         }
         self.written.push((parts, table));
         self.as_is = Some(then);
@@ -163,6 +187,11 @@ impl VisitorMut for Qualifier<'_> {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         match factor {
+            TableFactor::Table { name, alias, args: args @ Some(_), .. } if is_table_changes(name) => {
+                if let Err(error) = self.changes(name, alias, args) {
+                    return ControlFlow::Break(Box::new(error));
+                }
+            }
             TableFactor::Table { args: Some(_), .. } => self.skip_next = true,
             TableFactor::Table { name, alias, version: version @ Some(_), .. } => {
                 if let Err(error) = self.travel(name, alias, version) {

@@ -72,6 +72,8 @@ pub enum AlterAction {
     },
     /// ALTER SEQUENCE's own.
     Sequence(Vec<SequenceOption>),
+    /// TBLPROPERTIES: property to value, `None` takes it away.
+    Properties(BTreeMap<String, Option<String>>),
     /// Of the relation, or of one of its columns: tag to value, `None` takes it away.
     Tags {
         column: Option<String>,
@@ -129,6 +131,13 @@ fn parse_action(parser: &mut Parser) -> Result<AlterAction, ParserError> {
     if accept_words(parser, &["SET", "SCHEMA"]) {
         return Ok(AlterAction::SetSchema(parse_name(parser)?));
     }
+    if accept_words(parser, &["SET", "TBLPROPERTIES"]) {
+        let properties = super::table::parse_properties(parser)?;
+        return Ok(AlterAction::Properties(properties.into_iter().map(|(name, value)| (name, Some(value))).collect()));
+    }
+    if accept_words(parser, &["UNSET", "TBLPROPERTIES"]) {
+        return Ok(AlterAction::Properties(parse_property_names(parser)?));
+    }
     if let Some(changes) = parse_tags(parser)? {
         return Ok(AlterAction::Tags { column: None, changes });
     }
@@ -139,6 +148,15 @@ fn parse_action(parser: &mut Parser) -> Result<AlterAction, ParserError> {
         return Ok(action);
     }
     Ok(AlterAction::Sql(Box::new(parser.parse_alter_table_operation()?)))
+}
+
+/// `[IF EXISTS] ('name', …)`.
+fn parse_property_names(parser: &mut Parser) -> Result<BTreeMap<String, Option<String>>, ParserError> {
+    parse_if_exists(parser);
+    parser.expect_token(&Token::LParen)?;
+    let names = parser.parse_comma_separated(Parser::parse_literal_string)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(names.into_iter().map(|name| (name, None)).collect())
 }
 
 /// Those of `ALTER [COLUMN] c` that the parser crate does not know; `None` leaves the parser where it was.

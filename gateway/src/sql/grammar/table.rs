@@ -35,11 +35,12 @@ pub(super) fn parse_sql(parser: &mut Parser) -> Result<Command, GrammarError> {
 }
 
 pub(super) fn parse_rest(parser: &mut Parser, mut sql: ast::CreateTable, likes: Vec<Like>) -> Result<Command, GrammarError> {
+    let properties = taken_properties(&mut sql.table_options);
     let mut table = CreateTable {
         location: sql.hive_formats.as_ref().and_then(|formats| formats.location.clone()),
         partitioned_by: partition_columns(&sql.hive_distribution),
         comment: None,
-        properties: BTreeMap::new(),
+        properties,
         query: sql.query.take(),
         with_data: true,
         likes,
@@ -77,6 +78,26 @@ pub(super) fn parse_rest(parser: &mut Parser, mut sql: ast::CreateTable, likes: 
     Ok(Command::CreateTable(Box::new(table)))
 }
 
+/// The parser crate knows TBLPROPERTIES, too, where it stands before what is read here.
+fn taken_properties(options: &mut ast::CreateTableOptions) -> BTreeMap<String, String> {
+    let ast::CreateTableOptions::TableProperties(list) = options else { return BTreeMap::new() };
+    let pair = |option: &ast::SqlOption| match option {
+        ast::SqlOption::KeyValue { key, value: ast::Expr::Value(value) } => {
+            Some((key.value.clone(), value.value.clone().into_string().unwrap_or_else(|| value.to_string())))
+        }
+        _ => None,
+    };
+    let pairs: Option<BTreeMap<String, String>> = list.iter().map(pair).collect();
+    match pairs {
+        Some(pairs) => {
+            *options = ast::CreateTableOptions::None;
+            pairs
+        }
+        // Refused later, as what cannot be read.
+        None => BTreeMap::new(),
+    }
+}
+
 fn partition_columns(distribution: &ast::HiveDistributionStyle) -> Vec<String> {
     match distribution {
         ast::HiveDistributionStyle::PARTITIONED { columns } => columns.iter().map(|column| fold(&column.name)).collect(),
@@ -91,7 +112,7 @@ fn parse_column_list(parser: &mut Parser) -> Result<Vec<String>, ParserError> {
     Ok(columns)
 }
 
-fn parse_properties(parser: &mut Parser) -> Result<BTreeMap<String, String>, ParserError> {
+pub(super) fn parse_properties(parser: &mut Parser) -> Result<BTreeMap<String, String>, ParserError> {
     parser.expect_token(&Token::LParen)?;
     let properties = parser.parse_comma_separated(|parser| {
         let key = match parser.next_token().token {
@@ -107,7 +128,7 @@ fn parse_properties(parser: &mut Parser) -> Result<BTreeMap<String, String>, Par
         };
         parser.expect_token(&Token::Eq)?;
         let value = parser.parse_value()?;
-        Ok((key, value.into_string().unwrap_or_default()))
+        Ok((key, value.value.clone().into_string().unwrap_or_else(|| value.to_string())))
     })?;
     parser.expect_token(&Token::RParen)?;
     Ok(properties.into_iter().collect())
