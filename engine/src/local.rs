@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lakegate_engine_api::{
-    Alteration, BoundRelation, BoundStatement, ByteStream, CommitDecision, Engine, EngineError, EngineTransaction, ExecutionContext,
-    FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, RowStream, SessionFacts, StoredFile, TableCommit,
-    TableDescription, Work,
+    Alteration, BoundRelation, BoundStatement, ByteStream, ColumnDefinition, CommitDecision, Engine, EngineError, EngineTransaction,
+    ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, RowStream, SessionFacts, StoredFile,
+    TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +23,8 @@ use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
 use crate::store::{Stores, check_commits};
 use crate::write::{
-    LocalTransaction, Part, PreparedCopy, alter_table, append_rows, commit_together, create_table, drop_table, prepare_change,
-    prepare_create_as, prepare_parts, prepare_truncates, undo_commits,
+    LocalTransaction, Part, PreparedCopy, alter_table, append_rows, commit_together, convert_to_delta, create_table, drop_table,
+    prepare_change, prepare_create_as, prepare_parts, prepare_truncates, undo_commits,
 };
 
 /// Plans and runs in this process, on threads of its own.
@@ -89,6 +89,16 @@ impl Engine for LocalEngine {
     async fn write_file(&self, place: &FilePlace, content: FileContent, context: ExecutionContext) -> Result<Outcome, EngineError> {
         let (shared, place) = (Arc::clone(&self.shared), place.clone());
         self.shared.runtime.run_cooperative(async move { write_file(shared.tables.stores(), &place, content, &context).await }).await
+    }
+
+    async fn convert_to_delta(
+        &self,
+        place: &FilePlace,
+        partitions: Vec<ColumnDefinition>,
+        context: ExecutionContext,
+    ) -> Result<Outcome, EngineError> {
+        let (shared, place) = (Arc::clone(&self.shared), place.clone());
+        self.shared.runtime.run(context.cancel, async move { convert_to_delta(&shared, &place, &partitions).await }).await
     }
 
     async fn alter_table(

@@ -412,6 +412,7 @@ impl From<SqlMistake> for SqlState {
             SqlMistake::UndefinedFunction => SqlState::UndefinedFunction,
             SqlMistake::UndefinedParameter => SqlState::UndefinedParameter,
             SqlMistake::UndefinedObject => SqlState::UndefinedObject,
+            SqlMistake::DuplicateTable => SqlState::DuplicateTable,
             SqlMistake::UndefinedFile => SqlState::UndefinedFile,
             SqlMistake::UndefinedSchema => SqlState::InvalidSchemaName,
             SqlMistake::UndefinedDatabase => SqlState::InvalidCatalogName,

@@ -2,6 +2,7 @@
 
 use lakegate_tests::client::Client;
 use lakegate_tests::server::{Options, Server};
+use lakegate_tests::tools::python;
 
 use crate::support::{self, in_new_schema, unique};
 
@@ -137,4 +138,29 @@ async fn files_on_s3() {
     client.batch_execute("CREATE TABLE large (g int, x text)").await.unwrap();
     assert_eq!(copied(&client, &format!("COPY large FROM 's3://{bucket}/in/large.csv'")).await.unwrap(), 30_000);
     assert_eq!(client.value("SELECT sum(g) || ' ' || sum(length(x)) FROM large").await.unwrap(), "450015000 30000000");
+}
+
+/// Parquet files become a table where they lie.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_become_a_table() {
+    let server = support::server();
+    let (client, _) = in_new_schema(server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    client.batch_execute(&format!("CREATE EXTERNAL LOCATION {} URL 'file://{root}'", unique("converted"))).await.unwrap();
+    for (day, rows) in [("2026-01-01", "1, 100"), ("2026-01-02", "101, 150")] {
+        let rows = format!("SELECT g AS id, 'v' || g AS v FROM generate_series({rows}) g");
+        client.batch_execute(&format!("COPY ({rows}) TO '{root}/days/day={day}/part.parquet'")).await.unwrap();
+    }
+    assert_eq!(client.sqlstate(&format!("CONVERT TO DELTA '{root}/days'")).await, "42P16");
+    assert_eq!(client.sqlstate(&format!("CONVERT TO DELTA '{root}/nothing'")).await, "42P16");
+    assert_eq!(client.sqlstate("CONVERT TO DELTA '/tmp/lakegate-nowhere'").await, "42501");
+    client.batch_execute(&format!("CONVERT TO DELTA '{root}/days' PARTITIONED BY (day date)")).await.unwrap();
+    assert_eq!(client.sqlstate(&format!("CONVERT TO DELTA '{root}/days' PARTITIONED BY (day date)")).await, "42P07");
+    client.batch_execute(&format!("CREATE TABLE days USING DELTA LOCATION '{root}/days'")).await.unwrap();
+    let query = "SELECT string_agg(day || ' ' || n || ' ' || top, ', ' ORDER BY day) FROM (SELECT day, count(*) n, max(v) top FROM days GROUP BY 1) d";
+    assert_eq!(client.value(query).await.unwrap(), "2026-01-01 100 v99, 2026-01-02 50 v150");
+    client.batch_execute("INSERT INTO days (id, v, day) VALUES (500, 'new', '2026-01-03')").await.unwrap();
+    let lines = python("read_table.py", &[&format!("{root}/days"), "id"], &[]).unwrap();
+    assert_eq!(lines.lines().last().unwrap(), "500|new|2026-01-03");
 }

@@ -190,3 +190,68 @@ async fn vacuum_waits_for_readers_of_all_gateways() {
     assert_eq!(writer.sqlstate("SELECT max(v) FROM t VERSION AS OF 0").await, "58P01");
     assert_eq!(writer.value("SELECT count(*) FROM t").await.unwrap(), "10");
 }
+
+/// What every kind of statement leaves in the feed, as Lakegate and as python deltalake read it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_data_feed() {
+    let server = support::server();
+    let (client, schema) = in_new_schema(server).await;
+    let table = unique("fed");
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE {table} (a int PRIMARY KEY, b text, p date) PARTITIONED BY (p) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')"
+        ))
+        .await
+        .unwrap();
+    for sql in [
+        "INSERT INTO {t} SELECT g, 'n' || g, CASE WHEN g % 2 = 0 THEN date '2026-02-02' END FROM generate_series(1, 8) g",
+        "UPDATE {t} SET b = 'changed' WHERE a <= 2",
+        "DELETE FROM {t} WHERE a = 3",
+        "MERGE INTO {t} AS t USING (VALUES (4, 'merged'), (5, NULL), (9, 'new')) s (a, b) ON t.a = s.a WHEN MATCHED AND s.b IS NULL THEN DELETE \
+         WHEN MATCHED THEN UPDATE SET b = s.b WHEN NOT MATCHED THEN INSERT (a, b) VALUES (s.a, s.b)",
+        "INSERT INTO {t} VALUES (6, 'up', '2026-02-02'), (10, 'added', NULL) ON CONFLICT (a) DO UPDATE SET b = excluded.b",
+        "WITH gone AS (DELETE FROM {t} WHERE a = 7 RETURNING a) UPDATE {t} SET b = 'beside' WHERE a = 8",
+        "INSERT INTO {t} VALUES (11, 'plain', '2026-03-03') RETURNING a",
+        "OPTIMIZE {t}",
+        "DELETE FROM {t}",
+    ] {
+        client.batch_execute(&sql.replace("{t}", &table)).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+    let query = format!(
+        "SELECT a, b, p, _change_type, _commit_version FROM table_changes('{schema}.{table}', 1) ORDER BY _commit_version, a, _change_type"
+    );
+    let ours: Vec<String> = client.rows(&query).await.unwrap().iter().map(|row| row.join("|")).collect();
+    let folder = folder_of(server, &table);
+    let theirs = python("read_changes.py", &[&folder.to_string_lossy(), "1", "a"], &[]).unwrap();
+    let theirs: Vec<String> = theirs.lines().map(|line| line.replace("None", "∅")).collect();
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.iter().filter(|line| line.contains("|update_preimage|")).count(), 5);
+    let version = |kind: &str| {
+        format!("SELECT string_agg(DISTINCT _commit_version::text, ',') FROM table_changes('{table}', 0) WHERE _change_type = '{kind}'")
+    };
+    assert_eq!(client.value(&version("insert")).await.unwrap(), "1,4,5,7");
+    assert_eq!(client.value(&version("delete")).await.unwrap(), "3,4,6,9");
+    let range = format!("SELECT count(*) FROM table_changes('{table}', 2, 3)");
+    assert_eq!(client.value(&range).await.unwrap(), "5");
+
+    // Where rows leave large files by deletion vectors, too.
+    client.batch_execute("CREATE TABLE large AS SELECT g AS id, md5(g::text) AS v FROM generate_series(1, 200000) g").await.unwrap();
+    client.batch_execute("ALTER TABLE large SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')").await.unwrap();
+    client.batch_execute("DELETE FROM large WHERE id IN (7, 70000)").await.unwrap();
+    client.batch_execute("RESTORE TABLE large TO VERSION AS OF 1").await.unwrap();
+    let changes = "SELECT string_agg(_change_type || id, ',' ORDER BY _commit_version, id) FROM table_changes('large', 1)";
+    assert_eq!(client.value(changes).await.unwrap(), "delete7,delete70000,insert7,insert70000");
+    for (sql, code) in [
+        ("SELECT * FROM table_changes('large', 0)", "55000"),
+        ("SELECT * FROM table_changes('large', 4, 3)", "22023"),
+        ("SELECT * FROM table_changes('large', 99)", "22023"),
+        ("SELECT * FROM table_changes('nothing', 0)", "42P01"),
+        ("SELECT * FROM table_changes('large')", "42883"),
+        ("SELECT * FROM table_changes('large', 1 + 1)", "0A000"),
+        ("BEGIN; INSERT INTO large VALUES (0, ''); DELETE FROM large WHERE id = 1; COMMIT", "0A000"),
+        ("ALTER TABLE large SET TBLPROPERTIES ('delta.nothing' = 'true')", "0A000"),
+    ] {
+        assert_eq!(client.sqlstate(sql).await, code, "{sql}");
+        client.batch_execute("ROLLBACK").await.unwrap();
+    }
+}

@@ -67,6 +67,7 @@ pub enum SqlMistake {
     UndefinedParameter,
     UndefinedObject,
     UndefinedFile,
+    DuplicateTable,
     UndefinedSchema,
     UndefinedDatabase,
     AmbiguousColumn,

@@ -77,6 +77,17 @@ pub trait Engine: Send + Sync + 'static {
     /// The content's own; `Unsupported` for types that Parquet does not have; `Canceled`, `Storage`.
     async fn write_file(&self, place: &FilePlace, content: FileContent, context: ExecutionContext) -> Result<Outcome, EngineError>;
 
+    /// Makes a Delta table of the Parquet files in a folder, where they lie; folders `column=value` are partitions.
+    ///
+    /// # Errors
+    /// `Sql` where there is a table already, or none can be made; `Storage`.
+    async fn convert_to_delta(
+        &self,
+        place: &FilePlace,
+        partitions: Vec<ColumnDefinition>,
+        context: ExecutionContext,
+    ) -> Result<Outcome, EngineError>;
+
     /// Changes the definition of the target, and its rows where the definition asks for it, in one Delta commit; staged where the
     /// target is bound with a transaction.
     ///

@@ -99,8 +99,12 @@ async fn create(table: &Arc<Table>, new: &NewTable, adds: Vec<Add>) -> Result<u6
 
 /// What the table asks of readers and writers; what its columns' types ask for is delta-rs' to add.
 fn protocol(new: &NewTable, configuration: &HashMap<String, Option<String>>) -> Result<Protocol, EngineError> {
-    let has_vectors = configuration.get(vectors::ENABLED).is_some_and(|value| value.as_deref() == Some("true"));
+    let has_vectors =
+        configuration.get(vectors::ENABLED).and_then(Option::as_deref).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let has_feed =
+        configuration.get("delta.enableChangeDataFeed").and_then(Option::as_deref).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let in_use = [
+        (has_feed, 4, "changeDataFeed"),
         (true, 2, "appendOnly"),
         (true, 2, "invariants"),
         (!new.checks.is_empty(), 3, "checkConstraints"),

@@ -4,7 +4,8 @@ pub mod alter;
 pub mod analyze;
 pub mod column_text;
 pub mod comment;
-pub mod copy;
+pub mod convert;
+mod copy;
 pub mod create_table;
 pub mod create_view;
 pub mod cursor;
@@ -94,6 +95,7 @@ async fn dispatch(
         Command::CreateMaterializedView(view) => materialized_view::create(session, view, &statement.text, deadline, journal).await,
         Command::Refresh(refresh) => materialized_view::refresh(session, refresh, deadline, journal).await,
         Command::Reindex(reindex) => index::reindex(session, reindex, deadline, journal).await,
+        Command::ConvertToDelta(convert) => convert::run(session, convert, deadline, journal).await,
         Command::TableWork(work) => table_work::run(session, work, deadline, journal).await,
         Command::CreateRole(create) => role::create(session, create).await,
         Command::AlterRole(alter) => role::alter(session, alter).await,

@@ -40,6 +40,7 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Owned(Owned::Drop { .. }) => "DROP OWNED",
         Command::CreateExternalLocation(_) => "CREATE EXTERNAL LOCATION",
         Command::DropExternalLocation(_) => "DROP EXTERNAL LOCATION",
+        Command::ConvertToDelta(_) => "CONVERT",
         Command::Copy(_) => "COPY",
         Command::DeclareCursor(_) => "DECLARE CURSOR",
         Command::Fetch(fetch) if fetch.moves => "MOVE",

@@ -117,6 +117,7 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::CreateMaterializedView(view) => (Some("materialized view"), Some(view.name.to_string()), nothing),
         Command::Refresh(refresh) => (Some("materialized view"), Some(refresh.name.to_string()), nothing),
         Command::Reindex(reindex) => (Some("index"), Some(reindex.name.to_string()), nothing),
+        Command::ConvertToDelta(convert) => (Some("table"), Some(convert.url.clone()), nothing),
         Command::TableWork(work) => {
             let names: Vec<String> = work.tables().iter().map(ToString::to_string).collect();
             (Some("table"), Some(names.join(", ")), nothing)

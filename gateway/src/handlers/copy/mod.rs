@@ -25,6 +25,7 @@ use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
 
+pub use files::place as place_of;
 use options::{Columns, Format, Options};
 pub use to::select_of;
 

@@ -2,6 +2,7 @@
 
 mod alter;
 mod analyze;
+mod convert;
 mod copy;
 mod cursor;
 mod database;
@@ -26,6 +27,7 @@ use sqlparser::tokenizer::Token;
 
 pub use alter::{Alter, AlterAction, RelationWord};
 pub use analyze::Analyze;
+pub use convert::ConvertToDelta;
 pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use database::CreateDatabase;
@@ -55,6 +57,7 @@ pub enum Command {
     CreateMaterializedView(Box<CreateMaterializedView>),
     Refresh(Refresh),
     TableWork(Box<TableWork>),
+    ConvertToDelta(Box<ConvertToDelta>),
     Reindex(Reindex),
     CreateRole(CreateRole),
     AlterRole(AlterRole),
@@ -142,6 +145,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["GRANT", ..] => grant::parse_grant(parser),
         ["REVOKE", ..] => grant::parse_revoke(parser),
         ["COPY", ..] => copy::parse_copy(parser),
+        ["CONVERT", "TO", ..] => convert::parse(parser),
         ["DECLARE", ..] => cursor::parse_declare(parser),
         ["FETCH" | "MOVE", ..] => cursor::parse_fetch(parser),
         ["CLOSE", ..] => cursor::parse_close(parser),
