@@ -223,7 +223,7 @@ async fn a_change_data_feed() {
     let ours: Vec<String> = client.rows(&query).await.unwrap().iter().map(|row| row.join("|")).collect();
     let folder = folder_of(server, &table);
     let theirs = python("read_changes.py", &[&folder.to_string_lossy(), "1", "a"], &[]).unwrap();
-    let theirs: Vec<String> = theirs.lines().map(|line| line.replace("None", "∅")).collect();
+    let theirs: Vec<String> = theirs.lines().map(|line| line.replace("|null", "|∅")).collect();
     assert_eq!(ours, theirs);
     assert_eq!(ours.iter().filter(|line| line.contains("|update_preimage|")).count(), 5);
     let version = |kind: &str| {

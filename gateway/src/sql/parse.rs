@@ -28,6 +28,7 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
     let mut tokens = signed_operands::apart(tokens);
     tokens.iter_mut().for_each(as_plain_string);
+    tokens.iter_mut().for_each(as_plain_word);
     if tokens.len() > TOKENS_MAX {
         return Err(SqlError::new(SqlState::StatementTooComplex, "statement is too complex")
             .detail(format!("It has {} tokens; the limit is {TOKENS_MAX}.", tokens.len())));
@@ -49,6 +50,33 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
 fn as_plain_string(token: &mut TokenWithSpan) {
     if let Token::DollarQuotedString(quoted) = &mut token.token {
         token.token = Token::SingleQuotedString(std::mem::take(&mut quoted.value));
+    }
+}
+
+/// Words that begin clauses of other systems, and are names like any other in PostgreSQL.
+const PLAIN_WORDS: &[Keyword] = &[
+    Keyword::ANTI,
+    Keyword::ASOF,
+    Keyword::CONNECT,
+    Keyword::DISTRIBUTE,
+    Keyword::MATCH_RECOGNIZE,
+    Keyword::MINUS,
+    Keyword::PIVOT,
+    Keyword::PREWHERE,
+    Keyword::QUALIFY,
+    Keyword::SAMPLE,
+    Keyword::SEMI,
+    Keyword::SETTINGS,
+    Keyword::SORT,
+    Keyword::TOP,
+    Keyword::UNPIVOT,
+];
+
+fn as_plain_word(token: &mut TokenWithSpan) {
+    if let Token::Word(word) = &mut token.token
+        && PLAIN_WORDS.contains(&word.keyword)
+    {
+        word.keyword = Keyword::NoKeyword;
     }
 }
 

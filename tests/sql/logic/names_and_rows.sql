@@ -102,3 +102,7 @@ SELECT q.* FROM (SELECT upper(t.v) AS w, t.v FROM apart t ORDER BY t.w) q;
 SELECT q.w FROM (SELECT upper(t.v) AS w FROM apart t ORDER BY t.w LIMIT 1) q;
 SELECT unnest(a), count(*) AS v FROM apart t GROUP BY a, t.v ORDER BY 1;
 DROP TABLE apart;
+SELECT max(v) top, min(v) sort, count(*) minus FROM (VALUES (1), (2)) t(v);
+SELECT top, sample FROM (SELECT 1 top, 2 sample) pivot;
+SELECT semi.a FROM (SELECT 1 a) semi JOIN (SELECT 1 a) anti ON semi.a = anti.a;
+SELECT settings.qualify FROM (SELECT 3 qualify) settings;
