@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum, Decimal128Array, Decimal256Array};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Datum, Decimal128Array, Decimal256Array, new_null_array};
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
-use datafusion::arrow::datatypes::{DataType, Decimal256Type, i256};
+use datafusion::arrow::compute::{binary, cast};
+use datafusion::arrow::datatypes::{DataType, Decimal256Type, Int16Type, Int32Type, Int64Type, i256};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -18,6 +18,8 @@ use super::{kernel, numeric_scale};
 pub static INT_ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('+'));
 pub static INT_SUB: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('-'));
 pub static INT_MUL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('*'));
+/// DataFusion takes `a # a` for 0 also where `a` is NULL.
+pub static INT_XOR: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| IntegerOp::udf('#'));
 pub static NUMERIC_DIV: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(NumericDivide::new())));
 
 /// Fewest digits after the point of a numeric quotient (`NUMERIC_MIN_SIG_DIGITS`).
@@ -28,7 +30,30 @@ pub fn division_by_zero() -> datafusion::error::DataFusionError {
     data(DataError::DivisionByZero, "division by zero")
 }
 
-/// `+`, `-`, `*` of two integers of one width; 22003 on overflow.
+/// As arrow's kernels of arithmetic are called.
+fn xor(left: &dyn Datum, right: &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> {
+    fn of<T: ArrowPrimitiveType<Native: std::ops::BitXor<Output = T::Native>>>(
+        (left, one): (&dyn Array, bool),
+        (right, other): (&dyn Array, bool),
+    ) -> std::result::Result<ArrayRef, ArrowError> {
+        let (left, right) = (left.as_primitive::<T>(), right.as_primitive::<T>());
+        let nulls = |rows: usize| new_null_array(&T::DATA_TYPE, rows);
+        Ok(match (one, other) {
+            (true, _) if left.is_null(0) => nulls(right.len()),
+            (_, true) if right.is_null(0) => nulls(left.len()),
+            (true, _) => Arc::new(right.unary::<_, T>(|value| left.value(0) ^ value)),
+            (_, true) => Arc::new(left.unary::<_, T>(|value| value ^ right.value(0))),
+            (false, false) => Arc::new(binary::<_, _, _, T>(left, right, |a, b| a ^ b)?),
+        })
+    }
+    match left.get().0.data_type() {
+        DataType::Int16 => of::<Int16Type>(left.get(), right.get()),
+        DataType::Int32 => of::<Int32Type>(left.get(), right.get()),
+        _ => of::<Int64Type>(left.get(), right.get()),
+    }
+}
+
+/// `+`, `-`, `*`, `#` of two integers of one width; 22003 on overflow.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct IntegerOp {
     operator: char,
@@ -73,6 +98,7 @@ impl ScalarUDFImpl for IntegerOp {
         let kernel = match self.operator {
             '+' => add,
             '-' => sub,
+            '#' => xor,
             _ => mul,
         };
         kernel::binary(&args.args, |left, right| {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, MutableArrayData, make_array, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, ListArray, MutableArrayData, make_array, make_comparator, new_null_array,
+};
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::compute::{self, SortOptions};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{PG_TYPE_KEY, pg_type};
@@ -37,6 +39,7 @@ pub fn literal(texts: &[Option<String>]) -> String {
 
 pub fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
+        PgFunction::immutable("#array_order").on(&[Ty::AnyArray, Ty::AnyArray], Ty::INT4, Body::Columns(Box::new(order))).build(),
         PgFunction::immutable("#make_array").variadic(&[Ty::Any], Returns::By(literal_type), columns(make_literal)).build(),
         PgFunction::immutable("#subscript").on_nullable(&[Ty::AnyArray, Ty::INT4], Returns::Element(0), columns(subscript)).build(),
         PgFunction::immutable("#slice").on_nullable(&[Ty::AnyArray, Ty::INT4, Ty::INT4], Returns::Same(0), columns(slice)).build(),
@@ -677,4 +680,14 @@ fn push_joined(
         }
     }
     Ok(())
+}
+
+/// -1, 0 or 1: which of two arrays comes first (`array_cmp`). NULL elements come after all others.
+fn order(args: &Columns<'_>) -> Result<ArrayRef> {
+    let [left, right] = args.arrays.as_slice() else { return internal_err!("two arrays are compared") };
+    let right = if left.data_type() == right.data_type() { Arc::clone(right) } else { compute::cast(right, left.data_type())? };
+    let options = SortOptions { descending: false, nulls_first: false };
+    let compare = make_comparator(left, &right, options)?;
+    let order = |at: usize| (!left.is_null(at) && !right.is_null(at)).then(|| compare(at, at) as i32);
+    Ok(Arc::new((0..left.len()).map(order).collect::<Int32Array>()))
 }

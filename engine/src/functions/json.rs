@@ -14,6 +14,7 @@ use lakegate_engine_api::{DataError, pg_type};
 use super::call::Row;
 use super::error::data;
 use super::function::{Body, Columns, PgFunction, Returns};
+use super::jsonb_order::sort_key;
 use super::session::Session;
 use super::text::civil::MICROS_PER_SECOND;
 use super::text::json::{Json, normalize, parse, push_string, raw_as_text, raw_element, raw_entries, raw_field, raw_items, raw_path};
@@ -28,11 +29,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     let mut all = vec![
         PgFunction::immutable("#json_get")
             .on(&[json.clone(), Ty::TEXT], Returns::Same(0), text(|row| Ok(raw_field(row.text(0).trim(), row.text(1)).map(str::to_owned))))
-            .on(&[json.clone(), Ty::INT4], Returns::Same(0), text(|row| Ok(raw_element(row.text(0).trim(), row.int(1)).map(str::to_owned))))
+            .on(&[json.clone(), Ty::INT4], Returns::Same(0), text(|row| Ok(element(row).map(str::to_owned))))
             .build(),
         PgFunction::immutable("#json_get_text")
             .on(&[json.clone(), Ty::TEXT], Ty::TEXT, text(|row| Ok(raw_field(row.text(0).trim(), row.text(1)).and_then(raw_as_text))))
-            .on(&[json.clone(), Ty::INT4], Ty::TEXT, text(|row| Ok(raw_element(row.text(0).trim(), row.int(1)).and_then(raw_as_text))))
+            .on(&[json.clone(), Ty::INT4], Ty::TEXT, text(|row| Ok(element(row).and_then(raw_as_text))))
             .build(),
         PgFunction::immutable("#json_path")
             .on(&[json.clone(), texts.clone()], Returns::Same(0), text(|row| Ok(at_path(row).map(str::to_owned))))
@@ -147,6 +148,9 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(std::slice::from_ref(&json), Ty::TEXTS, columns(|args| elements(args, true)))
             .build(),
         PgFunction::immutable("#as_json").on(&[Ty::TEXT], Ty::JSON, columns(|args| Ok(Arc::clone(&args.arrays[0])))).build(),
+        PgFunction::immutable("#jsonb_key")
+            .on(&[Ty::JSONB], Ty::BYTEA, Body::Bytes(Box::new(|row| Ok(Some(sort_key(&parse(row.text(0))?.canonical()))))))
+            .build(),
         PgFunction::immutable("#as_jsonb").on(&[Ty::TEXT], Ty::JSONB, columns(|args| Ok(Arc::clone(&args.arrays[0])))).build(),
         PgFunction::immutable("#json_object_keys").on(std::slice::from_ref(&json), Ty::TEXTS, columns(keys)).build(),
         PgFunction::immutable("#json_each")
@@ -289,9 +293,6 @@ fn concat(left: &str, right: &str) -> Result<String> {
             b.insert(0, a);
             Json::Array(b)
         }
-        (Json::Object(_), _) | (_, Json::Object(_)) => {
-            return Err(data(DataError::InvalidParameterValue, "invalid concatenation of jsonb objects"));
-        }
         (a, b) => Json::Array(vec![a, b]),
     };
     Ok(joined.canonical().to_text())
@@ -352,8 +353,51 @@ pub fn delete_path(value: &mut Json, path: &[String]) {
 fn set(row: &Row<'_>, create: bool) -> Result<String> {
     let mut value = parse(row.text(0))?;
     let new = parse(row.text(2))?;
-    set_path(&mut value, &path(row, 1), &new, create);
+    set_at(&mut value, &path(row, 1), &new, create)?;
     Ok(value.canonical().to_text())
+}
+
+/// The element at a place; a scalar of jsonb is an array of itself.
+fn element<'a>(row: &Row<'a>) -> Option<&'a str> {
+    let text = row.text(0).trim();
+    let is_scalar = !matches!(text.as_bytes().first(), Some(b'{' | b'['));
+    match row.int(1) {
+        0 | -1 if is_scalar && row.pg_type(0) == PgType::JSONB => Some(text),
+        at => raw_element(text, at),
+    }
+}
+
+/// [`set_path`] of a document. Source: `setPath`, `setPathArray`.
+///
+/// # Errors
+/// 22023 for a scalar, 22P02 for a step into an array that is no number.
+pub fn set_at(value: &mut Json, path: &[String], new: &Json, create: bool) -> Result<()> {
+    if !matches!(value, Json::Object(_) | Json::Array(_)) {
+        return Err(data(DataError::InvalidParameterValue, "cannot set path in scalar"));
+    }
+    check_steps(value, path)?;
+    set_path(value, path, new, create);
+    Ok(())
+}
+
+/// # Errors
+/// 22P02.
+pub fn check_steps(value: &Json, path: &[String]) -> Result<()> {
+    let mut value = Some(value);
+    for (number, step) in path.iter().enumerate() {
+        value = match value {
+            Some(Json::Object(entries)) => entries.iter().rev().find(|(key, _)| key == step).map(|(_, inner)| inner),
+            Some(Json::Array(items)) => {
+                let index = step.parse::<i32>().map_err(|_| {
+                    let message = format!("path element at position {} is not an integer: \"{step}\"", number + 1);
+                    data(DataError::InvalidTextRepresentation, message)
+                })?;
+                position(i64::from(index), items.len()).and_then(|at| items.get(at))
+            }
+            _ => return Ok(()),
+        };
+    }
+    Ok(())
 }
 
 pub fn set_path(value: &mut Json, path: &[String], new: &Json, create: bool) {

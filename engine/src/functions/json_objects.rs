@@ -10,7 +10,7 @@ use lakegate_engine_api::DataError;
 use super::call::Row;
 use super::error::data;
 use super::function::{Body, PgFunction};
-use super::json::{delete_path, path, position, set_path};
+use super::json::{delete_path, path, position, set_at};
 use super::text::json::{Json, normalize, parse, push_string};
 use super::types::Ty;
 
@@ -136,12 +136,12 @@ fn set_lax(row: &Row<'_>) -> Result<Option<String>> {
     let mut value = parse(row.text(0))?;
     let path = path(row, 1);
     if !row.is_null(2) {
-        set_path(&mut value, &path, &parse(row.text(2))?, create);
+        set_at(&mut value, &path, &parse(row.text(2))?, create)?;
         return Ok(Some(value.canonical().to_text()));
     }
     let treatment = if row.len() > 4 { row.text(4) } else { "use_json_null" };
     match treatment {
-        "use_json_null" => set_path(&mut value, &path, &Json::Null, create),
+        "use_json_null" => set_at(&mut value, &path, &Json::Null, create)?,
         "delete_key" => delete_path(&mut value, &path),
         "return_target" => {}
         "raise_exception" => return Err(data(DataError::NullNotAllowed, "JSON value must not be null")),

@@ -24,6 +24,7 @@ pub mod format_type;
 pub mod function;
 mod json;
 mod json_objects;
+mod jsonb_order;
 mod kernel;
 mod letters;
 mod math;

@@ -11,6 +11,7 @@ mod names;
 mod no_catalog;
 mod operators;
 mod origins;
+mod projections;
 mod query;
 mod refuse;
 mod result_fields;
@@ -25,6 +26,7 @@ pub use self::explain::{Showing, plan_json, plan_lines};
 pub use self::limits::check_depth;
 pub use self::names::{another, column_name, restored};
 pub use self::no_catalog::nobody;
+pub use self::projections::physical_rules;
 pub use self::query::{
     Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, found_parameters, parameters_of, plan_query,
     resolve as resolved_parameters, returned_schema,

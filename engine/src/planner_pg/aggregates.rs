@@ -80,6 +80,14 @@ impl PgPlanner {
                 let list = sorted(distinct_list(&args[0], filter)?, sorts.unwrap_or_default())?;
                 self.call("array_to_string", vec![list, args[1].clone()])
             }
+            // One order of the rows is all that an aggregation can have; the list is put in its own.
+            "string_agg" if !order_by.is_empty() && matches!(args.as_slice(), [_, Expr::Literal(..)]) => {
+                let present = Expr::IsNotNull(Box::new(args[0].clone()));
+                let filter = Some(Box::new(filter.map_or(present.clone(), |filter| filter.and(present))));
+                let values = vec![args[0].clone()];
+                let list = AggregateFunction::new_udf(self.aggregate("array_agg")?, values, distinct, filter, order_by, null_treatment);
+                self.call("array_to_string", vec![Expr::AggregateFunction(list), args[1].clone()])
+            }
             "every" => call("bool_and", args),
             "variance" => call("var", args),
             "stddev_samp" => call("stddev", args),

@@ -42,7 +42,7 @@ use datafusion::prelude::SessionConfig;
 use crate::functions::session::Session;
 use crate::functions::text::style::Style;
 use crate::functions::{self, Registry};
-use crate::plan::KeepSourceOrder;
+use crate::plan::{KeepSourceOrder, physical_rules};
 
 pub use output::{present, present_columns};
 
@@ -58,6 +58,7 @@ pub fn base(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionState {
         .with_relation_planners(Vec::new())
         .with_type_planner(Arc::new(types::PgTypes))
         .with_analyzer_rules(Vec::new())
+        .with_physical_optimizer_rules(physical_rules())
         .with_physical_optimizer_rule(Arc::new(KeepSourceOrder))
         .with_scalar_functions(Vec::new())
         .with_higher_order_functions(Vec::new())

@@ -12,7 +12,9 @@ use sqlparser::ast::BinaryOperator;
 
 use super::PgPlanner;
 use super::operand::{Family, Operand, is_unknown};
-use crate::functions::arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, INT_ADD, INT_MUL, INT_SUB, NUMERIC_DIV, constant_quotient};
+use crate::functions::arithmetic::{
+    FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, INT_ADD, INT_MUL, INT_SUB, INT_XOR, NUMERIC_DIV, constant_quotient,
+};
 use crate::functions::error;
 use crate::functions::types::undefined_operator;
 
@@ -177,6 +179,14 @@ impl PgPlanner {
                 let right = right.into_type(PgType::INTERVAL, style)?;
                 self.comparable(left, right, op)
             }
+            (Family::Unknown, Family::Jsonb | Family::Array) if orders(op) => {
+                let left = left.into_type(right.comparison_type(), style)?;
+                self.comparable(left, right, op)
+            }
+            (Family::Jsonb | Family::Array, Family::Unknown) if orders(op) => {
+                let right = right.into_type(left.comparison_type(), style)?;
+                self.comparable(left, right, op)
+            }
             (Family::Unknown, _) => {
                 let wanted = right.comparison_type();
                 Ok((left.into_type(wanted, style)?, right))
@@ -203,6 +213,8 @@ impl PgPlanner {
             (Family::Interval, Family::Time) => Ok((left, right.into_type(PgType::INTERVAL, style)?)),
             (Family::Interval, Family::Interval) => Ok((self.interval_key(left)?, self.interval_key(right)?)),
             (Family::Uuid, Family::Text) | (Family::Text, Family::Uuid) => undefined(&left, &right),
+            (Family::Jsonb, Family::Jsonb) if orders(op) => Ok((self.jsonb_key(left)?, self.jsonb_key(right)?)),
+            (Family::Array, Family::Array) if orders(op) => self.array_order(left, right),
             (a, b) if a == b => Ok((left, right)),
             _ => undefined(&left, &right),
         }
@@ -255,6 +267,19 @@ impl PgPlanner {
     fn interval_key(&self, interval: Operand) -> Result<Operand> {
         let expr = self.call("#interval_key", vec![interval.expr])?;
         Ok(Operand { expr, pg: PgType::NUMERIC, arrow: DataType::Decimal128(38, 0), unknown: false })
+    }
+
+    /// jsonb values compare by what they hold, not by their text.
+    fn jsonb_key(&self, jsonb: Operand) -> Result<Operand> {
+        let expr = self.call("#jsonb_key", vec![jsonb.expr])?;
+        Ok(Operand { expr, pg: PgType::BYTEA, arrow: DataType::Binary, unknown: false })
+    }
+
+    /// Which array comes first, to be compared with 0: an element that is NULL comes after all others (`array_cmp`).
+    fn array_order(&self, left: Operand, right: Operand) -> Result<(Operand, Operand)> {
+        let operand = |expr: Expr| Operand { expr, pg: PgType::INT4, arrow: DataType::Int32, unknown: false };
+        let order = self.call("#array_order", vec![left.expr, right.expr])?;
+        Ok((operand(order), operand(Expr::Literal(ScalarValue::Int32(Some(0)), None))))
     }
 
     fn arithmetic(&self, op: &BinaryOperator, left: Operand, right: Operand) -> Result<Expr> {
@@ -467,7 +492,11 @@ impl PgPlanner {
             }
             (Family::Int, Family::Int) => {
                 let wanted = if left.arrow.primitive_width() >= right.arrow.primitive_width() { left.pg } else { right.pg };
-                Ok(binary(into_integer(left, wanted, self)?, operator, into_integer(right, wanted, self)?))
+                let (left, right) = (into_integer(left, wanted, self)?, into_integer(right, wanted, self)?);
+                match operator {
+                    Operator::BitwiseXor => Ok(INT_XOR.call(vec![left, right])),
+                    _ => Ok(binary(left, operator, right)),
+                }
             }
             (Family::Int, Family::Unknown) => {
                 let right = right.into_type(left.pg, style)?;
@@ -601,6 +630,11 @@ fn binary(left: Expr, operator: Operator, right: Expr) -> Expr {
 
 /// DataFusion's name of a comparison.
 #[must_use]
+/// Whether an operator tells which of two values comes first.
+fn orders(op: &str) -> bool {
+    matches!(op, "<" | "<=" | ">" | ">=")
+}
+
 pub fn comparison(op: &BinaryOperator) -> Option<Operator> {
     Some(match op {
         BinaryOperator::Eq => Operator::Eq,

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use datafusion::common::Result;
 use lakegate_engine_api::SqlMistake;
 use sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArguments, TimezoneInfo,
-    UnaryOperator, Value, ValueWithSpan, VisitorMut,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArgumentClause,
+    FunctionArguments, TimezoneInfo, UnaryOperator, Value, ValueWithSpan, VisitorMut,
 };
 
 use super::{Flow, call, folded, function_name, string, take};
@@ -33,12 +33,24 @@ impl VisitorMut for Calls {
     }
 }
 
+/// `array_agg(x ORDER BY 1)` is in no order: in a call a number is a constant, not a position (`transformAggregateCall`).
+fn drop_constant_keys(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    for clause in &mut list.clauses {
+        if let FunctionArgumentClause::OrderBy(keys) = clause {
+            keys.retain(|key| !matches!(&key.expr, Expr::Value(ValueWithSpan { value: Value::Number(..), .. })));
+        }
+    }
+    list.clauses.retain(|clause| !matches!(clause, FunctionArgumentClause::OrderBy(keys) if keys.is_empty()));
+}
+
 fn rewritten(expr: &mut Expr) -> Result<Option<Expr>> {
     match expr {
         Expr::Function(function) => {
             if let Some(time) = current_time(function)? {
                 return Ok(Some(time));
             }
+            drop_constant_keys(function);
             check_over(function)?;
             lock_numbers(function);
             positional(function).map(|()| None)
