@@ -25,6 +25,8 @@ COLUMNS = {
 }
 
 TABLES = ("t1", "t2", "t3")
+# Whose ids are keys.
+UNIQUE = ("t1", "t3")
 
 INTEGERS = ("smallint", "integer", "bigint")
 NUMBERS = (*INTEGERS, "numeric", "double precision")
@@ -360,7 +362,7 @@ class Generator:
         for _ in range(self.random.randint(1, 2)):
             _, template, types = self.random.choice(WINDOWS)
             items.append(self.filled(template, types, scope, 1, key="a.id"))
-        return f"SELECT {', '.join(items)} FROM {self.random.choice(TABLES)} a{self.where(scope)} ORDER BY 1", True
+        return f"SELECT {', '.join(items)} FROM {self.random.choice(UNIQUE)} a{self.where(scope)} ORDER BY 1", True
 
     def together(self):
         scope, source = self.source()

@@ -107,7 +107,7 @@ fn reads_catalog(pg: PgType) -> bool {
 
 /// `numeric` without modifiers keeps the digits of what it is made from; from text and floats it takes a scale wide enough
 /// for what they usually hold.
-fn unconstrained_numeric(from: &DataType) -> Field {
+pub fn unconstrained_numeric(from: &DataType) -> Field {
     let untagged = |data_type: DataType| Field::new(CAST_FIELD, data_type, true);
     match from {
         from if is_decimal(from) => untagged(match from {

@@ -20,6 +20,7 @@ use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{EngineError, PG_TYPE_KEY, SqlMistake, pg_type};
 
 use super::PgPlanner;
+use super::casts::unconstrained_numeric;
 use super::list_types::{element_type, item_type, tag_of};
 use super::operand::{Family, Operand, is_unknown};
 use super::types::{CAST_FIELD, cast_field};
@@ -100,15 +101,21 @@ impl ResolveTypes {
 
     /// Intervals sort by their length, jsonb by what it holds, as they compare.
     fn sort_keys(&self, keys: Vec<SortExpr>, schema: &DFSchema) -> Result<Vec<SortExpr>> {
-        let key = |mut key: SortExpr| {
+        let mut sorted = Vec::with_capacity(keys.len());
+        for mut key in keys {
             if matches!(key.expr.get_type(schema), Ok(DataType::Interval(_))) {
                 key.expr = self.0.call("#interval_key", vec![key.expr])?;
             } else if key.expr.to_field(schema).is_ok_and(|(_, field)| pg_type(&field) == PgType::JSONB) {
                 key.expr = self.0.call("#jsonb_key", vec![key.expr])?;
+            } else if key.asc == key.nulls_first && matches!(key.expr.get_type(schema), Ok(DataType::List(_))) {
+                // NULL elements stand where NULLs do: they are greater than all others, wherever NULL arrays are to go.
+                let nulls = Expr::IsNull(Box::new(key.expr.clone()));
+                sorted.push(SortExpr { expr: nulls, asc: !key.nulls_first, nulls_first: false });
+                key.nulls_first = !key.asc;
             }
-            Ok(key)
-        };
-        keys.into_iter().map(key).collect()
+            sorted.push(key);
+        }
+        Ok(sorted)
     }
 
     /// The working table keeps the fields that it was planned with, so both terms must give just these; who reads the result
@@ -310,6 +317,12 @@ impl PgPlanner {
                     Expr::Placeholder(Placeholder { id, field: None }) => {
                         let typed = Placeholder::new_with_field(id, Some(Arc::clone(&field)));
                         Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(Expr::Placeholder(typed)), field)))
+                    }
+                    // Its digits must be known before what it is compared with is fitted to it.
+                    inner if field.name() == CAST_FIELD && pg_type(&field) == PgType::NUMERIC => {
+                        let from = inner.get_type(schema)?;
+                        let field = if from.is_decimal() || from.is_integer() { Arc::new(unconstrained_numeric(&from)) } else { field };
+                        Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(inner), field)))
                     }
                     inner => Transformed::no(Expr::Cast(Cast::new_from_field(Box::new(inner), field))),
                 },

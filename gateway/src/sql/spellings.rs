@@ -34,7 +34,58 @@ pub fn spell_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     spelled.extend(tokens.into_iter().zip(dropped).filter(|(_, dropped)| !dropped).map(|(token, _)| token));
-    locks_last(spelled)
+    locks_last(bracketed_groups(spelled))
+}
+
+/// `ROLLUP ((a)::date, b)` is `ROLLUP (((a)::date), b)`: the parser crate takes an element that begins with a bracket for a list.
+fn bracketed_groups(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut inserted: Vec<(usize, Token)> = Vec::new();
+    for at in 0..tokens.len() {
+        if !["rollup", "cube"].iter().any(|word| is_word(&tokens, at, word)) {
+            continue;
+        }
+        let Some(open) = significant_from(&tokens, at + 1).filter(|at| tokens[*at].token == Token::LParen) else { continue };
+        for (start, end) in elements(&tokens, open + 1) {
+            let closes = tokens[start].token == Token::LParen && end_of_query(&tokens, start + 1) < end;
+            if closes {
+                inserted.push((start, Token::LParen));
+                inserted.push((end + 1, Token::RParen));
+            }
+        }
+    }
+    if inserted.is_empty() {
+        return tokens;
+    }
+    let mut bracketed = Vec::with_capacity(tokens.len() + inserted.len());
+    for (at, token) in tokens.into_iter().enumerate() {
+        let before = inserted.iter().filter(|(place, _)| *place == at);
+        bracketed.extend(before.map(|(_, bracket)| TokenWithSpan::new(bracket.clone(), token.span)));
+        bracketed.push(token);
+    }
+    bracketed
+}
+
+/// First and last token of each element of the list that begins at a token.
+fn elements(tokens: &[TokenWithSpan], begin: usize) -> Vec<(usize, usize)> {
+    let end = end_of_query(tokens, begin);
+    let (mut elements, mut depth) = (Vec::new(), 0_usize);
+    let (mut start, mut last) = (None, begin);
+    for (at, token) in tokens.iter().enumerate().take(end).skip(begin) {
+        match token.token {
+            Token::Whitespace(_) => continue,
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::Comma if depth == 0 => {
+                elements.extend(start.take().map(|start| (start, last)));
+                continue;
+            }
+            _ => {}
+        }
+        start.get_or_insert(at);
+        last = at;
+    }
+    elements.extend(start.map(|start| (start, last)));
+    elements
 }
 
 /// `FOR UPDATE … LIMIT 1` is `LIMIT 1 FOR UPDATE …` (gram.y, `select_no_parens`, takes both).

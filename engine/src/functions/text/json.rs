@@ -193,6 +193,7 @@ impl Json {
             }
             (Json::Array(items), Json::Array(wanted)) => wanted.iter().all(|wanted| items.iter().any(|item| item.contains_nested(wanted))),
             // An array may contain a primitive at the top.
+            (Json::Array(_), Json::Object(_)) => false,
             (Json::Array(items), wanted) => items.iter().any(|item| item.equals(wanted)),
             (value, wanted) => value.equals(wanted),
         }
