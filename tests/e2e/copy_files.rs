@@ -33,8 +33,7 @@ async fn round_trips(client: &Client, root: &str) {
         // A second time: the file is replaced.
         ("t.json", ""),
     ] {
-        let tag =
-            copied(&client, &format!("COPY t TO '{root}/{file}' {options}")).await.unwrap_or_else(|error| panic!("{file}: {error:?}"));
+        let tag = copied(client, &format!("COPY t TO '{root}/{file}' {options}")).await.unwrap_or_else(|error| panic!("{file}: {error:?}"));
         assert_eq!(tag, 3, "{file}");
         client.batch_execute("TRUNCATE back").await.unwrap();
         let rows = copied(client, &format!("COPY back FROM '{root}/{file}' {options}")).await;

@@ -21,6 +21,8 @@ mod definitions;
 #[cfg(test)]
 mod delta;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod fuzz;

@@ -85,7 +85,7 @@ impl Psql {
 /// If it fails.
 pub fn python(script: &str, arguments: &[&str], environment: &[(String, String)]) -> Result<String> {
     let mut command = Command::new(python_folder().join("python"));
-    command.arg(repository().join("tests/py").join(script)).args(arguments);
+    command.arg(repository().join("tests").join(if script.contains('/') { "" } else { "py" }).join(script)).args(arguments);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     run(command, "")?.success()
 }

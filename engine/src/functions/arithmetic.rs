@@ -8,6 +8,7 @@ use datafusion::arrow::compute::{binary, cast};
 use datafusion::arrow::datatypes::{DataType, Decimal256Type, Int16Type, Int32Type, Int64Type, i256};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::DataError;
 
@@ -89,6 +90,12 @@ impl ScalarUDFImpl for IntegerOp {
         types.first().cloned().map_or_else(|| internal_err!("an operand was expected"), Ok)
     }
 
+    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let name = match args.return_field.data_type() {
             DataType::Int16 => "smallint",
@@ -148,6 +155,12 @@ impl ScalarUDFImpl for NumericDivide {
             [left, right] => quotient_type(digits(left)?, digits(right)?),
             _ => internal_err!("two operands were expected"),
         }
+    }
+
+    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -8,6 +8,7 @@ use datafusion::arrow::compute::kernels::numeric::{add, div, mul, sub};
 use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::common::{Result, internal_err};
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::DataError;
 
@@ -64,6 +65,12 @@ impl ScalarUDFImpl for FloatOp {
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         types.first().cloned().map_or_else(|| internal_err!("an operand was expected"), Ok)
+    }
+
+    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, arrow_field, pg_type};
@@ -246,6 +247,12 @@ impl ScalarUDFImpl for PgFunction {
                 _ => to.coerce_from(from),
             })
             .collect()
+    }
+
+    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -88,7 +88,7 @@ impl<'a> Walk<'a> {
 
     /// As [`Walk::plan`], for a plan that does not live as long.
     fn plan_of(&self, plan: &LogicalPlan) -> Result<()> {
-        Walk { visible: self.visible, outer: self.outer.iter().map(|inputs| inputs.iter().copied().collect()).collect() }.plan(plan)
+        Walk { visible: self.visible, outer: self.outer.iter().map(|inputs| inputs.to_vec()).collect() }.plan(plan)
     }
 
     fn expression(&mut self, expr: &Expr, inputs: &[&'a LogicalPlan]) -> Result<()> {

@@ -72,11 +72,14 @@ impl Sources {
     }
 }
 
+/// By name, and by whose name they read in.
+type PlannedViews = HashMap<(TableReference, Option<Oid>), Arc<dyn TableSource>>;
+
 /// Plans against one set of sources.
 pub struct Planner<'a> {
     state: &'a SessionState,
     sources: &'a Sources,
-    planned_views: Mutex<HashMap<(TableReference, Option<Oid>), Arc<dyn TableSource>>>,
+    planned_views: Mutex<PlannedViews>,
     /// In whose name the views read that are being planned, the innermost last.
     levels: Mutex<Vec<Option<Oid>>>,
     /// FROM and WHERE of a change, whose values and RETURNING are planned as expressions over them.

@@ -9,6 +9,7 @@
 mod aggregates;
 mod casts;
 mod correlated;
+mod grouping_columns;
 mod json_operators;
 mod lateral;
 mod list_types;
@@ -21,6 +22,7 @@ mod resolve;
 mod set_comparison;
 pub mod types;
 mod unions;
+mod value_order;
 mod with_ties;
 
 use std::collections::HashMap;

@@ -10,8 +10,8 @@ use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::PgType;
 use sqlparser::ast::BinaryOperator;
 
-use super::PgPlanner;
 use super::operand::{Family, Operand, is_unknown};
+use super::{PgPlanner, value_order};
 use crate::functions::arithmetic::{
     FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB, INT_ADD, INT_MUL, INT_SUB, INT_XOR, NUMERIC_DIV, constant_quotient,
 };
@@ -179,11 +179,11 @@ impl PgPlanner {
                 let right = right.into_type(PgType::INTERVAL, style)?;
                 self.comparable(left, right, op)
             }
-            (Family::Unknown, Family::Jsonb | Family::Array) if orders(op) => {
+            (Family::Unknown, Family::Jsonb | Family::Array) if value_order::orders(op) => {
                 let left = left.into_type(right.comparison_type(), style)?;
                 self.comparable(left, right, op)
             }
-            (Family::Jsonb | Family::Array, Family::Unknown) if orders(op) => {
+            (Family::Jsonb | Family::Array, Family::Unknown) if value_order::orders(op) => {
                 let right = right.into_type(left.comparison_type(), style)?;
                 self.comparable(left, right, op)
             }
@@ -213,8 +213,8 @@ impl PgPlanner {
             (Family::Interval, Family::Time) => Ok((left, right.into_type(PgType::INTERVAL, style)?)),
             (Family::Interval, Family::Interval) => Ok((self.interval_key(left)?, self.interval_key(right)?)),
             (Family::Uuid, Family::Text) | (Family::Text, Family::Uuid) => undefined(&left, &right),
-            (Family::Jsonb, Family::Jsonb) if orders(op) => Ok((self.jsonb_key(left)?, self.jsonb_key(right)?)),
-            (Family::Array, Family::Array) if orders(op) => self.array_order(left, right),
+            (Family::Jsonb, Family::Jsonb) if value_order::orders(op) => Ok((self.jsonb_key(left)?, self.jsonb_key(right)?)),
+            (Family::Array, Family::Array) if value_order::orders(op) => self.array_order(left, right),
             (a, b) if a == b => Ok((left, right)),
             _ => undefined(&left, &right),
         }
@@ -245,41 +245,6 @@ impl PgPlanner {
         }
         let expr = self.call("rtrim", vec![text.expr])?;
         Ok(Operand { expr, pg: PgType::TEXT, arrow: text.arrow, unknown: false })
-    }
-
-    /// Operands that are compared with each other, by their lengths where one is an interval.
-    ///
-    /// # Errors
-    /// The input function's for literals.
-    pub fn interval_keys(&self, operands: Vec<Operand>) -> Result<Vec<Operand>> {
-        if !operands.iter().any(|operand| operand.family() == Family::Interval) {
-            return Ok(operands);
-        }
-        let key = |operand: Operand| match operand.family() {
-            Family::Unknown => self.interval_key(operand.into_type(PgType::INTERVAL, self.style())?),
-            Family::Interval => self.interval_key(operand),
-            _ => Ok(operand),
-        };
-        operands.into_iter().map(key).collect()
-    }
-
-    /// Intervals compare by their length, a month as 30 days, a day as 24 hours.
-    fn interval_key(&self, interval: Operand) -> Result<Operand> {
-        let expr = self.call("#interval_key", vec![interval.expr])?;
-        Ok(Operand { expr, pg: PgType::NUMERIC, arrow: DataType::Decimal128(38, 0), unknown: false })
-    }
-
-    /// jsonb values compare by what they hold, not by their text.
-    fn jsonb_key(&self, jsonb: Operand) -> Result<Operand> {
-        let expr = self.call("#jsonb_key", vec![jsonb.expr])?;
-        Ok(Operand { expr, pg: PgType::BYTEA, arrow: DataType::Binary, unknown: false })
-    }
-
-    /// Which array comes first, to be compared with 0: an element that is NULL comes after all others (`array_cmp`).
-    fn array_order(&self, left: Operand, right: Operand) -> Result<(Operand, Operand)> {
-        let operand = |expr: Expr| Operand { expr, pg: PgType::INT4, arrow: DataType::Int32, unknown: false };
-        let order = self.call("#array_order", vec![left.expr, right.expr])?;
-        Ok((operand(order), operand(Expr::Literal(ScalarValue::Int32(Some(0)), None))))
     }
 
     fn arithmetic(&self, op: &BinaryOperator, left: Operand, right: Operand) -> Result<Expr> {
@@ -630,11 +595,6 @@ fn binary(left: Expr, operator: Operator, right: Expr) -> Expr {
 
 /// DataFusion's name of a comparison.
 #[must_use]
-/// Whether an operator tells which of two values comes first.
-fn orders(op: &str) -> bool {
-    matches!(op, "<" | "<=" | ">" | ">=")
-}
-
 pub fn comparison(op: &BinaryOperator) -> Option<Operator> {
     Some(match op {
         BinaryOperator::Eq => Operator::Eq,

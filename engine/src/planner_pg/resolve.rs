@@ -7,24 +7,22 @@ use datafusion::arrow::array::Array;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue, internal_err};
+use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::{Between, Case, Cast, Exists, InList, InSubquery, Like, Placeholder, ScalarFunction, SetComparison};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, RecursiveQuery, SortExpr, Subquery,
-    Values, lit,
+    BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, RecursiveQuery, Subquery, Values, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{EngineError, PG_TYPE_KEY, SqlMistake, pg_type};
 
-use super::PgPlanner;
 use super::casts::unconstrained_numeric;
 use super::list_types::{element_type, item_type, tag_of};
 use super::operand::{Family, Operand, is_unknown};
 use super::types::{CAST_FIELD, cast_field};
-use super::with_ties;
+use super::{PgPlanner, grouping_columns, with_ties};
 use crate::functions::error;
 use crate::functions::types::type_name;
 
@@ -47,7 +45,7 @@ impl ResolveTypes {
     fn plan(&self, plan: LogicalPlan, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
         let literals = literals && !matches!(plan, LogicalPlan::RecursiveQuery(_));
         let plan = match plan {
-            LogicalPlan::Aggregate(aggregate) => grouped_by_columns(aggregate)?,
+            LogicalPlan::Aggregate(aggregate) => grouping_columns::grouped_by_columns(aggregate)?,
             plan => plan,
         };
         let plan = match plan {
@@ -84,7 +82,7 @@ impl ResolveTypes {
             .data;
         let plan = match plan {
             LogicalPlan::Sort(mut sort) => {
-                sort.expr = self.sort_keys(sort.expr, &schema)?;
+                sort.expr = self.0.sort_keys(sort.expr, &schema)?;
                 LogicalPlan::Sort(sort)
             }
             plan => plan,
@@ -97,25 +95,6 @@ impl ResolveTypes {
             }
             _ => Ok(plan),
         }
-    }
-
-    /// Intervals sort by their length, jsonb by what it holds, as they compare.
-    fn sort_keys(&self, keys: Vec<SortExpr>, schema: &DFSchema) -> Result<Vec<SortExpr>> {
-        let mut sorted = Vec::with_capacity(keys.len());
-        for mut key in keys {
-            if matches!(key.expr.get_type(schema), Ok(DataType::Interval(_))) {
-                key.expr = self.0.call("#interval_key", vec![key.expr])?;
-            } else if key.expr.to_field(schema).is_ok_and(|(_, field)| pg_type(&field) == PgType::JSONB) {
-                key.expr = self.0.call("#jsonb_key", vec![key.expr])?;
-            } else if key.asc == key.nulls_first && matches!(key.expr.get_type(schema), Ok(DataType::List(_))) {
-                // NULL elements stand where NULLs do: they are greater than all others, wherever NULL arrays are to go.
-                let nulls = Expr::IsNull(Box::new(key.expr.clone()));
-                sorted.push(SortExpr { expr: nulls, asc: !key.nulls_first, nulls_first: false });
-                key.nulls_first = !key.asc;
-            }
-            sorted.push(key);
-        }
-        Ok(sorted)
     }
 
     /// The working table keeps the fields that it was planned with, so both terms must give just these; who reads the result
@@ -252,11 +231,11 @@ impl ResolveTypes {
                         Err(_) => Transformed::no(lit(value)),
                     },
                     Expr::WindowFunction(mut call) => {
-                        call.params.order_by = self.sort_keys(call.params.order_by, schema)?;
+                        call.params.order_by = self.0.sort_keys(call.params.order_by, schema)?;
                         Transformed::yes(Expr::WindowFunction(call))
                     }
                     Expr::AggregateFunction(mut call) if !call.params.distinct => {
-                        call.params.order_by = self.sort_keys(call.params.order_by, schema)?;
+                        call.params.order_by = self.0.sort_keys(call.params.order_by, schema)?;
                         Transformed::yes(Expr::AggregateFunction(call))
                     }
                     other => Transformed::no(other),
@@ -710,30 +689,4 @@ pub(super) fn common_type(operands: &[Operand], construct: &str) -> Result<PgTyp
     // Modifiers hold only where all agree; DataFusion's coercion unites decimals.
     let agree = operands.iter().filter(|operand| !operand.unknown).all(|operand| operand.pg == common.pg);
     Ok(if agree { common.pg } else { common.comparison_type() })
-}
-
-/// Sets of groups over columns: their expressions are computed below, under the names by which what stands above asks for them. In place
-/// they could not keep these names where their types are settled.
-fn grouped_by_columns(mut aggregate: Aggregate) -> Result<LogicalPlan> {
-    let [Expr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else { return Ok(LogicalPlan::Aggregate(aggregate)) };
-    let computed: Vec<Expr> = sets.distinct_expr().into_iter().filter(|expr| !matches!(expr, Expr::Column(_))).cloned().collect();
-    if computed.is_empty() {
-        return Ok(LogicalPlan::Aggregate(aggregate));
-    }
-    let input = aggregate.input.schema().columns().into_iter().map(Expr::Column);
-    let mut names = Vec::with_capacity(computed.len());
-    for expr in &computed {
-        names.push(expr.schema_name().to_string());
-    }
-    let items = input.chain(computed.iter().zip(&names).map(|(expr, name)| expr.clone().alias(name)));
-    let below = LogicalPlanBuilder::from(aggregate.input).project(items.collect::<Vec<_>>())?.build()?;
-    let by_name = |expr: Expr| match computed.iter().position(|known| *known == expr) {
-        Some(at) => Transformed::yes(Expr::Column(Column::new_unqualified(&names[at]))),
-        None => Transformed::no(expr),
-    };
-    let mut groups = Vec::with_capacity(1);
-    for expr in std::mem::take(&mut aggregate.group_expr) {
-        groups.push(expr.transform_down(|expr| Ok(by_name(expr)))?.data);
-    }
-    Aggregate::try_new(Arc::new(below), groups, aggregate.aggr_expr).map(LogicalPlan::Aggregate)
 }

@@ -91,7 +91,7 @@ impl World {
         let name = relation_name(name);
         let access = Access { select: true, insert: true, update: true, delete: true, truncate: true };
         let table = open_table(&self.catalog.snapshot(), &Principal::new(BOOTSTRAP_ROLE_OID), &name, access).unwrap();
-        BoundRelation::new(name, RelationSource::Table { table, version, transaction: None })
+        BoundRelation::new(name, RelationSource::Table { table, version, transaction: None, policies: None })
     }
 
     pub fn bound(&self, work: Work, tables: &[&str]) -> BoundStatement {

@@ -25,10 +25,7 @@ const CHAIN_LINKS_MAX: usize = 2_300;
 /// # Errors
 /// 42601 with the position of the offending token, 54001 for nesting and size past the limits.
 pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
-    let mut tokens = signed_operands::apart(tokens);
-    tokens.iter_mut().for_each(as_plain_string);
-    tokens.iter_mut().for_each(as_plain_word);
+    let tokens = tokenized(text)?;
     if tokens.len() > TOKENS_MAX {
         return Err(SqlError::new(SqlState::StatementTooComplex, "statement is too complex")
             .detail(format!("It has {} tokens; the limit is {TOKENS_MAX}.", tokens.len())));
@@ -44,6 +41,15 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, SqlError> {
         statements.push(parse_part(text, part, &offsets)?);
     }
     Ok(statements)
+}
+
+/// Words, numbers, strings and operators as PostgreSQL's scanner tells them apart.
+fn tokenized(text: &str) -> Result<Vec<TokenWithSpan>, SqlError> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().map_err(|error| tokenizer_error(text, &error))?;
+    let mut tokens = signed_operands::apart(tokens);
+    tokens.iter_mut().for_each(as_plain_string);
+    tokens.iter_mut().for_each(as_plain_word);
+    Ok(tokens)
 }
 
 /// `$tag$text$tag$` is a string constant wherever one may stand, as in PostgreSQL's scanner (`SCONST`).
@@ -104,10 +110,11 @@ pub fn parse_query(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
 /// 42601.
 pub fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     let dialect = PostgreSqlDialect {};
+    let tokens = super::spellings::spell_out(without_comments(&tokenized(text)?));
     Parser::new(&dialect)
         .with_recursion_limit(NESTING_DEPTH_MAX)
-        .try_with_sql(text)
-        .and_then(|mut parser| parser.parse_expr())
+        .with_tokens_with_locations(tokens)
+        .parse_expr()
         .map_err(|error| SqlError::new(SqlState::SyntaxError, error.to_string()))
 }
 

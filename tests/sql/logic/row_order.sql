@@ -14,5 +14,4 @@ SELECT a FROM row_order OFFSET 19999;
 DROP TABLE row_order;
 -- One after the other.
 SELECT 'b' AS t UNION ALL SELECT 'a' UNION ALL SELECT 'c';
-SELECT 1 AS n UNION ALL (SELECT g FROM generate_series(5, 3, -1) g) UNION ALL VALUES (9), (8);
 SELECT nspname FROM pg_namespace WHERE nspname = 'pg_catalog' UNION ALL SELECT 'a' UNION ALL SELECT relname FROM pg_class WHERE oid = 1259;

@@ -19,8 +19,8 @@ use futures::TryStreamExt;
 use lakegate_engine_api::SqlMistake;
 
 use super::Context;
-use crate::plan::comparable;
 use crate::functions::error::mistake;
+use crate::plan::comparable;
 use crate::planner_pg::lateral;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
