@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{Int32Array, RecordBatch, StringArray};
 use futures::StreamExt;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{ColumnDefinition, DataError, Engine, EngineError, NewTable, SqlMistake, Violation, Work};
+use lakegate_engine_api::{ColumnDefinition, DataError, Engine, EngineError, FilePlace, NewTable, SqlMistake, Violation, Work};
 use sqlparser::ast::Statement;
 
 use crate::support::{World, context, facts, parse, place, relation_name};
@@ -297,11 +297,12 @@ async fn copy_from_parquet_by_name() {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
     }
+    let base = format!("file://{}", folder.display());
     let copy = async |url: String, columns: &[&str]| {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        world.done(world.bound(Work::CopyFrom { target: relation_name("t"), columns, place: place(&url) }, &["t"])).await
+        let place = FilePlace { url, within: base.clone() };
+        world.done(world.bound(Work::CopyFrom { target: relation_name("t"), columns, place }, &["t"])).await
     };
-    let base = format!("file://{}", folder.display());
     assert_eq!(copy(format!("{base}/part-0.parquet"), &[]).await.unwrap().rows, 1);
     assert_eq!(copy(format!("{base}/part-*.parquet"), &["id", "name"]).await.unwrap().rows, 3);
     assert_eq!(copy(format!("{base}/"), &[]).await.unwrap().rows, 3);

@@ -62,7 +62,7 @@ mod tests {
         {
             assert_eq!(parse_expression(text).unwrap().to_string(), expected, "{text}");
         }
-        assert_eq!(parse_expression("a @- b").unwrap().to_string(), "a @- b");
+        assert_eq!(parse_expression("a #- b").unwrap().to_string(), "a #- b");
         assert_eq!(parse("SELECT 1 WHERE 2>-1 FORM").unwrap_err().fields.position, Some(21));
     }
 }
