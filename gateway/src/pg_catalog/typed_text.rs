@@ -343,12 +343,15 @@ fn arithmetic(left: Oid, right: Oid) -> Option<Oid> {
     RANKS.get(rank(left)?.max(rank(right)?)).copied()
 }
 
-/// (types of arguments, type of the result) of the recorded functions that are called by name alone.
-static FUNCTIONS: LazyLock<HashMap<String, Vec<(Vec<Oid>, Oid)>>> = LazyLock::new(|| {
+/// (types of arguments, type of the result)
+type Signature = (Vec<Oid>, Oid);
+
+/// Of the recorded functions that are called by name alone.
+static FUNCTIONS: LazyLock<HashMap<String, Vec<Signature>>> = LazyLock::new(|| {
     let columns = recorded::relation(PG_CATALOG, "pg_proc").map(|proc| proc.columns.as_slice()).unwrap_or_default();
     let at = |name: &str| columns.iter().position(|column| column.name == name).unwrap_or(usize::MAX);
     let (names, types, result, kind, set) = (at("proname"), at("proargtypes"), at("prorettype"), at("prokind"), at("proretset"));
-    let mut found: HashMap<String, Vec<(Vec<Oid>, Oid)>> = HashMap::new();
+    let mut found: HashMap<String, Vec<Signature>> = HashMap::new();
     for line in recorded::lines("pg_proc") {
         let field = |at: usize| line.get(at).and_then(Option::as_deref);
         if field(kind) != Some("f") || field(set) != Some("f") {

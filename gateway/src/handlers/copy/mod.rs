@@ -64,11 +64,8 @@ pub async fn run(
 
 /// What can be told without a look at the catalog.
 fn checked(copy: &Copy) -> Result<Options, SqlError> {
-    match &copy.target {
-        CopyTarget::Program => {
-            return Err(SqlError::unsupported("COPY with PROGRAM").hint("Use psql's \\copy with PROGRAM."));
-        }
-        _ => {}
+    if let CopyTarget::Program = copy.target {
+        return Err(SqlError::unsupported("COPY with PROGRAM").hint("Use psql's \\copy with PROGRAM."));
     }
     let options = Options::new(copy)?;
     match &copy.target {

@@ -148,7 +148,7 @@ fn as_type(session: &GatewaySession, snapshot: &Arc<Snapshot>, expr: Expr, wante
     let name = name.strip_prefix('_').map_or_else(|| name.clone(), |element| format!("{element}[]"));
     let mut cast = parse_expression(&format!("CAST(NULL AS {name})"))?;
     if let Expr::Cast { expr: inner, .. } = &mut cast {
-        *inner = Box::new(Expr::Nested(Box::new(expr)));
+        **inner = Expr::Nested(Box::new(expr));
     }
     Ok(cast)
 }
