@@ -155,12 +155,7 @@ impl Dml {
     ///
     /// # Errors
     /// The statement's mistakes.
-    pub fn plans(
-        &self,
-        planner: &Planner<'_>,
-        target: &Target,
-        parameters: &ParameterFields,
-    ) -> Result<Vec<ChangePlan>, EngineError> {
+    pub fn plans(&self, planner: &Planner<'_>, target: &Target, parameters: &ParameterFields) -> Result<Vec<ChangePlan>, EngineError> {
         let context = Context { planner, target, parameters, target_use: self.target_use() };
         match self {
             Dml::Insert(insert) => Ok(vec![insert::plan(&context, insert)?]),
