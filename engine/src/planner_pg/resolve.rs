@@ -22,7 +22,7 @@ use super::casts::unconstrained_numeric;
 use super::list_types::{element_type, item_type, tag_of};
 use super::operand::{Family, Operand, is_unknown};
 use super::types::{CAST_FIELD, cast_field};
-use super::{PgPlanner, grouping_columns, with_ties};
+use super::{PgPlanner, grouping_columns, set_comparison, with_ties};
 use crate::functions::error;
 use crate::functions::types::type_name;
 
@@ -272,6 +272,10 @@ impl PgPlanner {
                     }
                     Transformed::yes(Expr::Negative(Box::new(operand.expr)))
                 }
+                Expr::Not(inner) if matches!(*inner, Expr::InSubquery(InSubquery { negated: false, .. })) => match *inner {
+                    Expr::InSubquery(tested) => Transformed::yes(set_comparison::not_in(InSubquery { negated: true, ..tested })),
+                    inner => Transformed::no(Expr::Not(Box::new(inner))),
+                },
                 Expr::Not(inner) if is_unknown(&inner) => {
                     let typed = Operand::of(*inner, schema)?.into_type(PgType::BOOL, self.style())?;
                     Transformed::yes(Expr::Not(Box::new(typed.expr)))
@@ -282,7 +286,8 @@ impl PgPlanner {
                 Expr::Like(like) => Transformed::yes(self.like_operands(like, schema)?),
                 Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
                     let expr = self.beside_column(*expr, &subquery, schema, "=")?;
-                    Transformed::yes(Expr::InSubquery(InSubquery { expr: Box::new(expr), subquery, negated }))
+                    let tested = InSubquery { expr: Box::new(expr), subquery, negated };
+                    Transformed::yes(if negated { set_comparison::not_in(tested) } else { Expr::InSubquery(tested) })
                 }
                 Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
                     let expr = self.beside_column(*expr, &subquery, schema, &op.to_string())?;

@@ -3,12 +3,22 @@
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ExprSchema, Result, ScalarValue, TableReference};
-use datafusion::logical_expr::expr::{Exists, SetComparison, SetQuantifier};
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, LogicalPlanBuilder, Subquery, lit};
+use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, LogicalPlanBuilder, Operator, Subquery, lit};
 use std::sync::Arc;
 
 /// The subquery's relation and column; no statement can name them.
 const SET: &str = "#set";
+
+/// `x NOT IN (SELECT …)`; where `x` is no column's value as `x <> ALL`: DataFusion's join for it knows NULLs of columns alone.
+#[must_use]
+pub fn not_in(tested: InSubquery) -> Expr {
+    if tested.expr.any_column_refs() || tested.expr.contains_outer() {
+        return Expr::InSubquery(tested);
+    }
+    let InSubquery { expr, subquery, .. } = tested;
+    Expr::SetComparison(SetComparison { expr, subquery, op: Operator::NotEq, quantifier: SetQuantifier::All })
+}
 
 /// The same as a condition of a filter, where NULL and false are one.
 ///
