@@ -77,16 +77,24 @@ pub struct Server {
     pub ready_line: String,
 }
 
+/// Tries to start a server on ports that were free.
+const STARTS_MAX: usize = 6;
+
 impl Server {
     /// Starts a server and waits for its ready line.
     ///
     /// # Errors
     /// If it ends first, with what it wrote.
     pub fn start(options: &Options) -> Result<Server> {
-        match Server::try_start(options)? {
-            Start::Ready(server) => Ok(server),
-            Start::Exited { code, stdout, stderr } => Err(format!("server ended with {code}\n{stdout}\n{stderr}").into()),
+        for _ in 1..STARTS_MAX {
+            match Server::try_start(options)? {
+                Start::Ready(server) => return Ok(server),
+                // Somebody else took the port that was free a moment ago.
+                Start::Exited { stderr, .. } if stderr.contains("Address already in use") => {}
+                Start::Exited { code, stdout, stderr } => return Err(format!("server ended with {code}\n{stdout}\n{stderr}").into()),
+            }
         }
+        Err("no free port was still free when the server started".into())
     }
 
     /// Starts a server and waits for its ready line or its end.

@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
 }
 
 fn denied(visible: &VisibleColumns, relation: &TableReference) -> datafusion::common::DataFusionError {
-    let message = format!("permission denied for {} {}", visible.kind, relation.table());
+    let message = format!("permission denied for {} {}", visible.kind, shown(relation.table()));
     error::external(error::sql(SqlMistake::InsufficientPrivilege, message))
 }
 
@@ -203,4 +203,9 @@ fn through<'p>(expr: &Expr, input: &'p LogicalPlan) -> Option<(&'p TableReferenc
         Expr::Column(column) => origin(input, input.schema().maybe_index_of_column(column)?),
         _ => None,
     }
+}
+
+/// The table of a name that says which of its versions is meant, too.
+fn shown(name: &str) -> &str {
+    name.split('\0').next().unwrap_or(name)
 }
