@@ -26,6 +26,7 @@ use super::provider::TableScan;
 use super::schema::{TableColumn, TableColumns};
 use super::snapshot::{Table, TableVersion, Tables};
 use crate::error;
+use crate::store::Location;
 
 /// Property of a table that records its changes.
 pub const ENABLED: &str = "delta.enableChangeDataFeed";
@@ -223,15 +224,15 @@ async fn deleted(
     vector: Option<&DeletionVectorDescriptor>,
     name: &str,
 ) -> Result<RoaringTreemap, EngineError> {
-    match vector.map(|vector| located(vector, table)).transpose()? {
+    match vector.map(|vector| located(vector, &table.location)).transpose()? {
         Some(vector) => Ok(tables.deleted_rows(&table.location, &vector, name).await?.as_ref().clone()),
         None => Ok(RoaringTreemap::new()),
     }
 }
 
-fn located(vector: &DeletionVectorDescriptor, table: &Table) -> Result<DeletionVector, EngineError> {
+fn located(vector: &DeletionVectorDescriptor, location: &Location) -> Result<DeletionVector, EngineError> {
     let storage = vector.storage_type.to_string();
-    let prefix = &table.location.prefix;
+    let prefix = &location.prefix;
     DeletionVector::new(&storage, &vector.path_or_inline_dv, vector.offset, vector.size_in_bytes, vector.cardinality, prefix)
 }
 
@@ -287,17 +288,7 @@ fn file_list(found: &[Found], columns: &TableColumns, version: &TableVersion) ->
     let damaged = || error::corrupted("a commit in the table's log is damaged");
     let mut files = Vec::with_capacity(found.len());
     for file in found {
-        let vector = file.vector.as_ref().map(|vector| {
-            let storage = vector.storage_type.to_string();
-            DeletionVector::new(
-                &storage,
-                &vector.path_or_inline_dv,
-                vector.offset,
-                vector.size_in_bytes,
-                vector.cardinality,
-                &version.location.prefix,
-            )
-        });
+        let vector = file.vector.as_ref().map(|vector| located(vector, &version.location));
         files.push(DataFile {
             path: object_path(&file.path, &version.location)?,
             size_bytes: u64::try_from(file.size).map_err(|_| damaged())?,

@@ -12,6 +12,7 @@ use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::DataError;
 
+use super::bounds::any_of_its_type;
 use super::error::{data, out_of_range};
 pub use super::float_arithmetic::{FLOAT_ADD, FLOAT_DIV, FLOAT_MUL, FLOAT_SUB};
 use super::{kernel, numeric_scale};
@@ -90,10 +91,8 @@ impl ScalarUDFImpl for IntegerOp {
         types.first().cloned().map_or_else(|| internal_err!("an operand was expected"), Ok)
     }
 
-    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
-        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
-        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
+        any_of_its_type(self, inputs)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -157,10 +156,8 @@ impl ScalarUDFImpl for NumericDivide {
         }
     }
 
-    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
-        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
-        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
+        any_of_its_type(self, inputs)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -9,6 +9,7 @@ use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::SqlMistake;
 
+use super::bounds::any_of_its_type;
 use super::error::mistake;
 use super::types::{describe, is_text};
 
@@ -92,10 +93,8 @@ impl ScalarUDFImpl for Coalesce {
         true
     }
 
-    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
-        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
-        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
+        any_of_its_type(self, inputs)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use lakegate_engine_api::DataError;
 
 use super::arithmetic::division_by_zero;
+use super::bounds::any_of_its_type;
 use super::error::data;
 use super::kernel;
 
@@ -67,10 +68,8 @@ impl ScalarUDFImpl for FloatOp {
         types.first().cloned().map_or_else(|| internal_err!("an operand was expected"), Ok)
     }
 
-    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
-        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
-        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
+        any_of_its_type(self, inputs)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

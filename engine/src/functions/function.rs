@@ -13,6 +13,7 @@ use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArg
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, arrow_field, pg_type};
 
+use super::bounds::any_of_its_type;
 use super::call::{Row, Rows};
 use super::error;
 use super::types::{Ty, describe};
@@ -249,10 +250,8 @@ impl ScalarUDFImpl for PgFunction {
             .collect()
     }
 
-    /// DataFusion's own answer is of no type, and fails where it is compared with a bound of one.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
-        let types: Vec<DataType> = inputs.iter().map(|input| input.data_type()).collect();
-        Interval::make_unbounded(&self.return_type(&types).unwrap_or(DataType::Null))
+        any_of_its_type(self, inputs)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -7,6 +7,7 @@ mod aggregates;
 pub mod arithmetic;
 mod array_agg;
 mod arrays;
+mod bounds;
 mod buckets;
 mod bytes;
 pub mod call;
