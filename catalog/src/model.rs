@@ -178,6 +178,8 @@ pub const BOOTSTRAP_ROLE_OID: Oid = 10;
 pub const READ_HISTORY_OID: Oid = 9_001;
 /// Predefined role whose members read every row of `system.access.audit`.
 pub const READ_AUDIT_OID: Oid = 9_002;
+/// Predefined role whose members find, export and erase data subjects, with the privileges that they have on the tables.
+pub const PRIVACY_OID: Oid = 9_003;
 
 /// PostgreSQL's predefined roles, under its numbers.
 pub const PG_MONITOR_OID: Oid = 3373;

@@ -8,6 +8,7 @@ pub mod frontend;
 pub mod handlers;
 pub mod http;
 pub mod pg_catalog;
+pub mod privacy;
 pub mod serve;
 pub mod server;
 pub mod session;

@@ -55,6 +55,8 @@ mod sqlstates;
 #[cfg(test)]
 mod startup;
 #[cfg(test)]
+mod subjects;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod table_work;

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (4, include_str!("migrations/0004_readers.sql")),
     (5, include_str!("migrations/0005_governance.sql")),
     (6, include_str!("migrations/0006_roles.sql")),
+    (10, include_str!("migrations/0010_privacy.sql")),
 ];
 
 pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {

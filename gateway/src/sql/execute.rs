@@ -155,6 +155,7 @@ async fn run_plan(
         }
     };
     let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.bound).await?;
+    crate::system::audit::subjects_read(session, &plan.bound, journal.statement_id()).await?;
     let result = start(&plan, parameters, &journal, deadline).await;
     if !plan.bound.tables_written.is_empty() {
         session.changes_made += 1;

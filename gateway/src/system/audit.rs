@@ -9,6 +9,8 @@ use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
 
 use super::columns::Columns;
+use crate::privacy::function_of;
+use crate::sql::bind::Bound;
 use crate::sql::grammar::{Alter, AlterAction, Command, Governance, GrantTarget, Keys, Owned, PrivilegeWord, RelationWord};
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
@@ -227,6 +229,25 @@ pub async fn record(catalog: &Catalog, event: AuditEvent) {
     if let Err(error) = catalog.audit(event, false).await {
         tracing::error!(%error, "an audit event could not be recorded");
     }
+}
+
+/// That somebody asks where a data subject is, durable before it is answered; whom, is not told.
+///
+/// # Errors
+/// 58030.
+pub async fn subjects_read(session: &GatewaySession, bound: &Bound, statement_id: Uuid) -> Result<(), SqlError> {
+    for function in bound.relations.iter().filter_map(|relation| function_of(&relation.name)) {
+        let event = AuditEvent {
+            service_name: "privacy".to_owned(),
+            action_name: function.name().to_owned(),
+            object_type: Some("subject".to_owned()),
+            object_name: Some(function.kind().to_owned()),
+            statement_id: Some(statement_id),
+            ..event(session)
+        };
+        session.shared.catalog.audit(event, true).await?;
+    }
+    Ok(())
 }
 
 fn event(session: &GatewaySession) -> AuditEvent {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, ColumnsChanged, Principal};
-use lakegate_catalog::model::{ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
+use lakegate_catalog::model::{BOOTSTRAP_ROLE_OID, ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
 use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts, TablePolicies};
 use sqlparser::ast::VisitMut;
 
@@ -203,6 +203,9 @@ impl Binder<'_> {
         if is_catalog && !(name.database == SYSTEM_DATABASE && crate::system::has_relation(name)) {
             return self.bind_catalog(bound, name, place).await;
         }
+        if let Some(function) = crate::privacy::function_of(name) {
+            return self.bind_subjects(bound, name, &function, place).await;
+        }
         if name.database == SYSTEM_DATABASE {
             let source = self.system.rows(name, &self.principal, self.snapshot).await?;
             bound.relations.push(place.bound(name, source));
@@ -291,6 +294,24 @@ impl Binder<'_> {
         let of_others = inside.runs_as().is_some();
         let done = self.bind_mentions(bound, &mentions, inside).await;
         done.map_err(|error| if of_others { self.inside_view(error, name, &mentions, place) } else { error })
+    }
+
+    /// Where a data subject is: a query over all tables that hold any, for which the role's privileges were looked at; masks and row
+    /// policies are for others.
+    async fn bind_subjects(
+        &self,
+        bound: &mut Bound,
+        name: &RelationName,
+        function: &crate::privacy::SubjectFunction,
+        place: Place,
+    ) -> Result<(), SqlError> {
+        let (text, columns) = crate::privacy::relation(self.snapshot, &place.principal, function)?;
+        let mut query = super::parse::parse_query(&text)?;
+        let mentions = qualify(&mut query, &self.scope, self.snapshot)?;
+        let inside = place.inside(Principal::for_owner(BOOTSTRAP_ROLE_OID));
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as(), visible: None };
+        bound.relations.push(place.bound(name, source));
+        self.bind_mentions(bound, &mentions, inside).await
     }
 
     /// A denial inside a view names relations that whoever asks may know nothing of.

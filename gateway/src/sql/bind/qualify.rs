@@ -11,6 +11,7 @@ use sqlparser::ast::{
 };
 
 use super::names::NameScope;
+use crate::privacy::{SubjectFunction, is_subject_function, name_of_function};
 use crate::sql::grammar::{fold, name_parts};
 use crate::sql::time_travel::{Past, is_table_changes, moment, name_of_past, table_changes};
 use crate::sqlstate::{SqlError, SqlState};
@@ -122,6 +123,24 @@ impl<'a> Qualifier<'a> {
         self.put_past(parts, &past, "table_changes", name, alias)
     }
 
+    /// `lakegate.locate_subject(…)` and its kin are relations of database `system`.
+    fn subjects(
+        &mut self,
+        name: &mut ObjectName,
+        alias: &mut Option<TableAlias>,
+        args: &mut Option<TableFunctionArgs>,
+    ) -> Result<(), SqlError> {
+        let Some(args) = args.take() else { return Ok(()) };
+        let function = SubjectFunction::of_call(name, &args)?;
+        let relation = name_of_function(&function);
+        *name = object_name(&relation);
+        if alias.is_none() {
+            *alias = Some(TableAlias { explicit: true, name: Ident::with_quote('"', function.name()), columns: Vec::new(), at: None });
+        }
+        self.as_is = Some(relation);
+        Ok(())
+    }
+
     fn put_past(
         &mut self,
         parts: Vec<String>,
@@ -189,6 +208,11 @@ impl VisitorMut for Qualifier<'_> {
         match factor {
             TableFactor::Table { name, alias, args: args @ Some(_), .. } if is_table_changes(name) => {
                 if let Err(error) = self.changes(name, alias, args) {
+                    return ControlFlow::Break(Box::new(error));
+                }
+            }
+            TableFactor::Table { name, alias, args: args @ Some(_), .. } if is_subject_function(name) => {
+                if let Err(error) = self.subjects(name, alias, args) {
                     return ControlFlow::Break(Box::new(error));
                 }
             }
