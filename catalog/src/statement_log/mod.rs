@@ -218,13 +218,10 @@ impl Catalog {
         };
         let wait = if wait { Wait::Durable } else { Wait::Queued };
         let row = rows::finish_row(ticket.statement_id, end, sealed_error);
-        let orphans = ticket.orphans.take();
-        let sent = self.log().append(row, wait).await;
-        if sent.is_err() {
-            // It may not have come into the queue: then at least its end is recorded.
-            ticket.orphans = orphans;
-        }
-        sent
+        // Where it does not come into the queue, the dropped ticket has at least an end recorded.
+        let queued = self.log().enqueue(row, wait).await?;
+        ticket.orphans = None;
+        queued.written().await
     }
 
     /// A statement that is over already, in one row: for what is logged behind and done at once.

@@ -122,19 +122,48 @@ impl LogWriter {
         }
     }
 
+    /// What is queued is written some time, whatever becomes of this attempt.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`]: the queue is full, the row is not in it.
+    pub(super) async fn enqueue(&self, row: Row, wait: Wait) -> Result<Queued, CatalogError> {
+        self.send_row(row, wait, false).await
+    }
+
     async fn write(&self, row: Row, wait: Wait, begins: bool) -> Result<(), CatalogError> {
-        match wait {
-            Wait::Queued => self.send(Op::Write { row, begins, ack: None, attempts: 0 }).await,
+        self.send_row(row, wait, begins).await?.written().await
+    }
+
+    async fn send_row(&self, row: Row, wait: Wait, begins: bool) -> Result<Queued, CatalogError> {
+        let (ack, done) = match wait {
+            Wait::Queued => (None, None),
             Wait::Durable => {
                 let (ack, done) = oneshot::channel();
-                self.send(Op::Write { row, begins, ack: Some(ack), attempts: 0 }).await?;
-                acknowledged(done).await
+                (Some(ack), Some(done))
             }
-        }
+        };
+        self.send(Op::Write { row, begins, ack, attempts: 0 }).await?;
+        Ok(Queued(done))
     }
 
     async fn send(&self, op: Op) -> Result<(), CatalogError> {
         self.queue.send_timeout(op, QUEUE_WAIT).await.map_err(|error| unavailable(error.to_string()))
+    }
+}
+
+/// A row that the writer has.
+pub(super) struct Queued(Option<oneshot::Receiver<Result<(), String>>>);
+
+impl Queued {
+    /// Returns when it is on disk, or at once where nobody wanted to wait.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`]: not yet.
+    pub(super) async fn written(self) -> Result<(), CatalogError> {
+        match self.0 {
+            Some(done) => acknowledged(done).await,
+            None => Ok(()),
+        }
     }
 }
 

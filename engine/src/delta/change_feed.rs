@@ -17,10 +17,11 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use deltalake_core::kernel::{Add, AddCDCFile, DeletionVectorDescriptor, Metadata, Remove};
 use lakegate_engine_api::{DataError, EngineError};
+use object_store::path::Path as ObjectPath;
 use roaring::RoaringTreemap;
 use serde::Deserialize;
 
-use super::deletion_vector::DeletionVector;
+use super::deletion_vector::{DeletionVector, Place as VectorPlace};
 use super::files::{DataFile, FileList, object_path};
 use super::provider::TableScan;
 use super::schema::{TableColumn, TableColumns};
@@ -154,15 +155,20 @@ struct Place {
 }
 
 impl Commit {
-    async fn read(table: &Table, version: u64) -> Result<Self, EngineError> {
+    async fn lines(table: &Table, version: u64) -> Result<Vec<Line>, EngineError> {
         let entry = table.log_store.read_commit_entry(version).await.map_err(|failure| error::from_delta(&failure, ""))?;
         let Some(entry) = entry else {
             let message = format!("the table's log no longer has version {version}");
             return Err(error::data(DataError::InvalidParameterValue, message));
         };
+        let lines = entry.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let damaged = |_| error::corrupted("a commit in the table's log is damaged");
+        lines.map(|line| serde_json::from_slice(line).map_err(damaged)).collect()
+    }
+
+    async fn read(table: &Table, version: u64) -> Result<Self, EngineError> {
         let mut commit = Self::default();
-        for line in entry.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-            let line: Line = serde_json::from_slice(line).map_err(|_| error::corrupted("a commit in the table's log is damaged"))?;
+        for line in Self::lines(table, version).await? {
             commit.adds.extend(line.add.filter(|add| add.data_change));
             commit.removes.extend(line.remove.filter(|remove| remove.data_change));
             commit.recorded.extend(line.cdc);
@@ -234,6 +240,29 @@ fn located(vector: &DeletionVectorDescriptor, location: &Location) -> Result<Del
     let storage = vector.storage_type.to_string();
     let prefix = &location.prefix;
     DeletionVector::new(&storage, &vector.path_or_inline_dv, vector.offset, vector.size_in_bytes, vector.cardinality, prefix)
+}
+
+/// The files that a version's commit took out of the table, their deletion vectors, and its change data files: object paths in the
+/// table's store. Versions up to the one before need them.
+///
+/// # Errors
+/// `Data` where the log no longer has the version; `Storage`, `Corrupted`.
+pub async fn replaced_by(table: &Table, version: u64) -> Result<Vec<ObjectPath>, EngineError> {
+    let location = &table.location;
+    let mut paths = Vec::new();
+    for line in Commit::lines(table, version).await? {
+        if let Some(remove) = line.remove {
+            paths.push(object_path(&remove.path, location)?);
+            let vector = remove.deletion_vector.map(|vector| located(&vector, location)).transpose()?;
+            if let Some(DeletionVector { place: VectorPlace::File { path, .. }, .. }) = vector {
+                paths.push(path);
+            }
+        }
+        if let Some(file) = line.cdc {
+            paths.push(object_path(&file.path, location)?);
+        }
+    }
+    Ok(paths)
 }
 
 /// # Errors

@@ -15,7 +15,7 @@ mod snapshot;
 mod statistics;
 
 pub use self::adapter::{relabeled, renamed_type};
-pub use self::change_feed::{CHANGE_TYPE, ChangeFeed, FEED_COLUMNS, FOLDER as CHANGE_FOLDER, is_recorded, not_recorded};
+pub use self::change_feed::{CHANGE_TYPE, ChangeFeed, FEED_COLUMNS, FOLDER as CHANGE_FOLDER, is_recorded, not_recorded, replaced_by};
 pub use self::deletion_vector::packed as packed_vectors;
 pub use self::describe::{CONSTRAINT_PREFIX, describe};
 pub use self::features::is_read;

@@ -73,7 +73,19 @@ impl Location {
     /// A name that is none.
     pub fn child(&self, name: &str) -> Result<Path, EngineError> {
         let name = Path::from_url_path(name).map_err(|_| invalid_location())?;
-        Ok(name.parts().fold(self.prefix.clone(), |path, part| path.join(part)))
+        Ok(self.inside(&name))
+    }
+
+    /// Path of an object in the folder, from its path relative to it.
+    #[must_use]
+    pub fn inside(&self, relative: &Path) -> Path {
+        relative.parts().fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// The other way about; a path that is not in the folder stays as it is.
+    #[must_use]
+    pub fn relative(&self, path: &Path) -> Path {
+        path.prefix_match(&self.prefix).map_or_else(|| path.clone(), |parts| parts.collect())
     }
 }
 

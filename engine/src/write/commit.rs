@@ -10,7 +10,7 @@ use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, PostC
 use deltalake_core::kernel::{Action, Metadata, Transaction};
 use deltalake_core::protocol::DeltaOperation;
 use lakegate_engine_api::EngineError;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::staged::{FileKey, active_files, file_key};
@@ -97,18 +97,44 @@ pub enum Attempt {
 /// # Errors
 /// `CommitUnknown`; `Storage`.
 pub async fn attempt(table: &Arc<Table>, name: &str, change: &Change, current: &TableVersion) -> Result<Attempt, EngineError> {
+    let builder = CommitBuilder::from(properties(&change.ids, change.blind)).with_actions(change.actions.clone());
+    attempt_built(table, name, builder, &change.operation, change.ids.first().copied(), current).await
+}
+
+/// Records an operation that changes nothing of the table, with its figures; the caller holds [`super::WriteQueue::commits`].
+///
+/// # Errors
+/// `Conflict` where others are always first; `CommitUnknown`; `Storage`.
+pub async fn record(table: &Arc<Table>, name: &str, operation: &DeltaOperation, metrics: &Value) -> Result<u64, EngineError> {
+    let id = CommitId::new();
+    for _ in 0..RACES_MAX {
+        let current = table.newest().await?;
+        let mut metadata = metadata(&[id], false);
+        metadata.insert("operationMetrics".to_owned(), metrics.clone());
+        let builder = CommitBuilder::from(properties(&[id], false).with_metadata(metadata));
+        if let Attempt::Committed(version) = attempt_built(table, name, builder, operation, Some(id), &current).await? {
+            return Ok(version);
+        }
+    }
+    Err(EngineError::Conflict { table: name.to_owned() })
+}
+
+async fn attempt_built(
+    table: &Arc<Table>,
+    name: &str,
+    builder: CommitBuilder,
+    operation: &DeltaOperation,
+    id: Option<CommitId>,
+    current: &TableVersion,
+) -> Result<Attempt, EngineError> {
     let unknown = |error: EngineError| match error {
-        EngineError::CommitUnknown { .. } => EngineError::CommitUnknown {
-            table: name.to_owned(),
-            commit_id: change.ids.first().map(|id| id.0.to_string()).unwrap_or_default(),
-        },
+        EngineError::CommitUnknown { .. } => {
+            EngineError::CommitUnknown { table: name.to_owned(), commit_id: id.map(|id| id.0.to_string()).unwrap_or_default() }
+        }
         other => other,
     };
-    let prepared = CommitBuilder::from(properties(&change.ids, change.blind)).with_actions(change.actions.clone()).build(
-        Some(&current.snapshot as &dyn TableReference),
-        Arc::clone(&table.log_store),
-        change.operation.clone(),
-    );
+    let base: &dyn TableReference = &current.snapshot;
+    let prepared = builder.build(Some(base), Arc::clone(&table.log_store), operation.clone());
     let outcome = async { prepared.into_prepared_commit_future().await?.await };
     match outcome.await {
         Ok(committed) => {
@@ -126,6 +152,15 @@ pub async fn attempt(table: &Arc<Table>, name: &str, change: &Change, current: &
 /// # Errors
 /// `Conflict` where there is a table already; `CommitUnknown`; `Storage`.
 pub fn properties(ids: &[CommitId], blind: bool) -> CommitProperties {
+    CommitProperties::default()
+        .with_metadata(metadata(ids, blind))
+        // Races are handled by the caller; delta-rs' own check lets some conflicts pass.
+        .with_max_retries(0)
+        .with_application_transactions(ids.iter().map(|id| id.transaction()).collect())
+}
+
+/// What commitInfo says of us.
+fn metadata(ids: &[CommitId], blind: bool) -> HashMap<String, Value> {
     let mut metadata = HashMap::from([
         ("engineInfo".to_owned(), json!(concat!("lakegate/", env!("CARGO_PKG_VERSION")))),
         ("lakegateCommitId".to_owned(), json!(ids.first().map(|id| id.0.to_string()))),
@@ -133,11 +168,7 @@ pub fn properties(ids: &[CommitId], blind: bool) -> CommitProperties {
     if blind {
         metadata.insert("isBlindAppend".to_owned(), json!(true));
     }
-    CommitProperties::default()
-        .with_metadata(metadata)
-        // Races are handled by the caller; delta-rs' own check lets some conflicts pass.
-        .with_max_retries(0)
-        .with_application_transactions(ids.iter().map(|id| id.transaction()).collect())
+    metadata
 }
 
 pub fn is_race(error: &DeltaTableError) -> bool {
