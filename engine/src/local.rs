@@ -6,15 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lakegate_engine_api::{
     Alteration, BoundRelation, BoundStatement, ByteStream, ColumnDefinition, CommitDecision, Engine, EngineError, EngineTransaction,
-    ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, RowStream, SessionFacts, StoredFile,
+    ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, Progress, RowStream, SessionFacts, StoredFile,
     TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::delta::{Tables, describe};
 use crate::error;
-use crate::exec::{PreparedExplain, PreparedSelect, Shared, Small, open_relations};
+use crate::exec::{PreparedExplain, PreparedSelect, ProgressBoard, Shared, Small, open_relations};
 use crate::files::{list_files, read_file, write_file};
 use crate::functions::session::Session;
 use crate::maintain::maintain;
@@ -42,7 +43,7 @@ impl LocalEngine {
         let sessions = Sessions::new(&options)?;
         let stores = Arc::new(Stores::new(options.clone(), Arc::clone(sessions.runtime()), runtime.handle().clone()));
         let tables = Arc::new(Tables::new(stores, options));
-        Ok(Self { shared: Arc::new(Shared { runtime, sessions, tables }) })
+        Ok(Self { shared: Arc::new(Shared { runtime, sessions, tables, progress: ProgressBoard::default() }) })
     }
 }
 
@@ -157,6 +158,10 @@ impl Engine for LocalEngine {
         let committed = async move { commit_together(&shared, parts_of(&transactions).await?, decision).await };
         // From here on it is either committed or not: it does not stop half-way.
         self.shared.runtime.run_to_end(committed).await
+    }
+
+    fn progress(&self, statement: Uuid) -> Option<Progress> {
+        self.shared.progress.read(statement)
     }
 
     async fn undo_commits(&self, commits: Vec<TableCommit>) -> Result<(), EngineError> {

@@ -153,6 +153,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         tracing::info!(address = %local, "metrics, healthz and readyz");
     }
     let live = server::LiveSessions::default();
+    live.work().attach(Arc::clone(&engine));
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         engine,

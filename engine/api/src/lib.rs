@@ -12,6 +12,7 @@ mod maintenance;
 mod origin;
 mod pg_types;
 mod policies;
+mod progress;
 mod statement;
 mod transaction;
 
@@ -26,6 +27,7 @@ pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
     NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,
 };
+pub use progress::{Phase, Progress, ProgressCounters};
 pub use policies::{OWN_ROW, RowCheck, RowPolicies, TablePolicies};
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, Key, KeyFilter, MetricsSnapshot,
@@ -45,6 +47,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::{FieldRef, SchemaRef};
 use async_trait::async_trait;
+use uuid::Uuid;
 
 /// A data plane: plans and runs bound statements over Delta tables.
 #[async_trait]
@@ -141,6 +144,11 @@ pub trait Engine: Send + Sync + 'static {
         decision: Arc<dyn CommitDecision>,
         context: ExecutionContext,
     ) -> Result<Vec<Outcome>, EngineError>;
+
+    /// How far the statement has come that runs now; `None` where it is none that takes long.
+    fn progress(&self, _statement: Uuid) -> Option<Progress> {
+        None
+    }
 
     /// Undoes commits that a process left behind when it ended before the decision. Idempotent.
     ///

@@ -4,6 +4,7 @@ mod append;
 mod explain;
 mod finish;
 mod interrupt;
+mod progress;
 mod relations;
 mod select;
 mod small;
@@ -13,6 +14,7 @@ pub use self::append::InOrder;
 pub use self::explain::PreparedExplain;
 pub use self::finish::collect_metrics;
 pub use self::interrupt::interruptible;
+pub use self::progress::{Counted, ProgressBoard};
 pub use self::relations::{Opened, open_relations, policies_of, refuse_unknown_columns};
 pub use self::select::{PreparedSelect, parameter_values};
 pub use self::small::Small;
@@ -28,4 +30,5 @@ pub struct Shared {
     pub runtime: EngineRuntime,
     pub sessions: Sessions,
     pub tables: Arc<Tables>,
+    pub progress: ProgressBoard,
 }

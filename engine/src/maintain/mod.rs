@@ -10,7 +10,7 @@ mod zorder;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, new_null_array};
-use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Maintained, Maintenance, RelationSource, SessionFacts};
+use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Maintained, Maintenance, Phase, RelationSource, SessionFacts};
 
 pub use self::history::{commit_times, first_version, version_at};
 use self::optimize::Wish;
@@ -51,17 +51,19 @@ pub async fn maintain(
         }
         Maintenance::Restore(_) | Maintenance::Optimize { .. } | Maintenance::Vacuum { .. } => {}
     }
+    let progress = shared.progress.begin(context.statement_id, Phase::Initializing);
     let target = Target::open(&shared, std::slice::from_ref(&target), &target.name).await?;
     match &work {
         Maintenance::Restore(moment) => restore::restore(&shared, &target, moment, &session, schema?, &context).await,
         Maintenance::Optimize { condition, order, whole } => {
             let wish = Wish { condition: condition.as_deref(), order, whole: *whole };
             let state = shared.sessions.state(&session);
-            optimize::optimize(&shared, &target, wish, &state, schema?, &context).await
+            optimize::optimize(&shared, &target, wish, &state, schema?, &context, &progress).await
         }
         Maintenance::Vacuum { retention, open_since, dry_run } => {
             let keep = Keep { retention: *retention, open_since: *open_since };
             shared.tables.release(&location).await;
+            progress.enter(if *dry_run { Phase::ListingFiles } else { Phase::DeletingFiles });
             vacuum::vacuum(&target, keep, if *dry_run { Some(schema?) } else { None }).await
         }
         _ => Err(error::internal("this work was done already")),

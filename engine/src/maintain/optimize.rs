@@ -16,13 +16,13 @@ use datafusion::physical_plan::execute_stream;
 use deltalake_core::kernel::{Action, Add};
 use deltalake_core::protocol::DeltaOperation;
 use futures::TryStreamExt;
-use lakegate_engine_api::{EngineError, ExecutionContext, Maintained, Outcome, SqlMistake};
+use lakegate_engine_api::{EngineError, ExecutionContext, Maintained, Outcome, Phase, SqlMistake};
 use sqlparser::ast;
 
 use super::zorder::z_order;
 use crate::delta::TableScan;
 use crate::error;
-use crate::exec::{Shared, interruptible};
+use crate::exec::{Counted, Shared, interruptible};
 use crate::plan::{Planner, Sources, comparable, planning_error};
 use crate::write::{Change, CommitId, FileLayout, TARGET_FILE_BYTES, Target, active_files, commit, file_key, same_definition};
 
@@ -50,16 +50,23 @@ pub async fn optimize(
     state: &SessionState,
     schema: &SchemaRef,
     context: &ExecutionContext,
+    progress: &Counted,
 ) -> Result<Maintained, EngineError> {
     let order = order_columns(target, wish.order)?;
-    let layout = FileLayout::of(&target.version, &target.columns, target.table.log_store.object_store(None));
+    let layout = FileLayout::of(&target.version, &target.columns, target.table.log_store.object_store(None)).counting(progress);
     let mut bins = bins(target, &wish, state)?;
+    progress.enter(Phase::RewritingFiles);
+    let of_bin = |bin: &Bin| size_of(target, bin);
+    let (files, bytes) = bins.iter().map(of_bin).collect::<Result<Vec<_>, _>>()?.into_iter().fold((0, 0), |(files, bytes), of| (files + of.0, bytes + of.1));
+    progress.expect(files, bytes);
     let mut done: Vec<Bin> = Vec::new();
     let mut rows = 0;
     for bin in &mut bins {
+        let (files, bytes) = size_of(target, bin)?;
         match rewrite(shared, target, &layout, bin, &order, state, context).await {
             Ok((adds, count)) => {
                 rows += count;
+                progress.add_files(files, bytes);
                 done.push(Bin { files: std::mem::take(&mut bin.files), adds });
             }
             Err(failure) => {
@@ -76,6 +83,7 @@ pub async fn optimize(
         ..Outcome::default()
     };
     if !done.is_empty() {
+        progress.enter(Phase::Committing);
         outcome.version = make_visible(shared, target, layout, done).await?;
     }
     Ok(Maintained { rows: Some(figures.rows(target, schema)?), outcome, summary: None })
@@ -95,6 +103,13 @@ fn order_columns(target: &Target, names: &[String]) -> Result<Vec<usize>, Engine
         Ok(place)
     };
     names.iter().map(place).collect()
+}
+
+/// Files and their bytes.
+fn size_of(target: &Target, bin: &Bin) -> Result<(u64, u64), EngineError> {
+    let files = target.version.files()?;
+    let bytes = bin.files.iter().filter_map(|number| files.files.get(*number)).map(|file| file.size_bytes).sum();
+    Ok((u64::try_from(bin.files.len()).unwrap_or(u64::MAX), bytes))
 }
 
 /// Which files go together: those of one partition, in the order of the list, up to the target size.

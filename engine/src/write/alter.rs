@@ -12,7 +12,7 @@ use deltalake_core::kernel::{Action, Add, StructField};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use futures::TryStreamExt;
 use lakegate_engine_api::{
-    Alteration, BoundRelation, EngineError, ExecutionContext, ExecutionMetrics, Outcome, SessionFacts, SqlMistake, Violation,
+    Alteration, BoundRelation, EngineError, ExecutionContext, ExecutionMetrics, Outcome, Phase, SessionFacts, SqlMistake, Violation,
 };
 use sqlparser::ast::{Expr as AstExpr, SelectItem, SetExpr};
 
@@ -30,7 +30,7 @@ use super::target::Target;
 use super::transaction::LocalTransaction;
 use crate::delta::{TableScan, with_changes};
 use crate::error;
-use crate::exec::{Shared, collect_metrics};
+use crate::exec::{Counted, Shared, collect_metrics};
 use crate::plan::{Planner, Sessions, Sources, analyzed_plan, planning_error};
 
 /// Runs against ever newer versions before it is given up as a conflict.
@@ -88,7 +88,8 @@ async fn alter_once(
     let version = Arc::new(with_changes(&table, &target.version, &actions).await?);
     let altered = Target { columns: version.columns.clone(), version, ..target.clone() };
     let has_rows = !target.version.files()?.files.is_empty();
-    let mut alter = Alter { shared, state, before: &target, after: &altered, definition: &definition, context, actions };
+    let progress = shared.progress.begin(context.statement_id, Phase::WritingRows);
+    let mut alter = Alter { shared, state, before: &target, after: &altered, definition: &definition, context, actions, progress: &progress };
     let mut outcome = Outcome::default();
     let mut adds = Vec::new();
     if has_rows && definition.rewrites {
@@ -124,11 +125,13 @@ struct Alter<'a> {
     definition: &'a Definition,
     context: &'a ExecutionContext,
     actions: Vec<Action>,
+    progress: &'a Counted,
 }
 
 impl Alter<'_> {
     fn layout(&self) -> FileLayout {
-        FileLayout::of(&self.after.version, &self.after.columns, self.after.table.log_store.object_store(None))
+        let store = self.after.table.log_store.object_store(None);
+        FileLayout::of(&self.after.version, &self.after.columns, store).counting(self.progress)
     }
 
     /// All rows under the new definition, analysed.

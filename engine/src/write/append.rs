@@ -21,7 +21,7 @@ use super::target::Target;
 use super::transaction::LocalTransaction;
 use crate::delta::{Table, TableVersion};
 use crate::error;
-use crate::exec::{Shared, collect_metrics};
+use crate::exec::{Counted, Shared, collect_metrics};
 
 /// Rows and bytes up to which rows wait in memory for a commit with others.
 pub const FEW_ROWS: usize = 50_000;
@@ -39,9 +39,9 @@ pub struct Appender {
 impl Appender {
     /// # Errors
     /// `Unsupported` names a constraint that cannot be enforced.
-    pub fn new(shared: Arc<Shared>, state: &SessionState, target: Target, blind: bool) -> Result<Self, EngineError> {
+    pub fn new(shared: Arc<Shared>, state: &SessionState, target: Target, blind: bool, progress: &Counted) -> Result<Self, EngineError> {
         let checks = RowChecks::new(state, &target.name.name, &target.version, &target.columns)?.silent(target.policies.is_some());
-        let layout = FileLayout::of(&target.version, &target.columns, target.table.log_store.object_store(None));
+        let layout = FileLayout::of(&target.version, &target.columns, target.table.log_store.object_store(None)).counting(progress);
         Ok(Self { shared, target, checks: Arc::new(checks), layout, blind })
     }
 

@@ -9,7 +9,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
-use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, ExecutionMetrics, Outcome, RowStream, SessionFacts};
+use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, ExecutionMetrics, Outcome, Phase, RowStream, SessionFacts};
 
 use super::append::Appender;
 use super::assign::assigned;
@@ -41,8 +41,10 @@ pub async fn append_rows(
     let generated = generated_columns(&state, &target)?;
     let schema = Arc::clone(&target.columns.schema);
     let typed = rows.map(move |batch| with_generated(conformed(&batch?, &schema, &columns)?, &schema, &generated)).boxed();
-    let appender = Appender::new(Arc::clone(&shared), &state, target, true)?;
+    let progress = shared.progress.begin(context.statement_id, Phase::WritingRows);
+    let appender = Appender::new(Arc::clone(&shared), &state, target, true, &progress)?;
     let staged = appender.stage(typed, &context).await?;
+    progress.enter(Phase::Committing);
     appender.make_visible(staged, &context, &ExecutionMetrics::default()).await
 }
 

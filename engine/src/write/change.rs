@@ -14,7 +14,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use lakegate_engine_api::catalog::RelationName;
-use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, Work};
+use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Phase, Prepared, Work};
 use sqlparser::ast::{Insert, Statement, visit_relations};
 
 use super::append::Appender;
@@ -330,9 +330,13 @@ impl PreparedChange {
             };
             self.shared.runtime.run(context.cancel.clone(), physical).await?
         };
-        let appender = Appender::new(Arc::clone(&self.shared), &state, self.target.clone(), blind)?;
+        let progress = self.shared.progress.begin(context.statement_id, Phase::WritingRows);
+        let appender = Appender::new(Arc::clone(&self.shared), &state, self.target.clone(), blind, &progress)?;
         let context = context.clone();
-        self.shared.runtime.run_cooperative(async move { appender.append_plan(physical, &state, &metrics, &context).await }).await
+        let appended = async move { appender.append_plan(physical, &state, &metrics, &context).await };
+        let appended = self.shared.runtime.run_cooperative(appended).await;
+        drop(progress);
+        appended
     }
 
     async fn change(&self, values: Option<ParamValues>, context: &ExecutionContext) -> Result<(Outcome, Option<Spooled>), EngineError> {
@@ -404,7 +408,8 @@ async fn change_once(
     };
     let plans = plans.into_iter().map(present).collect::<Result<Vec<_>, _>>()?;
     let manner = manner(ast, &dml);
-    let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), manner.blind)?;
+    let progress = run.shared.progress.begin(run.context.statement_id, Phase::WritingRows);
+    let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), manner.blind, &progress)?;
     let mut work = Applying::new(&appender, &run.state.runtime_env().memory_pool);
     if dml.rewrites() {
         work = work.recording(&run.target);
@@ -442,7 +447,8 @@ async fn clear(run: &Run, statement: &Statement) -> Result<Option<Outcome>, Engi
         .collect();
     let Some(gone) = gone else { return Ok(None) };
     let rows = gone.values().map(Rows::count).sum();
-    let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), false)?;
+    let progress = run.shared.progress.begin(run.context.statement_id, Phase::Committing);
+    let appender = Appender::new(Arc::clone(&run.shared), &run.state, run.target.clone(), false, &progress)?;
     let manner = Manner { kind: StepKind::Delete, blind: false, rests_on_absence: false };
     run.make_visible(&appender, manner, &gone, Files::default(), rows).await.map(Some)
 }

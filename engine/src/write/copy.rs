@@ -18,7 +18,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType}
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
 use lakegate_engine_api::catalog::RelationName;
-use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared, SqlMistake, Work};
+use lakegate_engine_api::{BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Phase, Prepared, SqlMistake, Work};
 use object_store::ObjectMeta;
 
 use super::append::Appender;
@@ -89,9 +89,12 @@ impl Prepared for PreparedCopy {
             };
             self.shared.runtime.run(context.cancel.clone(), physical).await?
         };
-        let appender = Appender::new(Arc::clone(&self.shared), &state, self.target.clone(), true)?;
+        let progress = self.shared.progress.begin(context.statement_id, Phase::WritingRows);
+        let appender = Appender::new(Arc::clone(&self.shared), &state, self.target.clone(), true, &progress)?;
         let copied = async move { appender.append_plan(physical, &state, &metrics, &context).await };
-        self.shared.runtime.run_cooperative(copied).await.map(Execution::Done)
+        let copied = self.shared.runtime.run_cooperative(copied).await;
+        drop(progress);
+        copied.map(Execution::Done)
     }
 }
 

@@ -18,7 +18,7 @@ use deltalake_core::{DeltaTableError, protocol::SaveMode};
 use futures::TryStreamExt;
 use lakegate_engine_api::catalog::{PgType, RelationName};
 use lakegate_engine_api::{
-    BoundStatement, ColumnDefinition, EngineError, Execution, ExecutionContext, ExecutionMetrics, NewTable, Outcome, PG_TYPE_KEY, Prepared,
+    BoundStatement, ColumnDefinition, EngineError, Execution, ExecutionContext, ExecutionMetrics, NewTable, Outcome, PG_TYPE_KEY, Phase, Prepared,
     SqlMistake, Work, arrow_field, pg_type,
 };
 use serde_json::json;
@@ -227,7 +227,8 @@ impl CreateAs {
         let columns = table_columns(&self.table)?;
         // Delta's default: statistics of the first 32 columns.
         let statistics = WriterStatsConfig::new(Default::default(), None);
-        let layout = FileLayout::new(&columns, statistics, table.log_store.object_store(None));
+        let progress = self.shared.progress.begin(context.statement_id, Phase::WritingRows);
+        let layout = FileLayout::new(&columns, statistics, table.log_store.object_store(None)).counting(&progress);
         let mut outcome = Outcome { columns: self.table.columns.clone(), ..Outcome::default() };
         let mut adds = Vec::new();
         if self.with_data {
@@ -247,6 +248,7 @@ impl CreateAs {
             layout.discard(&adds).await;
             return Err(EngineError::Canceled);
         }
+        progress.enter(Phase::Committing);
         let new = self.table.clone();
         let committed = self.shared.runtime.run_to_end(async move {
             let version = create(&table, &new, adds.clone()).await;

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -10,7 +11,7 @@ use deltalake_core::kernel::Add;
 use deltalake_core::logstore::ObjectStoreRef;
 use deltalake_core::operations::write::WriterStatsConfig;
 use deltalake_core::operations::write::writer::{DeltaWriter, WriterConfig};
-use lakegate_engine_api::EngineError;
+use lakegate_engine_api::{EngineError, ProgressCounters};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -20,6 +21,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::delta::{CHANGE_FOLDER, TableColumns, TableVersion, relabeled, renamed_type};
 use crate::error;
+use crate::exec::Counted;
 
 /// A file is closed once it has this size, compressed.
 pub const TARGET_FILE_BYTES: u64 = 256 << 20;
@@ -46,6 +48,8 @@ pub struct FileLayout {
     store: ObjectStoreRef,
     /// Physical names of the columns that have Bloom filters.
     filtered: Vec<String>,
+    /// Where rows that are written are counted.
+    progress: Option<Arc<ProgressCounters>>,
 }
 
 impl FileLayout {
@@ -63,7 +67,13 @@ impl FileLayout {
     pub fn new(columns: &TableColumns, statistics: WriterStatsConfig, store: ObjectStoreRef) -> Self {
         let fields: Vec<FieldRef> = columns.columns.iter().map(|column| Arc::clone(&column.physical)).collect();
         let partitions = columns.partitions.iter().map(|at| columns.columns[*at].physical.name().clone()).collect();
-        Self { columns: columns.clone(), physical: Arc::new(Schema::new(fields)), partitions, statistics, store, filtered: Vec::new() }
+        Self { columns: columns.clone(), physical: Arc::new(Schema::new(fields)), partitions, statistics, store, filtered: Vec::new(), progress: None }
+    }
+
+    /// Rows that are written count as progress of a statement.
+    #[must_use]
+    pub fn counting(self, progress: &Counted) -> Self {
+        Self { progress: Some(Arc::clone(progress.counters())), ..self }
     }
 
     /// Rows as data files have them: physical names and types.
@@ -101,7 +111,7 @@ impl FileLayout {
             self.statistics.stats_columns.clone(),
         )
         .with_random_prefix_length(self.columns.is_mapped.then_some(RANDOM_PREFIX));
-        FileWriter { writer: Some(DeltaWriter::new(Arc::clone(&self.store), config)), rows: 0 }
+        FileWriter { writer: Some(DeltaWriter::new(Arc::clone(&self.store), config)), rows: 0, progress: self.progress.clone() }
     }
 
     /// Data files' names and types.
@@ -114,7 +124,7 @@ impl FileLayout {
     #[must_use]
     pub fn change_writer(&self, schema: &SchemaRef) -> FileWriter {
         let store = Arc::new(PrefixStore::new(Arc::clone(&self.store), CHANGE_FOLDER));
-        let layout = Self { physical: Arc::clone(schema), store, filtered: Vec::new(), ..self.clone() };
+        let layout = Self { physical: Arc::clone(schema), store, filtered: Vec::new(), progress: None, ..self.clone() };
         layout.writer()
     }
 
@@ -132,6 +142,7 @@ impl FileLayout {
 pub struct FileWriter {
     writer: Option<DeltaWriter>,
     pub rows: u64,
+    progress: Option<Arc<ProgressCounters>>,
 }
 
 impl FileWriter {
@@ -145,7 +156,11 @@ impl FileWriter {
         }
         let Some(writer) = &mut self.writer else { return Err(error::internal("the writer is closed")) };
         writer.write(batch).await.map_err(|error| error::from_delta(&error, ""))?;
-        self.rows += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+        let rows = u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
+        self.rows += rows;
+        if let Some(progress) = &self.progress {
+            progress.rows_done.fetch_add(rows, Ordering::Relaxed);
+        }
         Ok(())
     }
 

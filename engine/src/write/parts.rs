@@ -17,7 +17,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{
-    BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Prepared, SqlMistake, Work as Task,
+    BoundStatement, EngineError, Execution, ExecutionContext, ExecutionMetrics, Outcome, Phase, Prepared, SqlMistake, Work as Task,
 };
 use sqlparser::ast::{FromTable, Ident, ObjectName, Query, SetExpr, Statement, TableFactor, TableObject, Visit, visit_relations};
 
@@ -317,6 +317,7 @@ impl Once {
             }),
         };
         let opened = open_relations(&self.shared, &self.statement.relations, &self.statement.session).await?;
+        let progress = self.shared.progress.begin(self.context.statement_id, Phase::WritingRows);
         let mut changed = Vec::with_capacity(targets.len());
         for target in targets {
             let target = target.reopened(&self.shared).await?;
@@ -329,7 +330,7 @@ impl Once {
                 values: self.values.clone(),
                 tables: Arc::clone(&opened.tables),
             };
-            let appender = Appender::new(Arc::clone(&self.shared), &state, target, false)?;
+            let appender = Appender::new(Arc::clone(&self.shared), &state, target, false, &progress)?;
             changed.push(Changed { run, appender, manner: Manner { kind: StepKind::Append, blind: false, rests_on_absence: false } });
         }
         self.apply(changed, opened.sources, &parts, main).await

@@ -99,6 +99,7 @@ async fn run_vacuum(
     }
     let mut last = Maintained::default();
     for (name, target) in tables {
+        journal.note_written([name]);
         if vacuum.full && !vacuum.dry_run {
             let whole = Maintenance::Optimize { condition: None, order: Vec::new(), whole: true };
             maintain(session, snapshot, target.clone(), whole, deadline, journal).await?;
@@ -107,7 +108,6 @@ async fn run_vacuum(
         let Maintenance::Vacuum { retention, dry_run, .. } = maintenance(work) else { continue };
         let work = Maintenance::Vacuum { retention, open_since, dry_run };
         last = maintain(session, snapshot, target, work, deadline, journal).await?;
-        journal.note_written([name]);
         if let Some(summary) = last.summary.take() {
             session.notice(SqlError::notice(Severity::Info, SqlState::SuccessfulCompletion, summary));
         }

@@ -17,7 +17,7 @@ use crate::sql::named_statements::NamedStatements;
 use crate::sqlstate::SqlError;
 
 /// Those whose rows come from what all sessions share.
-pub const OF_ALL_SESSIONS: &[&str] = &["pg_locks", "pg_stat_activity", "pg_stat_gssapi", "pg_stat_ssl"];
+pub const OF_ALL_SESSIONS: &[&str] = &["pg_locks", "pg_stat_activity", "pg_stat_gssapi", "pg_stat_progress_copy", "pg_stat_ssl"];
 
 /// One of them as a role sees it.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use lakegate_catalog::model::Oid;
 use tokio_util::sync::CancellationToken;
 
+use super::work::RunningWork;
 use crate::frontend::TransactionStatus;
 use crate::sqlstate::{SqlError, SqlState};
 use crate::tls::Encryption;
@@ -17,6 +18,7 @@ use crate::tls::Encryption;
 #[derive(Debug, Clone, Default)]
 pub struct LiveSessions {
     sessions: Arc<Mutex<HashMap<i32, Arc<Live>>>>,
+    work: RunningWork,
 }
 
 /// One row of `pg_stat_activity`.
@@ -82,6 +84,12 @@ pub struct Newcomer {
 }
 
 impl LiveSessions {
+    /// What their statements do.
+    #[must_use]
+    pub fn work(&self) -> &RunningWork {
+        &self.work
+    }
+
     #[must_use]
     pub fn list(&self) -> Vec<SessionInfo> {
         let mut all: Vec<SessionInfo> = self.lock().values().map(|live| live.info()).collect();
@@ -299,6 +307,12 @@ impl LiveSession {
         if status == TransactionStatus::Idle && !holds {
             activity.reading_since = None;
         }
+    }
+
+    /// What the client is to hear of a statement that takes long.
+    #[must_use]
+    pub fn progress_notice(&self) -> Option<SqlError> {
+        self.all.work.notice(self.live.pid)
     }
 
     pub fn set_application_name(&self, name: &str) {

@@ -7,6 +7,7 @@ mod admission;
 mod handshake;
 pub mod live;
 mod socket;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 pub use self::live::{ActivityState, LiveSessions, SessionInfo};
+pub use self::work::{Copy, CopyEntry, RunningWork, WorkEntry, Worker, Working};
 pub use crate::auth::AuthMethod;
 use crate::auth::jwt::JwtVerifier;
 pub use crate::auth::observer::{LoginAttempt, LoginObserver};

@@ -21,6 +21,7 @@ use super::redact::redact;
 use super::session::GatewaySession;
 use super::settings::Settings;
 use super::statement_type::statement_type;
+use crate::server::{WorkEntry, Worker};
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::outgoing::Format;
 use crate::wire::rows::{Column, Manner};
@@ -37,6 +38,8 @@ pub struct Journal {
     named: Mutex<Named>,
     /// What the audit log hears where a privilege lacks; nothing once the work is done.
     denial: Option<Box<AuditEvent>>,
+    /// For those who look on, as long as it works.
+    entry: Option<WorkEntry>,
 }
 
 /// What became known after the start.
@@ -64,7 +67,7 @@ impl Journal {
         start.tables_read = super::prepare::names(&bound.tables_read);
         start.tables_written = super::prepare::names(&bound.tables_written);
         start.parameters = parameters.iter().map(shown).collect();
-        Journal::open(session, kind, start, bound.touches_tables()).await
+        Journal::open(session, kind, start, bound.touches_tables(), bound.tables_written.iter().next().cloned()).await
     }
 
     /// Logs a statement of the session or the catalog. Durable on return when it changes the catalog.
@@ -73,15 +76,32 @@ impl Journal {
     /// 58030: it must not run.
     pub async fn begin_utility(session: &GatewaySession, command: &Command, text: &str) -> Result<Self, SqlError> {
         let kind = statement_type(command);
-        Journal::open(session, kind, start(session, kind, text), !super::statement_type::is_of_session(command)).await
+        Journal::open(session, kind, start(session, kind, text), !super::statement_type::is_of_session(command), None).await
     }
 
-    async fn open(session: &GatewaySession, kind: &'static str, start: StatementStart, durable: bool) -> Result<Self, SqlError> {
+    async fn open(
+        session: &GatewaySession,
+        kind: &'static str,
+        start: StatementStart,
+        durable: bool,
+        written: Option<RelationName>,
+    ) -> Result<Self, SqlError> {
         let catalog = session.shared.catalog.clone();
         let started = Instant::now();
         let statement_id = start.statement_id;
         tracing::info!(statement_id = %statement_id, session_id = %session.session_id, statement_type = start.statement_type, "statement");
         let denial = Some(Box::new(crate::system::audit::denial(session, statement_id)));
+        let worker = Worker {
+            statement_id,
+            session_id: start.session_id.clone(),
+            pid: session.start.backend_pid,
+            role_oid: session.principal.session_role,
+            role: start.executed_by_name.clone(),
+            database: start.database.clone(),
+            statement_type: kind,
+            started: start.start_time,
+            told_every: session.settings.current.timeout("lakegate.progress_interval"),
+        };
         let ticket = if durable { catalog.log_begin(start).await? } else { catalog.log_behind(start).await? };
         Ok(Journal {
             catalog,
@@ -92,6 +112,7 @@ impl Journal {
             elapsed: None,
             named: Mutex::default(),
             denial,
+            entry: Some(session.shared.system.live().work().enter(worker, written)),
         })
     }
 
@@ -105,7 +126,13 @@ impl Journal {
     }
 
     pub fn note_written(&self, names: impl IntoIterator<Item = RelationName>) {
-        self.named.lock().unwrap_or_else(PoisonError::into_inner).written.extend(names);
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            if let Some(entry) = &self.entry {
+                entry.on(&name);
+            }
+            named.written.insert(name);
+        }
     }
 
     pub fn note_outcome(&self, outcome: &Outcome) {
@@ -134,6 +161,7 @@ impl Journal {
     pub fn stop_clock(&mut self) {
         self.elapsed = Some(self.started.elapsed());
         self.denial = None;
+        self.entry = None;
     }
 
     /// It succeeded in a transaction that did not.
@@ -216,7 +244,7 @@ pub async fn refused_text(session: &GatewaySession, text: &str, error: &SqlError
 }
 
 async fn refused_as(session: &GatewaySession, kind: &'static str, text: &str, error: &SqlError) -> Result<(), SqlError> {
-    let journal = Journal::open(session, kind, start(session, kind, text), false).await?;
+    let journal = Journal::open(session, kind, start(session, kind, text), false, None).await?;
     journal.failed(error).await;
     Ok(())
 }

@@ -110,6 +110,13 @@ pub(super) static OWN: &[Setting] = &[
         "Output format of intervals.",
     ),
     internal("is_superuser", "off", true, "The current role is a superuser."),
+    user(
+        "lakegate.progress_interval",
+        "10000",
+        Kind::Milliseconds { max: DAY_MS_MAX },
+        LAKEGATE,
+        "How often a NOTICE says how far a long change or work on a table has come; 0 for never.",
+    ),
     user("lakegate.query_tags", "", Kind::Text, LAKEGATE, "Tags written beside each statement in system.query.history."),
     user("lakegate.result_cache", "on", Kind::Bool, LAKEGATE, "Rows of a statement that can give no others are kept for the next time."),
     user("lakegate.warehouse", "default", Kind::Text, LAKEGATE, "Warehouse that runs the statements."),

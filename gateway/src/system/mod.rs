@@ -3,6 +3,7 @@
 pub mod audit;
 mod columns;
 mod governance;
+mod progress;
 mod query_history;
 mod tokens;
 mod unsupported;
@@ -28,6 +29,7 @@ pub const RELATIONS: &[(&str, &str)] = &[
     ("information_schema", "column_tags"),
     ("information_schema", "column_masks"),
     ("access", "tokens"),
+    ("query", "progress"),
 ];
 
 /// Whether database `system` has the relation.
@@ -41,6 +43,7 @@ pub fn has_relation(name: &RelationName) -> bool {
 pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
     let empty = match (schema, table) {
         ("query", "history") => query_history::table(&[]),
+        ("query", "progress") => progress::table(&[]),
         ("access", "audit") => audit::table(&[]),
         ("access", "tokens") => tokens::table(&[]),
         ("compat", "unsupported") => unsupported::table(&[]),
@@ -86,6 +89,7 @@ impl SystemRelations {
     pub async fn rows(&self, name: &RelationName, principal: &Principal, snapshot: &Snapshot) -> Result<RelationSource, SqlError> {
         match (name.schema.as_str(), name.name.as_str()) {
             ("query", "history") => query_history::rows(&self.catalog, principal).await,
+            ("query", "progress") => progress::rows(&self.live, principal, snapshot),
             ("access", "audit") => audit::rows(&self.catalog, principal).await,
             ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
             ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await,

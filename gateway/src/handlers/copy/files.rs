@@ -46,6 +46,7 @@ pub async fn read(
         }
     };
     let (_, _, mut sink) = from::begin(session, statement, table, columns, condition, options, deadline).await?;
+    sink.copy.of_files(files.len(), bytes_of(&files));
     let copied = copy_files(session, &files, &mut sink, deadline).await;
     if let Err(error) = copied {
         sink.failed(&error).await;
@@ -72,8 +73,15 @@ async fn copy_files(session: &GatewaySession, files: &[StoredFile], sink: &mut S
             }
         }
         sink.end_file().await?;
+        sink.copy.add_files(1, 0);
     }
     Ok(())
+}
+
+/// 0 where they are compressed: what is read of them is more.
+fn bytes_of(files: &[StoredFile]) -> u64 {
+    let is_compressed = |file: &StoredFile| [".gz", ".bz2", ".zst"].iter().any(|ending| file.path.ends_with(ending));
+    if files.iter().any(is_compressed) { 0 } else { files.iter().map(|file| file.bytes).sum() }
 }
 
 /// Files of a folder that are meant.
@@ -114,6 +122,7 @@ pub async fn write(
     }
     let is_parquet = options.format == Format::Parquet;
     let rows = to::rows(session, statement, source, options, deadline).await?;
+    rows.copy.of_files(1, 0);
     let count = rows.count();
     let context = ExecutionContext { statement_id: Uuid::now_v7(), cancel: deadline.token().clone() };
     let failure = Failure::default();

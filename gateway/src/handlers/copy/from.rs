@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use futures::StreamExt;
 use lakegate_catalog::authorize::{Access, ColumnsChanged};
-use lakegate_catalog::model::{Relation, RelationKind, RelationName};
+use lakegate_catalog::model::{Oid, Relation, RelationKind, RelationName};
 use lakegate_engine_api::{BoundRelation, ExecutionContext, RelationSource, SessionFacts, arrow_field};
 use sqlparser::ast::{Expr, ObjectName};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +17,7 @@ use super::options::Options;
 use super::sink::{Reader, StdinSink};
 use super::{check_forced, copied_by_default, refuse_generated};
 use crate::frontend::Response;
+use crate::server::Copy;
 use crate::sql::bind::Bound;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::name_parts;
@@ -74,6 +75,8 @@ pub async fn begin(
         }
     };
     let Target { name, relation, bound, schema, facts, filter } = target;
+    let copied = Copy::new(session, relation_oid(&relation), true);
+    let copy = session.shared.system.live().work().enter_copy(copied);
     let told = RowErrors::of(session, &name);
     let reader = Reader::new(name.name, options, schema, &session.input_manner(&facts))?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
@@ -98,8 +101,17 @@ pub async fn begin(
         abandon: abandon.drop_guard(),
         deadline: deadline.clone(),
         told,
+        copy,
     };
     Ok((columns, binary, sink))
+}
+
+/// 0 for what is no table.
+pub(super) fn relation_oid(relation: &BoundRelation) -> Oid {
+    match &relation.source {
+        RelationSource::Table { table, .. } => table.relation().oid,
+        _ => 0,
+    }
 }
 
 async fn open(

@@ -7,6 +7,7 @@ use sqlparser::ast::ObjectName;
 
 use super::from::inserted_columns;
 use crate::frontend::Response;
+use crate::server::Copy;
 use crate::sql::bind::Bound;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::name_parts;
@@ -37,6 +38,10 @@ pub async fn run(
         .bind_target(&mut bound, target.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() }, false)
         .await?;
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
+    let relation = bound.relation(&target, None).map_or(0, super::from::relation_oid);
+    let copied = Copy::new(session, relation, true).counted_as(journal.statement_id());
+    let copy = session.shared.system.live().work().enter_copy(copied);
+    copy.of_files(0, 0);
     let place = FilePlace { url: access.url().to_string(), within: access.location().url.clone() };
     let work = Work::CopyFrom { target, columns: columns.to_vec(), place };
     let result = async {
@@ -58,7 +63,9 @@ pub async fn run(
             Execution::Rows { .. } | Execution::Returned { .. } => Err(SqlError::new(SqlState::InternalError, "COPY FROM answered rows")),
         }
     };
-    match deadline.explain(result.await) {
+    let result = result.await;
+    drop(copy);
+    match deadline.explain(result) {
         Ok(outcome) => {
             let tag = format!("COPY {}", outcome.rows);
             session.change_done(journal, outcome).await?;

@@ -1,6 +1,7 @@
 //! The rows of COPY FROM STDIN as they come: read, picked, handed to the engine.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, SchemaRef};
@@ -19,6 +20,7 @@ use super::lines::LineEnd;
 use super::options::{Format, Header, Options};
 use super::text;
 use crate::frontend::{CopyDone, CopySink};
+use crate::server::CopyEntry;
 use crate::sql::changes::Waiting;
 use crate::sql::execute::Deadline;
 use crate::sql::journal::Journal;
@@ -326,6 +328,8 @@ pub struct StdinSink {
     pub deadline: Deadline,
     /// Completes what the engine says of the table's rows.
     pub told: RowErrors,
+    /// For those who look on.
+    pub copy: CopyEntry,
 }
 
 impl StdinSink {
@@ -340,11 +344,15 @@ impl StdinSink {
 
     async fn send_batch(&mut self) -> Result<(), SqlError> {
         for batch in self.reader.batch()? {
+            let read = batch.num_rows();
             let batches = match &self.filter {
                 Some(filter) => self.deadline.explain(filter.apply(batch).await)?,
                 None => vec![batch],
             };
+            let kept: usize = batches.iter().map(RecordBatch::num_rows).sum();
             self.send(batches).await?;
+            self.copy.rows_done.fetch_add(kept as u64, Ordering::Relaxed);
+            self.copy.rows_left_out.fetch_add(read.saturating_sub(kept) as u64, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -403,6 +411,7 @@ impl StdinSink {
 impl CopySink for StdinSink {
     async fn write(&mut self, data: Bytes) -> Result<(), SqlError> {
         self.reader.buffer.extend_from_slice(&data);
+        self.copy.add_files(0, data.len() as u64);
         let result = self.take(false).await;
         if let Err(error) = &result {
             self.failed(error).await;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::BufMut;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
+use lakegate_catalog::model::Oid;
 use futures::stream::BoxStream;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
@@ -18,6 +19,7 @@ use super::options::Format::{Binary, Json, Text};
 use super::options::{Header, Options};
 use super::{check_forced, copied_by_default, refuse_generated};
 use crate::frontend::{ClientRows, CopyLines, ParsedStatement, Response};
+use crate::server::{Copy, CopyEntry};
 use crate::sql::execute::{self, Deadline};
 use crate::sql::grammar::{Command, CopySource, name_parts, table_factor};
 use crate::sql::journal;
@@ -51,6 +53,8 @@ pub struct CopyRows {
     names: Vec<String>,
     options: Options,
     count: Arc<AtomicU64>,
+    /// For those who look on.
+    pub copy: CopyEntry,
 }
 
 impl CopyRows {
@@ -67,16 +71,26 @@ impl CopyRows {
 
     #[must_use]
     pub fn batches(self) -> (SchemaRef, ClientRows) {
-        (self.schema, self.rows)
+        let CopyRows { schema, rows, copy, .. } = self;
+        let counted = rows.inspect_ok(move |batch| {
+            copy.rows_done.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+        });
+        (schema, counted.boxed())
     }
 
     #[must_use]
     pub fn lines(self, session: &GatewaySession) -> BoxStream<'static, Result<CopyLines, SqlError>> {
-        let CopyRows { schema, rows, names, options, count } = self;
+        let CopyRows { schema, rows, names, options, count, copy } = self;
         let facts = session.facts(&session.catalog().snapshot());
         let manner = Manner { style: session.settings.current.text_style(), names: Some(Arc::clone(&facts.lookup)) };
         let forced = names.iter().map(|name| options.force_quote.contain(name)).collect();
-        CopyEncoder { schema, manner, forced, options, rows: count }.stream(rows, &names)
+        let seen = Arc::clone(&count);
+        let lines = CopyEncoder { schema, manner, forced, options, rows: count }.stream(rows, &names);
+        let counted = lines.inspect_ok(move |lines| {
+            copy.add_files(0, lines.bytes.len() as u64);
+            copy.rows_done.store(seen.load(Ordering::Relaxed), Ordering::Relaxed);
+        });
+        counted.boxed()
     }
 }
 
@@ -116,7 +130,17 @@ pub async fn rows(
     if !matches!(source, CopySource::Table { .. }) {
         check_forced(&options, None, &names)?;
     }
-    Ok(CopyRows { schema, rows, names, options, count: Arc::default() })
+    let copied = Copy::new(session, copied_relation(session, source), false);
+    let copy = session.shared.system.live().work().enter_copy(copied);
+    Ok(CopyRows { schema, rows, names, options, count: Arc::default(), copy })
+}
+
+/// 0 for a query.
+fn copied_relation(session: &GatewaySession, source: &CopySource) -> Oid {
+    let CopySource::Table { name, .. } = source else { return 0 };
+    let snapshot = session.catalog().snapshot();
+    let found = name_parts(name).and_then(|parts| session.scope(&snapshot).resolve(&snapshot, &parts));
+    found.ok().and_then(|name| snapshot.relation_by_name(&name)).map_or(0, |relation| relation.oid)
 }
 
 /// In JSON a row is one value.

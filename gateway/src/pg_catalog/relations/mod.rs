@@ -21,6 +21,7 @@ mod locks;
 mod namespace;
 mod policy;
 mod prepared_statements;
+mod progress_copy;
 mod rewrite;
 mod sequence;
 pub mod settings;
@@ -83,6 +84,7 @@ pub const OF_THE_MOMENT: &[&str] = &[
     "pg_settings",
     "pg_stat_activity",
     "pg_stat_gssapi",
+    "pg_stat_progress_copy",
     "pg_stat_ssl",
     "pg_timezone_names",
 ];
@@ -138,6 +140,7 @@ fn maker(relation: &Recorded) -> Option<Maker> {
         "pg_shdescription" => description::of_databases,
         "pg_stat_activity" => activity::rows,
         "pg_stat_gssapi" => gssapi::rows,
+        "pg_stat_progress_copy" => progress_copy::rows,
         "pg_stat_ssl" => ssl::rows,
         "pg_timezone_names" => timezones::rows,
         "pg_type" => types::rows,
