@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lakegate_engine_api::{
     Alteration, BoundRelation, BoundStatement, ByteStream, ColumnDefinition, CommitDecision, Engine, EngineError, EngineTransaction,
-    ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, Progress, RowStream, SessionFacts, StoredFile,
-    TableCommit, TableDescription, Work,
+    ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, Progress, RowStream, SessionFacts,
+    StoredFile, TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;

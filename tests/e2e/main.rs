@@ -39,6 +39,8 @@ mod matrix;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
 mod psql;
 #[cfg(test)]
 mod s3_faults;

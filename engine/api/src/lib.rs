@@ -27,8 +27,8 @@ pub use origin::{ColumnOrigin, same_columns};
 pub use pg_types::{
     NUMERIC_FROM_FLOAT, NUMERIC_FROM_TEXT, PG_TYPE_KEY, UNCONSTRAINED_NUMERIC, UNDECLARED_NUMERICS, arrow_field, arrow_type, pg_type,
 };
-pub use progress::{Phase, Progress, ProgressCounters};
 pub use policies::{OWN_ROW, RowCheck, RowPolicies, TablePolicies};
+pub use progress::{Phase, Progress, ProgressCounters};
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, Key, KeyFilter, MetricsSnapshot,
     NewTable, Outcome, RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, merge_marks,

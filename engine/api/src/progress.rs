@@ -115,6 +115,9 @@ mod tests {
         }
         counters.expect(7, 70);
         counters.add_files(2, 20);
-        assert_eq!(counters.read(), Progress { phase: Phase::CleaningLog, files_done: 2, files_total: 7, bytes_done: 20, bytes_total: 70, ..Progress::default() });
+        assert_eq!(
+            counters.read(),
+            Progress { phase: Phase::CleaningLog, files_done: 2, files_total: 7, bytes_done: 20, bytes_total: 70, ..Progress::default() }
+        );
     }
 }

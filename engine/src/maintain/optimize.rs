@@ -57,7 +57,8 @@ pub async fn optimize(
     let mut bins = bins(target, &wish, state)?;
     progress.enter(Phase::RewritingFiles);
     let of_bin = |bin: &Bin| size_of(target, bin);
-    let (files, bytes) = bins.iter().map(of_bin).collect::<Result<Vec<_>, _>>()?.into_iter().fold((0, 0), |(files, bytes), of| (files + of.0, bytes + of.1));
+    let (files, bytes) =
+        bins.iter().map(of_bin).collect::<Result<Vec<_>, _>>()?.into_iter().fold((0, 0), |(files, bytes), of| (files + of.0, bytes + of.1));
     progress.expect(files, bytes);
     let mut done: Vec<Bin> = Vec::new();
     let mut rows = 0;

@@ -321,8 +321,11 @@ fn call(subquery: Subquery, kind: Kind, result: Field, first: Vec<Expr>, calls: 
         kind,
         result: result.with_nullable(true),
         context: Arc::clone(context),
-        // Without arguments it would be taken for a constant.
-        signature: if args.is_empty() { Signature::nullary(Volatility::Volatile) } else { Signature::any(args.len(), Volatility::Stable) },
+        // Neither a constant, nor to be moved into a join's condition, where nothing can wait for it.
+        signature: match args.len() {
+            0 => Signature::nullary(Volatility::Volatile),
+            count => Signature::any(count, Volatility::Volatile),
+        },
     };
     let name = format!("{APPLIED}.{}", calls.len());
     let function = AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf();

@@ -89,7 +89,8 @@ async fn alter_once(
     let altered = Target { columns: version.columns.clone(), version, ..target.clone() };
     let has_rows = !target.version.files()?.files.is_empty();
     let progress = shared.progress.begin(context.statement_id, Phase::WritingRows);
-    let mut alter = Alter { shared, state, before: &target, after: &altered, definition: &definition, context, actions, progress: &progress };
+    let mut alter =
+        Alter { shared, state, before: &target, after: &altered, definition: &definition, context, actions, progress: &progress };
     let mut outcome = Outcome::default();
     let mut adds = Vec::new();
     if has_rows && definition.rewrites {

@@ -18,8 +18,8 @@ use deltalake_core::{DeltaTableError, protocol::SaveMode};
 use futures::TryStreamExt;
 use lakegate_engine_api::catalog::{PgType, RelationName};
 use lakegate_engine_api::{
-    BoundStatement, ColumnDefinition, EngineError, Execution, ExecutionContext, ExecutionMetrics, NewTable, Outcome, PG_TYPE_KEY, Phase, Prepared,
-    SqlMistake, Work, arrow_field, pg_type,
+    BoundStatement, ColumnDefinition, EngineError, Execution, ExecutionContext, ExecutionMetrics, NewTable, Outcome, PG_TYPE_KEY, Phase,
+    Prepared, SqlMistake, Work, arrow_field, pg_type,
 };
 use serde_json::json;
 use uuid::Uuid;

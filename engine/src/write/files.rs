@@ -67,7 +67,15 @@ impl FileLayout {
     pub fn new(columns: &TableColumns, statistics: WriterStatsConfig, store: ObjectStoreRef) -> Self {
         let fields: Vec<FieldRef> = columns.columns.iter().map(|column| Arc::clone(&column.physical)).collect();
         let partitions = columns.partitions.iter().map(|at| columns.columns[*at].physical.name().clone()).collect();
-        Self { columns: columns.clone(), physical: Arc::new(Schema::new(fields)), partitions, statistics, store, filtered: Vec::new(), progress: None }
+        Self {
+            columns: columns.clone(),
+            physical: Arc::new(Schema::new(fields)),
+            partitions,
+            statistics,
+            store,
+            filtered: Vec::new(),
+            progress: None,
+        }
     }
 
     /// Rows that are written count as progress of a statement.

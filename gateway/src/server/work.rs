@@ -269,7 +269,14 @@ mod tests {
     fn totals_are_told_where_they_are_known() {
         let mut progress = Progress { phase: Phase::WritingRows, rows_done: 7, ..Progress::default() };
         assert_eq!(described(&progress), "writing rows, 7 rows");
-        progress = Progress { phase: Phase::RewritingFiles, files_done: 3, files_total: 12, bytes_done: 40_000_000, bytes_total: 169_000_001, ..progress };
+        progress = Progress {
+            phase: Phase::RewritingFiles,
+            files_done: 3,
+            files_total: 12,
+            bytes_done: 40_000_000,
+            bytes_total: 169_000_001,
+            ..progress
+        };
         assert_eq!(described(&progress), "rewriting files, 3 of 12 files, 40 of 170 MB, 7 rows");
     }
 }

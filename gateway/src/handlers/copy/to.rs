@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::BufMut;
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use lakegate_catalog::model::Oid;
-use futures::stream::BoxStream;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
     Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins,
