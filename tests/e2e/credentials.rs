@@ -1,7 +1,8 @@
 //! Ways in besides the password: tokens, access rules, certificates; keys that are rotated and destroyed; copies of the catalog.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lakegate_tests::client::Client;
 use lakegate_tests::server::{Options, Server, binary};
@@ -110,6 +111,41 @@ async fn a_rotation_can_be_cut_off_anywhere() {
     admin(&data, &["log", "verify"]).unwrap();
     assert_eq!(std::fs::read(&key).unwrap(), new);
     assert!(!next.exists());
+}
+
+/// Rotations one after the other, by a server and by the command, each ended by kill -9 some milliseconds later than the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_a_rotation_loses_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut server = Server::start(&Options::new(&data)).unwrap();
+    let client = Client::admin(&server).await.unwrap();
+    client.batch_execute("SELECT 'sealed with the first key'").await.unwrap();
+    let mut keys = std::collections::BTreeSet::new();
+    for round in 0..10_u64 {
+        let client = Client::admin(&server).await.unwrap();
+        let turning = tokio::spawn(async move { while client.batch_execute("ROTATE KEYS").await.is_ok() {} });
+        tokio::time::sleep(Duration::from_millis(40 + round * 3)).await;
+        server.process.signal("KILL").unwrap();
+        turning.await.unwrap();
+        drop(server);
+        for delay in [2, 6, 10, 14, 18] {
+            let mut command = Command::new(binary().unwrap());
+            command.args(["admin", "--data-dir"]).arg(&data).args(["keys", "rotate"]).stdout(Stdio::null()).stderr(Stdio::null());
+            let command = command.spawn();
+            tokio::time::sleep(Duration::from_millis(delay + round * 5)).await;
+            let mut command = command.unwrap();
+            command.kill().unwrap();
+            command.wait().unwrap();
+        }
+        admin(&data, &["log", "verify"]).unwrap();
+        keys.insert(std::fs::read(data.join("kek.key")).unwrap());
+        server = Server::start(&Options::new(&data)).unwrap();
+    }
+    assert!(keys.len() > 5, "the rotations did happen: {}", keys.len());
+    let client = Client::admin(&server).await.unwrap();
+    let texts = "SELECT count(*)::text FROM system.query.history WHERE statement_text LIKE '%the first' || ' key%'";
+    assert_eq!(client.value(texts).await.unwrap(), "1");
 }
 
 #[tokio::test]

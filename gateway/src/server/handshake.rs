@@ -206,8 +206,8 @@ impl Door {
         };
         metrics::counter!("lakegate_logins_total", "outcome" => "refused").increment(1);
         tracing::info!(sqlstate = error.state.code(), "login refused");
-        self.observer.refused(&attempt, &error).await;
-        refuse(connection, *error).await;
+        // Where the log cannot be written either, the client has its answer before the deadline.
+        tokio::join!(self.observer.refused(&attempt, &error), refuse(connection, (*error).clone()));
         None
     }
 
