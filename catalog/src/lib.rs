@@ -21,6 +21,8 @@ pub mod intents;
 pub mod kek;
 mod keyring;
 pub mod model;
+pub mod needles;
+pub mod privacy;
 pub mod readers;
 pub mod relay;
 mod seal;

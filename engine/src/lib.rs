@@ -1,6 +1,7 @@
 //! The data plane: DataFusion over Delta tables, behind the contract of `lakegate-engine-api`.
 
 mod delta;
+mod erase;
 mod error;
 mod exec;
 mod files;

@@ -4,16 +4,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use lakegate_engine_api::{
-    Alteration, BoundRelation, BoundStatement, ByteStream, ColumnDefinition, CommitDecision, Engine, EngineError, EngineTransaction,
-    ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, Progress, RowStream, SessionFacts,
-    StoredFile, TableCommit, TableDescription, Work,
+    Alteration, BoundRelation, BoundStatement, ByteScan, ByteStream, ColumnDefinition, CommitDecision, Engine, EngineError,
+    EngineTransaction, Erased, Erasure, ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, Progress,
+    Purge, Purged, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::delta::{Tables, describe};
+use crate::erase::{erase_rows, purge_history, scan_bytes, store_time};
 use crate::error;
 use crate::exec::{PreparedExplain, PreparedSelect, ProgressBoard, Shared, Small, open_relations};
 use crate::files::{list_files, read_file, write_file};
@@ -122,6 +124,32 @@ impl Engine for LocalEngine {
     ) -> Result<Maintained, EngineError> {
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.run_cooperative(maintain(shared, target, work, session, context)).await
+    }
+
+    async fn erase_rows(
+        &self,
+        target: BoundRelation,
+        erasure: Erasure,
+        session: Arc<SessionFacts>,
+        context: ExecutionContext,
+    ) -> Result<Erased, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.run_cooperative(erase_rows(shared, target, erasure, session, context)).await
+    }
+
+    async fn store_time(&self, location: &str) -> Result<(DateTime<Utc>, bool), EngineError> {
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        self.shared.runtime.run_to_end(async move { store_time(&shared, &location).await }).await
+    }
+
+    async fn purge_history(&self, target: BoundRelation, purge: Purge, context: ExecutionContext) -> Result<Purged, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        self.shared.runtime.run_to_end(purge_history(shared, target, purge, context)).await
+    }
+
+    async fn scan_bytes(&self, location: &str, scan: ByteScan, context: ExecutionContext) -> Result<Scanned, EngineError> {
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        self.shared.runtime.run_cooperative(async move { scan_bytes(&shared, &location, &scan, &context).await }).await
     }
 
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {

@@ -8,15 +8,44 @@ use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::backup::copy_catalog;
 use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
+use lakegate_catalog::privacy::{CertificateFile, VerifyError};
 use lakegate_catalog::statement_log::HistoryFilter;
 use lakegate_catalog::{CatalogError, DataDirLock, Kek};
 use zeroize::Zeroizing;
 
-use crate::config::{AdminKeys, AdminLog, AdminUser, AdminWork, Config};
+use crate::config::{AdminCertificate, AdminKeys, AdminLog, AdminUser, AdminWork, Config};
 use crate::serve::{Foundation, next_kek_file};
+
+/// Without a catalog: the file is all that is needed, and the key where it is to be told whose certificate it is.
+///
+/// # Errors
+/// A file that does not read, and whatever keeps it from being verified.
+pub fn verify_certificate(file: &std::path::Path, key: Option<&str>) -> Result<(), AdminError> {
+    let text = std::fs::read_to_string(file).map_err(|_| AdminError::Missing(file.display().to_string()))?;
+    let certificate: CertificateFile = serde_json::from_str(&text).map_err(|_| VerifyError::NotACertificate)?;
+    let document = certificate.verify(key)?;
+    let field = |name: &str| document.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default();
+    for name in ["certificate_id", "request_id", "subject_kind", "requested_time", "issued_time", "executed_by", "reason"] {
+        say(&format!("{name}: {}", field(name)))?;
+    }
+    for table in document.get("tables").and_then(serde_json::Value::as_array).into_iter().flatten() {
+        say(&format!("table: {}", table.get("table").and_then(serde_json::Value::as_str).unwrap_or_default()))?;
+    }
+    let residuals = document.get("residuals").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    for residual in &residuals {
+        say(&format!("residual: {residual}"))?;
+    }
+    say(&format!("signed with: {}", certificate.public_key))?;
+    if key.is_none() {
+        say("the key is the file's own: compare it with `lakegate admin certificate key`, or give --key")?;
+    }
+    say(&format!("the signature is good; {} residuals", residuals.len()))
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
+    #[error(transparent)]
+    Certificate(#[from] VerifyError),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     #[error("could not read the password from standard input: {0}")]
@@ -66,7 +95,8 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
             }
         }
         AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
-        AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. } => {}
+        AdminWork::Certificate(AdminCertificate::Key) => say(&catalog.certificate_key().await?)?,
+        AdminWork::Certificate(AdminCertificate::Verify { .. }) | AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. } => {}
         AdminWork::Log(AdminLog::Verify) => {
             // Reading opens each entry; one that was changed or moved fails.
             let statements = catalog.history(&principal, HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() }).await?;

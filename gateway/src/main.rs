@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use lakegate::config::{AdminArgs, AdminWork, Cli, Config, ServeArgs, Verb};
+use lakegate::config::{AdminArgs, AdminCertificate, AdminWork, Cli, Config, ServeArgs, Verb};
 use lakegate::serve::{self, Foundation};
 use lakegate_engine::{EngineOptions, LocalEngine};
 
@@ -37,6 +37,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Serve(args) => runtime.block_on(serve(*args)),
         Verb::Admin(args) => runtime.block_on(async {
             let AdminArgs { work, serve } = *args;
+            if let AdminWork::Certificate(AdminCertificate::Verify { file, key }) = &work {
+                return Ok(lakegate::admin::verify_certificate(file, key.as_deref())?);
+            }
             let config = serve.resolve()?;
             if matches!(work, AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. }) {
                 return Ok(lakegate::admin::copy(&work, &config).await?);

@@ -5,6 +5,7 @@
 //! never sees a password, a grant or a key.
 
 mod alteration;
+mod erasure;
 mod error;
 mod files;
 mod lookup;
@@ -17,6 +18,7 @@ mod statement;
 mod transaction;
 
 pub use alteration::Alteration;
+pub use erasure::{ByteScan, Erased, Erasure, Finding, Needles, Purge, Purged, RemovedObject, Scanned, SubjectKeys, SubjectRule};
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
 pub use files::{ByteStream, FileContent, FilePlace, StoredFile};
 pub use lookup::{
@@ -47,6 +49,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use arrow_schema::{FieldRef, SchemaRef};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// A data plane: plans and runs bound statements over Delta tables.
@@ -115,6 +118,47 @@ pub trait Engine: Send + Sync + 'static {
         session: Arc<SessionFacts>,
         context: ExecutionContext,
     ) -> Result<Maintained, EngineError>;
+
+    /// Deletes rows of data subjects from the target's newest version, or what identifies them in the rows, and rewrites all files that hold
+    /// rows which deletion vectors hide. Other writers' commits in between are looked at too.
+    ///
+    /// # Errors
+    /// `Unsupported` for tables to which rows are added alone, and with features that the purge cannot handle; `Conflict`, `Storage`.
+    async fn erase_rows(
+        &self,
+        _target: BoundRelation,
+        _erasure: Erasure,
+        _session: Arc<SessionFacts>,
+        _context: ExecutionContext,
+    ) -> Result<Erased, EngineError> {
+        Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
+    }
+
+    /// The time by the clock that dates objects under a root, and whether the store keeps earlier versions of objects.
+    ///
+    /// # Errors
+    /// `Storage`.
+    async fn store_time(&self, _location: &str) -> Result<(DateTime<Utc>, bool), EngineError> {
+        Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
+    }
+
+    /// Makes the target's newest version its first: a checkpoint of it without tombstones, older commits without statistics, conditions
+    /// and paths of files that are gone, and nothing left of what is not part of it. Idempotent, and can be cut off anywhere.
+    ///
+    /// # Errors
+    /// `Storage`, `Corrupted`, `Unsupported`.
+    async fn purge_history(&self, _target: BoundRelation, _purge: Purge, _context: ExecutionContext) -> Result<Purged, EngineError> {
+        Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
+    }
+
+    /// Reads every object under a root, whatever the table's log says of it, and looks for identifiers in names, bytes, decompressed
+    /// pages and values.
+    ///
+    /// # Errors
+    /// `Storage`: what could not be listed was not looked at. Objects that cannot be read are told, not an error.
+    async fn scan_bytes(&self, _location: &str, _scan: ByteScan, _context: ExecutionContext) -> Result<Scanned, EngineError> {
+        Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
+    }
 
     /// Deletes every object under a managed table's root. Idempotent.
     async fn drop_table(&self, location: &str) -> Result<(), EngineError>;

@@ -25,7 +25,8 @@ use super::deletion_vector::{DeletionVector, Place as VectorPlace};
 use super::files::{DataFile, FileList, object_path};
 use super::provider::TableScan;
 use super::schema::{TableColumn, TableColumns};
-use super::snapshot::{Table, TableVersion, Tables};
+use super::snapshot::{Table, TableVersion, Tables, erased};
+use crate::erase::request_of;
 use crate::error;
 use crate::store::Location;
 
@@ -173,6 +174,10 @@ impl Commit {
             commit.removes.extend(line.remove.filter(|remove| remove.data_change));
             commit.recorded.extend(line.cdc);
             commit.metadata = line.meta_data.or(commit.metadata);
+        }
+        let files = commit.adds.iter().map(|add| add.path.as_str()).chain(commit.removes.iter().map(|remove| remove.path.as_str()));
+        if let Some(request) = files.into_iter().find_map(request_of) {
+            return Err(erased(version, request));
         }
         Ok(commit)
     }

@@ -35,6 +35,31 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// The object that it is in.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Place::Inline(_) => None,
+            Place::File { path, .. } => Some(path),
+        }
+    }
+}
+
+/// Where the vector is that an action of the log describes; `root` is the table's folder.
+///
+/// # Errors
+/// As [`DeletionVector::new`].
+pub fn place_of(action: &serde_json::Value, root: &Path) -> Result<Place, EngineError> {
+    let damaged = || error::corrupted("a deletion vector in the table's log is damaged");
+    let text = |name: &str| action.get(name).and_then(serde_json::Value::as_str).ok_or_else(damaged);
+    let number = |name: &str| action.get(name).and_then(serde_json::Value::as_i64);
+    let offset = number("offset").and_then(|offset| i32::try_from(offset).ok());
+    let size = number("sizeInBytes").and_then(|size| i32::try_from(size).ok()).ok_or_else(damaged)?;
+    let cardinality = number("cardinality").ok_or_else(damaged)?;
+    DeletionVector::new(text("storageType")?, text("pathOrInlineDv")?, offset, size, cardinality, root).map(|vector| vector.place)
+}
+
 impl DeletionVector {
     /// From `storageType` and `pathOrInlineDv`; `root` is the table's folder.
     ///

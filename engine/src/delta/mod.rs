@@ -16,9 +16,10 @@ mod statistics;
 
 pub use self::adapter::{relabeled, renamed_type};
 pub use self::change_feed::{CHANGE_TYPE, ChangeFeed, FEED_COLUMNS, FOLDER as CHANGE_FOLDER, is_recorded, not_recorded, replaced_by};
-pub use self::deletion_vector::packed as packed_vectors;
+pub use self::deletion_vector::{Place as VectorPlace, packed as packed_vectors, place_of as vector_place};
 pub use self::describe::{CONSTRAINT_PREFIX, describe};
 pub use self::features::is_read;
+pub use self::files::object_path;
 pub use self::overlay::with_changes;
 pub use self::provider::{FILE_COLUMN, ROW_COLUMN, TableScan};
 pub use self::schema::{DELTA_PG_TYPE_KEY, TableColumn, TableColumns, stored_type};

@@ -18,6 +18,7 @@ use super::deletion_vector::DeletionVector;
 use super::features::check_readable;
 use super::files::FileList;
 use super::schema::TableColumns;
+use crate::erase::request_of;
 use crate::error;
 use crate::options::EngineOptions;
 use crate::store::{CommitLogStore, Location, Stores};
@@ -276,6 +277,11 @@ impl Table {
             return Err(error::data(lakegate_engine_api::DataError::InvalidParameterValue, "the table does not have this version"));
         }
         let snapshot = EagerSnapshot::try_new(&self.log_store, Some(found)).await.map_err(|error| error::from_delta(&error, ""))?;
+        if version.is_some()
+            && let Some(erased) = snapshot.log_data().iter().find_map(|file| request_of(&file.path()).map(|request| erased(found, request)))
+        {
+            return Err(erased);
+        }
         Ok(self.note(TableVersion::new(self, snapshot)?))
     }
 }
@@ -318,5 +324,15 @@ impl TableVersion {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.base.unwrap_or_else(|| self.snapshot.version())
+    }
+}
+
+/// Why a version, or its changes, cannot be read: its files went with a data subject.
+#[must_use]
+pub fn erased(version: u64, request: &str) -> EngineError {
+    EngineError::Sql {
+        mistake: lakegate_engine_api::SqlMistake::UndefinedFile,
+        message: format!("version {version} was purged by the erasure {request}"),
+        hint: Some("Versions from before an erasure of data subjects are gone; system.privacy.requests tells of it.".to_owned()),
     }
 }

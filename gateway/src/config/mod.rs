@@ -134,6 +134,9 @@ pub enum AdminWork {
     /// The sealed log.
     #[command(subcommand)]
     Log(AdminLog),
+    /// Certificates of erasure.
+    #[command(subcommand)]
+    Certificate(AdminCertificate),
     /// Write the catalog to a new file, also while servers run on it. The key-encryption key is not in it: keep that elsewhere.
     Backup { file: PathBuf },
     /// Fill an empty catalog from a backup; `admin log verify` then opens every entry.
@@ -146,6 +149,19 @@ pub enum AdminWork {
 pub enum AdminLog {
     /// Open every sealed entry of the statement log and the audit log, and count them.
     Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminCertificate {
+    /// Verify the signature of a certificate (column `file` of system.privacy.certificates) and print what it says. Needs no catalog.
+    Verify {
+        file: PathBuf,
+        /// Base64 of the public key that must have signed it; without it nothing says whose key it was.
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Print the public key that this catalog's certificates are signed with.
+    Key,
 }
 
 #[derive(Debug, Subcommand)]

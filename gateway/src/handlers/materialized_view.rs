@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize;
+use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::ddl::{NewRelation, RelationChange, RelationUpdate};
-use lakegate_catalog::model::{Column, ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName};
+use lakegate_catalog::model::{BOOTSTRAP_ROLE_OID, Column, ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName};
 use lakegate_engine_api::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, NewTable, Outcome, RelationSource, SessionFacts, Work,
 };
@@ -125,6 +126,17 @@ pub async fn refresh(
         empty(session, &snapshot, &view, &name, deadline, journal).await?;
     }
     Ok(Response::Command { tag: "REFRESH MATERIALIZED VIEW".to_owned() })
+}
+
+/// REFRESH by the system itself: what the view read has lost rows that must not live on in it.
+///
+/// # Errors
+/// The query's own.
+pub async fn refill(session: &mut GatewaySession, view: &Arc<Relation>, deadline: &Deadline, journal: &Journal) -> Result<(), SqlError> {
+    let own = std::mem::replace(&mut session.principal, Principal::new(BOOTSTRAP_ROLE_OID));
+    let filled = fill(session, view, deadline, journal).await;
+    session.principal = own;
+    filled.map(|_| ())
 }
 
 /// Replaces the rows; gives their number, 0 where nothing had to be done.

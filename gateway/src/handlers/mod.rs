@@ -21,6 +21,7 @@ pub mod lock_table;
 pub mod materialized_view;
 pub mod notify;
 pub mod prepare;
+pub mod privacy;
 pub mod role;
 pub mod schema;
 pub mod sequence;
@@ -119,6 +120,7 @@ async fn dispatch(
         Command::LockTable(lock) => lock_table::run(session, lock).await,
         Command::Analyze(analyze) => analyze::run(session, analyze).await,
         Command::Governance(command) => governance::run(session, command).await,
+        Command::Privacy(call) => privacy::run(session, call, deadline, journal).await,
         Command::TwoPhase(command) => transaction::two_phase(session, command).await,
         Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) => {
             Err(SqlError::new(SqlState::InternalError, "a command came by the wrong way"))

@@ -426,6 +426,7 @@ fn utility_schema(session: &GatewaySession, command: &Command) -> Result<Option<
         }
         Command::CreateToken(_) => return Ok(Some(crate::handlers::token::schema())),
         Command::TableWork(work) => return Ok(crate::handlers::table_work::maintenance(work).schema()),
+        Command::Privacy(_) => return Ok(Some(crate::handlers::privacy::schema())),
         _ => return Ok(None),
     };
     match statement.as_ref() {

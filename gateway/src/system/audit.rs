@@ -106,6 +106,7 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::Keys(Keys::Rotate) => (Some("keys"), None, nothing),
         Command::Keys(Keys::DestroyOfRole(role)) => (Some("keys"), Some(format!("role {role}")), nothing),
         Command::Keys(Keys::DestroyOfDay(day)) => (Some("keys"), Some(format!("day {day}")), nothing),
+        Command::Privacy(call) => (Some("subject"), Some(call.kind().to_owned()), serde_json::json!({ "call": call.word() })),
         Command::CreateToken(create) => (Some("token"), Some(create.name.clone()), serde_json::json!({ "role": create.role })),
         Command::DropToken(drop) => (Some("token"), Some(drop.name.clone()), serde_json::json!({ "role": drop.role })),
         Command::CreateDatabase(create) => (Some("database"), Some(create.name.clone()), nothing),

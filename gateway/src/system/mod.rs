@@ -3,6 +3,7 @@
 pub mod audit;
 mod columns;
 mod governance;
+mod privacy;
 mod progress;
 mod query_history;
 mod tokens;
@@ -30,6 +31,8 @@ pub const RELATIONS: &[(&str, &str)] = &[
     ("information_schema", "column_masks"),
     ("access", "tokens"),
     ("query", "progress"),
+    ("privacy", "requests"),
+    ("privacy", "certificates"),
 ];
 
 /// Whether database `system` has the relation.
@@ -46,6 +49,8 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
         ("query", "progress") => progress::table(&[]),
         ("access", "audit") => audit::table(&[]),
         ("access", "tokens") => tokens::table(&[]),
+        ("privacy", "requests") => privacy::requests_table(&[]),
+        ("privacy", "certificates") => privacy::certificates_table(&[]),
         ("compat", "unsupported") => unsupported::table(&[]),
         ("information_schema", table) => match governance::empty(table) {
             Ok(Some(source)) => Ok(source),
@@ -92,6 +97,8 @@ impl SystemRelations {
             ("query", "progress") => progress::rows(&self.live, principal, snapshot),
             ("access", "audit") => audit::rows(&self.catalog, principal).await,
             ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
+            ("privacy", "requests") => privacy::requests(&self.catalog, principal, snapshot).await,
+            ("privacy", "certificates") => privacy::certificates(&self.catalog, principal, snapshot).await,
             ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await,
             ("information_schema", table) => governance::rows(snapshot, principal, table)?
                 .ok_or_else(|| undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),

@@ -12,6 +12,7 @@ mod grant;
 mod keys;
 mod like;
 mod merge;
+mod privacy;
 mod role;
 mod sequence;
 mod stored;
@@ -37,6 +38,7 @@ pub use grant::{AlterDefaultPrivileges, Grant, GrantMembership, GrantTarget, Pri
 pub use keys::Keys;
 pub use like::{Included, Like};
 pub use merge::{is_do_nothing, spell_merge_actions};
+pub use privacy::PrivacyCall;
 pub use role::{AlterDatabase, AlterDatabaseChange, AlterRole, AlterRoleChange, CreateRole, DropRole, Owned, RoleOptions, SettingClause};
 pub use sequence::{CreateSequence, SequenceOption, of_identity};
 pub use stored::{CreateMaterializedView, Refresh, Reindex};
@@ -85,6 +87,7 @@ pub enum Command {
     Analyze(Analyze),
     TwoPhase(TwoPhase),
     Governance(Box<Governance>),
+    Privacy(Box<PrivacyCall>),
 }
 
 /// Why a statement did not parse.
@@ -149,6 +152,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
         ["DECLARE", ..] => cursor::parse_declare(parser),
         ["FETCH" | "MOVE", ..] => cursor::parse_fetch(parser),
         ["CLOSE", ..] => cursor::parse_close(parser),
+        ["CALL", ..] => privacy::parse_call(parser),
         ["ABORT", ..] => parse_abort(parser),
         ["BEGIN", ..] | ["START", "TRANSACTION", ..] => transaction::parse_begin(parser),
         ["SET", "TRANSACTION", ..] | ["SET", "SESSION" | "LOCAL", "TRANSACTION"] | ["SET", "SESSION", "CHARACTERISTICS"] => {

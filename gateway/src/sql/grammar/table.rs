@@ -30,7 +30,10 @@ pub struct CreateTable {
 pub(super) fn parse_sql(parser: &mut Parser) -> Result<Command, GrammarError> {
     match parser.parse_statement()? {
         ast::Statement::CreateTable(sql) => parse_rest(parser, sql, Vec::new()),
-        statement => Ok(Command::Sql(Box::new(take_with(statement)?))),
+        statement => match super::privacy::of_query(&statement) {
+            Some(call) => Ok(Command::Privacy(Box::new(call?))),
+            None => Ok(Command::Sql(Box::new(take_with(statement)?))),
+        },
     }
 }
 

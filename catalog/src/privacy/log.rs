@@ -1,0 +1,229 @@
+//! Statements and audit events that name a data subject: what is sealed of them is replaced, who did what when stays.
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::catalog::Catalog;
+use crate::error::CatalogError;
+use crate::keyring::Cell;
+use crate::needles::Needles;
+
+/// Rows opened at once.
+const PAGE: i64 = 500;
+
+/// What was replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogErased {
+    pub statements: u64,
+    pub audit_events: u64,
+    /// Entries whose keys were destroyed before: nobody can open them.
+    pub destroyed: u64,
+}
+
+/// What is looked for in opened entries.
+pub struct Named<'a> {
+    pub needles: &'a Needles,
+    /// Too short to be looked for everywhere: these count as words of statements that name one of the tables.
+    pub short: &'a [String],
+    /// Three-part names.
+    pub tables: &'a [String],
+}
+
+impl Named<'_> {
+    fn is_in(&self, plain: &[u8], tables: &str) -> bool {
+        if self.needles.find(plain).is_some() {
+            return true;
+        }
+        let Ok(text) = std::str::from_utf8(plain) else { return false };
+        self.tables.iter().any(|table| tables.contains(table.as_str())) && self.short.iter().any(|word| has_word(text, word))
+    }
+}
+
+/// Between characters that are part of no longer word.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+    text.match_indices(word).any(|(at, _)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + word.len()..).and_then(|after| after.chars().next());
+        !word.is_empty() && !is_part(before) && !is_part(after)
+    })
+}
+
+impl Catalog {
+    /// Goes through all entries of both logs. What is replaced says `erased` and the request. Idempotent.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`] where an entry does not open.
+    pub async fn erase_from_logs(&self, request: Uuid, named: &Named<'_>) -> Result<LogErased, CatalogError> {
+        self.log().flush().await?;
+        let mut erased = LogErased::default();
+        self.erase_statements(request, named, &mut erased).await?;
+        self.erase_audit(request, named, &mut erased).await?;
+        Ok(erased)
+    }
+
+    async fn erase_statements(&self, request: Uuid, named: &Named<'_>, erased: &mut LogErased) -> Result<(), CatalogError> {
+        let mut last = String::new();
+        loop {
+            let rows = sqlx::query(
+                "SELECT statement_id, executed_by_oid, start_time, key_id, sealed_statement, sealed_error, tables_read, tables_written \
+                 FROM statements WHERE statement_id > $1 ORDER BY statement_id LIMIT $2",
+            )
+            .bind(last.clone())
+            .bind(PAGE)
+            .fetch_all(self.store().reads())
+            .await?;
+            for row in &rows {
+                let id: String = row.try_get(0)?;
+                let (role, start): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+                let role = crate::store::number(role)?;
+                last.clone_from(&id);
+                let key = match self.keyring().by_id(&row.try_get::<String, _>(3)?).await {
+                    Err(CatalogError::KeyDestroyed) => {
+                        erased.destroyed += 1;
+                        continue;
+                    }
+                    key => key?,
+                };
+                let tables = format!("{} {}", row.try_get::<String, _>(6)?, row.try_get::<String, _>(7)?);
+                let statement = Cell { table: "statements", column: "sealed_statement", id: &id, role, time: start };
+                let error = Cell { column: "sealed_error", ..statement };
+                let sealed: Vec<u8> = row.try_get(4)?;
+                let names_statement = named.is_in(&key.open(statement, &sealed)?, &tables);
+                let names_error = match row.try_get::<Option<Vec<u8>>, _>(5)? {
+                    Some(sealed) => named.is_in(&key.open(error, &sealed)?, &tables),
+                    None => false,
+                };
+                if !names_statement && !names_error {
+                    continue;
+                }
+                let note = format!("<erased: named a data subject, request {request}>");
+                let empty = serde_json::json!({ "text": note, "parameters": [], "query_tags": {} });
+                let plain = serde_json::to_vec(&empty).map_err(CatalogError::internal)?;
+                let mut transaction = self.store().begin_write().await?;
+                if names_statement {
+                    sqlx::query("UPDATE statements SET sealed_statement = $2 WHERE statement_id = $1")
+                        .bind(id.clone())
+                        .bind(key.seal(statement, &plain)?)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                if names_error {
+                    sqlx::query("UPDATE statements SET sealed_error = $2 WHERE statement_id = $1")
+                        .bind(id.clone())
+                        .bind(key.seal(error, note.as_bytes())?)
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                transaction.commit().await?;
+                erased.statements += 1;
+            }
+            if i64::try_from(rows.len()).unwrap_or(PAGE) < PAGE {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn erase_audit(&self, request: Uuid, named: &Named<'_>, erased: &mut LogErased) -> Result<(), CatalogError> {
+        let mut last = String::new();
+        loop {
+            let rows = sqlx::query(
+                "SELECT event_id, actor_oid, event_time, key_id, sealed_detail, object_name FROM audit_events WHERE event_id > $1 \
+                 ORDER BY event_id LIMIT $2",
+            )
+            .bind(last.clone())
+            .bind(PAGE)
+            .fetch_all(self.store().reads())
+            .await?;
+            for row in &rows {
+                let id: String = row.try_get(0)?;
+                let (role, at): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
+                let role = crate::store::number(role)?;
+                last.clone_from(&id);
+                let key = match self.keyring().by_id(&row.try_get::<String, _>(3)?).await {
+                    Err(CatalogError::KeyDestroyed) => {
+                        erased.destroyed += 1;
+                        continue;
+                    }
+                    key => key?,
+                };
+                let detail = Cell { table: "audit_events", column: "sealed_detail", id: &id, role, time: at };
+                let tables: String = row.try_get::<Option<String>, _>(5)?.unwrap_or_default();
+                if !named.is_in(&key.open(detail, &row.try_get::<Vec<u8>, _>(4)?)?, &tables) {
+                    continue;
+                }
+                let note = format!("<erased: named a data subject, request {request}>");
+                let plain = serde_json::json!({ "request_params": null, "error_message": note });
+                let plain = serde_json::to_vec(&plain).map_err(CatalogError::internal)?;
+                let mut transaction = self.store().begin_write().await?;
+                sqlx::query("UPDATE audit_events SET sealed_detail = $2 WHERE event_id = $1")
+                    .bind(id.clone())
+                    .bind(key.seal(detail, &plain)?)
+                    .execute(&mut *transaction)
+                    .await?;
+                transaction.commit().await?;
+                erased.audit_events += 1;
+            }
+            if i64::try_from(rows.len()).unwrap_or(PAGE) < PAGE {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many entries of the logs still name somebody: an answer by opening them all again.
+    ///
+    /// # Errors
+    /// As [`Catalog::erase_from_logs`].
+    pub async fn log_entries_naming(&self, named: &Named<'_>) -> Result<(u64, u64), CatalogError> {
+        self.log().flush().await?;
+        let (mut opened, mut naming) = (0, 0);
+        let tables = [
+            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_statement", "tables_read || ' ' || tables_written"),
+            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_error", "tables_read || ' ' || tables_written"),
+            ("audit_events", "event_id", "actor_oid", "event_time", "sealed_detail", "COALESCE(object_name, '')"),
+        ];
+        for (table, id, role, at, column, names) in tables {
+            let mut last = String::new();
+            loop {
+                let sql = format!(
+                    "SELECT {id}, {role}, {at}, key_id, {column}, {names} FROM {table} WHERE {id} > $1 AND {column} IS NOT NULL \
+                     ORDER BY {id} LIMIT $2"
+                );
+                let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(last.clone()).bind(PAGE).fetch_all(self.store().reads()).await?;
+                for row in &rows {
+                    let row_id: String = row.try_get(0)?;
+                    last.clone_from(&row_id);
+                    let role = crate::store::number(row.try_get(1)?)?;
+                    let key = match self.keyring().by_id(&row.try_get::<String, _>(3)?).await {
+                        Err(CatalogError::KeyDestroyed) => continue,
+                        key => key?,
+                    };
+                    let cell = Cell { table, column, id: &row_id, role, time: row.try_get(2)? };
+                    opened += 1;
+                    if named.is_in(&key.open(cell, &row.try_get::<Vec<u8>, _>(4)?)?, &row.try_get::<String, _>(5)?) {
+                        naming += 1;
+                    }
+                }
+                if i64::try_from(rows.len()).unwrap_or(PAGE) < PAGE {
+                    break;
+                }
+            }
+        }
+        Ok((opened, naming))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_word;
+
+    #[test]
+    fn words_end_where_others_begin() {
+        assert!(has_word("WHERE id = 42", "42"));
+        assert!(has_word("IN (1,42,3)", "42"));
+        assert!(has_word(r#"{"parameters":["42"]}"#, "42"));
+        for text in ["WHERE id = 420", "x42", "42_", "1420"] {
+            assert!(!has_word(text, "42"), "{text}");
+        }
+    }
+}

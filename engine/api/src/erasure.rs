@@ -1,0 +1,99 @@
+//! The erasure of data subjects from one table: rows, files and history, and the proof of it.
+
+use chrono::{DateTime, Utc};
+pub use lakegate_catalog::needles::Needles;
+use serde::{Deserialize, Serialize};
+
+/// By which values rows of a table belong to the subjects: column, and values as text. A row belongs if any column says so.
+pub type SubjectKeys = Vec<(String, Vec<String>)>;
+
+/// What becomes of the subjects' rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubjectRule {
+    Delete,
+    /// The rows stay; the columns get the text in the value's place, NULL where there is none.
+    Replace(Vec<(String, Option<String>)>),
+}
+
+#[derive(Debug, Clone)]
+pub struct Erasure {
+    pub keys: SubjectKeys,
+    pub rule: SubjectRule,
+    /// Only counts.
+    pub dry_run: bool,
+}
+
+/// What an erasure did to the current version of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    pub version_before: u64,
+    /// The same where nothing had to be rewritten.
+    pub version_after: u64,
+    pub rows: u64,
+    /// Files that were replaced: those with rows of the subjects, and all that have deletion vectors.
+    pub files_rewritten: u64,
+    pub bytes_read: u64,
+    pub bytes_written: u64,
+}
+
+/// The end of everything in a table's folder that is not part of its newest version.
+#[derive(Clone)]
+pub struct Purge {
+    pub request: String,
+    /// Makes names that stand for files that are gone.
+    pub secret: [u8; 32],
+    /// Objects written since then may be of a statement that still runs.
+    pub before: DateTime<Utc>,
+    pub needles: Needles,
+}
+
+/// An object that is gone, or that was replaced by a version without the subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedObject {
+    /// Relative to the table's folder; withheld where the name itself names the subject.
+    pub name: String,
+    pub bytes: u64,
+    pub sha256: String,
+    /// `removed` or `rewritten`.
+    pub action: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// Earlier ones cannot be read any more.
+    pub version: u64,
+    pub objects: Vec<RemovedObject>,
+    /// Objects that are no part of the table and were left, being too young.
+    pub left: u64,
+}
+
+/// Where and for what is looked.
+#[derive(Clone)]
+pub struct ByteScan {
+    pub needles: Needles,
+    pub keys: SubjectKeys,
+}
+
+/// Something that names the subject, or may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// As [`RemovedObject::name`].
+    pub object: String,
+    pub place: String,
+    /// How it is written there.
+    pub encoding: String,
+}
+
+/// What a scan read, byte by byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scanned {
+    pub objects: u64,
+    pub bytes: u64,
+    /// SHA-256 over name, size and SHA-256 of each object, in the order of their names.
+    pub digest: String,
+    pub findings: Vec<Finding>,
+    /// Objects that could not be read as what they are, and why.
+    pub unread: Vec<Finding>,
+    /// Versions of objects that the store keeps beside the present ones, and what else is beyond the scan.
+    pub beyond: Vec<String>,
+}

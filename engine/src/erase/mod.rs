@@ -1,0 +1,14 @@
+//! Erasing a data subject from a table: its rows, then the table's past, and a look at every byte that is left (docs/decisions/0009).
+
+mod checkpoint;
+mod log;
+mod objects;
+mod purge;
+mod rewrite;
+mod scan;
+mod scan_parquet;
+
+pub use self::log::request_of;
+pub use self::purge::{purge_history, store_time};
+pub use self::rewrite::erase_rows;
+pub use self::scan::scan_bytes;

@@ -1,0 +1,162 @@
+//! The look at every byte that is left. It shares nothing with the code that erases but the list of what lies under a root: it asks no log
+//! which files belong to a table, and reads Parquet files by their pages.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use lakegate_engine_api::{ByteScan, EngineError, ExecutionContext, Finding, Needles, Scanned};
+use serde_json::Value;
+
+use super::objects::{Object, all, folders, hex, sha256, shown};
+use super::scan_parquet;
+use crate::exec::Shared;
+
+/// Objects beyond this are not read whole.
+const OBJECT_BYTES_MAX: u64 = 4 << 30;
+
+/// By the names that data files have: values that belong to the subjects.
+pub type Keys = HashMap<String, HashSet<String>>;
+
+/// What is looked for in an object.
+pub struct Search<'a> {
+    pub needles: &'a Needles,
+    pub keys: &'a Keys,
+}
+
+/// # Errors
+/// As [`lakegate_engine_api::Engine::scan_bytes`].
+pub async fn scan_bytes(shared: &Shared, location: &str, scan: &ByteScan, context: &ExecutionContext) -> Result<Scanned, EngineError> {
+    let keys = keys(shared, location, scan).await;
+    let place = shared.tables.stores().open(location)?;
+    let search = Search { needles: &scan.needles, keys: &keys };
+    let mut scanned = Scanned::default();
+    let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for folder in folders(&place).await? {
+        if let Some(encoding) = search.name(&folder) {
+            scanned.findings.push(finding(&folder, &search, "name of a folder", encoding));
+        }
+    }
+    for object in all(&place).await? {
+        if context.cancel.is_cancelled() {
+            return Err(EngineError::Canceled);
+        }
+        if let Some(encoding) = search.name(&object.name) {
+            scanned.findings.push(finding(&object.name, &search, "name of the object", encoding));
+        }
+        if object.bytes > OBJECT_BYTES_MAX {
+            scanned.unread.push(finding(&object.name, &search, "larger than 4 GiB", "not read"));
+            continue;
+        }
+        let Some(bytes) = object.read(&place).await? else { continue };
+        scanned.objects += 1;
+        scanned.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        digest.update(format!("{}\0{}\0{}\n", object.name, bytes.len(), sha256(&bytes)).as_bytes());
+        look(&object, bytes, &search, &mut scanned);
+        // Decompressing takes long enough for others to want a turn.
+        tokio::task::yield_now().await;
+    }
+    scanned.digest = hex(digest.finish().as_ref());
+    Ok(scanned)
+}
+
+/// Column-mapped tables have other names in their files.
+async fn keys(shared: &Shared, location: &str, scan: &ByteScan) -> Keys {
+    let mut keys = Keys::new();
+    let version = shared.tables.version(location, None).await.ok();
+    for (name, values) in &scan.keys {
+        let values: HashSet<String> = values.iter().map(|value| plain(value)).collect();
+        let columns = version.iter().flat_map(|version| &version.columns.columns);
+        for column in columns.filter(|column| column.field.name() == name) {
+            keys.entry(column.physical.name().clone()).or_default().extend(values.iter().cloned());
+        }
+        keys.entry(name.clone()).or_default().extend(values);
+    }
+    keys
+}
+
+/// Numbers without zeros at the end of their fractions.
+#[must_use]
+pub fn plain(value: &str) -> String {
+    let is_number = value.contains('.') && value.trim_start_matches('-').chars().all(|c| c.is_ascii_digit() || c == '.');
+    if is_number { value.trim_end_matches('0').trim_end_matches('.').to_owned() } else { value.to_owned() }
+}
+
+fn finding(name: &str, search: &Search<'_>, place: &str, encoding: &str) -> Finding {
+    let withheld: Vec<String> = search
+        .keys
+        .iter()
+        .flat_map(|(column, values)| values.iter().map(move |value| format!("{column}={value}")))
+        .filter(|part| name.contains(part.as_str()))
+        .collect();
+    Finding { object: shown(name, search.needles, &withheld), place: place.to_owned(), encoding: encoding.to_owned() }
+}
+
+fn look(object: &Object, bytes: Bytes, search: &Search<'_>, scanned: &mut Scanned) {
+    if let Some(encoding) = search.needles.find(&bytes) {
+        scanned.findings.push(finding(&object.name, search, "bytes", encoding));
+    }
+    let is_parquet = bytes.starts_with(b"PAR1") || bytes.ends_with(b"PAR1") || object.name.ends_with(".parquet");
+    if is_parquet {
+        match scan_parquet::look(&bytes, search) {
+            Ok(found) => scanned.findings.extend(found.into_iter().map(|(place, how)| finding(&object.name, search, &place, how))),
+            Err(why) => scanned.unread.push(finding(&object.name, search, &why, "not a readable Parquet file")),
+        }
+    } else if object.name.contains("_delta_log/") && object.name.ends_with(".json") {
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+            match serde_json::from_slice::<Value>(line) {
+                Ok(action) => {
+                    if let Some(place) = search.action(&action) {
+                        scanned.findings.push(finding(&object.name, search, place, "value of a subject's column"));
+                    }
+                }
+                Err(_) => scanned.unread.push(finding(&object.name, search, "a line that is no JSON", "only its bytes were searched")),
+            }
+        }
+    }
+}
+
+impl Search<'_> {
+    /// A path names somebody in itself, or as a partition.
+    fn name(&self, name: &str) -> Option<&'static str> {
+        if let Some(encoding) = self.needles.find(name.as_bytes()) {
+            return Some(encoding);
+        }
+        let partition = |segment: &str| {
+            let Some((column, value)) = segment.split_once('=') else { return false };
+            self.keys.get(column).is_some_and(|values| values.contains(value))
+        };
+        name.split('/').any(partition).then_some("partition of a subject")
+    }
+
+    fn action(&self, action: &Value) -> Option<&'static str> {
+        for kind in ["add", "remove", "cdc"] {
+            let Some(file) = action.get(kind) else { continue };
+            if file.get("stats").and_then(Value::as_str).is_some_and(|stats| self.statistics(stats)) {
+                return Some("statistics of a file");
+            }
+            if file.get("partitionValues").is_some_and(|values| self.values(values)) {
+                return Some("partition values of a file");
+            }
+        }
+        None
+    }
+
+    /// The smallest or largest value of a column is a subject's.
+    pub fn statistics(&self, text: &str) -> bool {
+        let Ok(stats) = serde_json::from_str::<Value>(text) else { return false };
+        ["minValues", "maxValues"].iter().any(|list| stats.get(list).is_some_and(|values| self.values(values)))
+    }
+
+    fn values(&self, values: &Value) -> bool {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        values.as_object().is_some_and(|values| {
+            values.iter().any(|(column, value)| {
+                self.keys.get(column).is_some_and(|known| text(value).is_some_and(|text| known.contains(&plain(&text))))
+            })
+        })
+    }
+}

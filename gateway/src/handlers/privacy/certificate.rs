@@ -1,0 +1,205 @@
+//! The proof: everything that is left is read, and what was found is signed. A certificate says what was looked at and how, and lists what
+//! was found or could not be looked at; it says nothing else.
+
+use chrono::Utc;
+use lakegate_catalog::model::Relation;
+use lakegate_catalog::needles::is_searchable;
+use lakegate_catalog::privacy::{Named, NewCertificate, PrivacyStep, StepKeys};
+use lakegate_engine_api::{ByteScan, Scanned};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::erase::{Cleaned, Request, short};
+use super::{Line, context};
+use crate::sql::execute::Deadline;
+use crate::sql::journal::Journal;
+use crate::sql::session::GatewaySession;
+use crate::sqlstate::{Severity, SqlError, SqlState};
+
+/// What no scan of ours reads.
+const NOT_LOOKED_AT: [&str; 7] = [
+    "spill files of statements that run now",
+    "copies of data outside the tables listed here: tables that carry no tag, systems that read the tables, files that COPY wrote",
+    "backups of the catalog, of disks and of buckets, replicas of buckets and the store's own access logs",
+    "freed blocks of disks, swap space and memory of running processes",
+    "the identifier in other spellings than those named under encodings, and inside compressed or encrypted values",
+    "Bloom filters of Parquet files, which hold hashes of values; files with rows of the subject were replaced with theirs",
+    "server logs and traces outside the catalog (they hold no statement text)",
+];
+
+const ENCODINGS: &str = "letters of any case (ASCII); UTF-8, UTF-16, URL encoding (once, twice), JSON escapes (once, twice), base64, hexadecimal, \
+     uuid bytes, the first 32 characters";
+
+/// Scans, signs, and ends the request.
+pub async fn prove(
+    session: &mut GatewaySession,
+    request: &Request,
+    steps: &[PrivacyStep],
+    cleaned: &Cleaned,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Vec<Line>, SqlError> {
+    let catalog = session.shared.catalog.clone();
+    let snapshot = session.catalog().refresh().await?;
+    let started = Utc::now();
+    let mut residuals: Vec<Value> = Vec::new();
+    let mut scans = Vec::new();
+    for step in steps.iter().filter(|step| step.report.get("dropped").is_none()) {
+        let scanned = scan(session, request, &step.location, step.keys.clone(), deadline, journal).await?;
+        note(&mut residuals, &step.table, &scanned);
+        if step.report.get("store_keeps_versions") == Some(&Value::Bool(true)) {
+            residuals.push(json!({
+                "where": step.table,
+                "what": "the bucket keeps earlier versions of objects: what was removed and rewritten is there still, until they expire or are deleted",
+            }));
+        }
+        scans.push(json!({ "root": step.table, "scan": scanned }));
+    }
+    let all_keys = keys_of_all(steps);
+    for relation in temporary(&snapshot) {
+        let scanned = scan(session, request, &relation.location, all_keys.clone(), deadline, journal).await?;
+        let name = format!("temporary table {}", relation.oid);
+        note(&mut residuals, &name, &scanned);
+        scans.push(json!({ "root": name, "scan": scanned }));
+    }
+    residuals.extend(cleaned.exports_left.iter().map(|left| json!({ "where": "exports", "what": left })));
+    let of_catalog = catalog.scan_for(&request.needles).await?;
+    residuals.extend(of_catalog.findings.iter().map(|found| json!({ "where": "catalog", "what": found })));
+    let tables: Vec<String> = steps.iter().map(|step| step.table.clone()).collect();
+    let short = short(request);
+    let named = Named { needles: &request.needles, short: &short, tables: &tables };
+    let (opened, naming) = catalog.log_entries_naming(&named).await?;
+    if naming > 0 {
+        residuals.push(json!({ "where": "statement and audit log", "what": format!("{naming} entries name the subject") }));
+    }
+    let found = catalog.privacy_request(request.id).await?.ok_or_else(|| super::internal("a request is gone"))?;
+    let id = Uuid::now_v7();
+    let checks: Vec<Value> = request
+        .identifiers
+        .iter()
+        .map(|identifier| (identifier, "requested"))
+        .chain(request.aliases.iter().map(|alias| (alias, "found in the subject's rows")))
+        .map(|(identifier, of)| {
+            json!({
+                "digest": catalog.subject_digest(&request.kind, identifier),
+                "identifier": of,
+                "searched_in_bytes": is_searchable(identifier),
+                "searched_as_value": of == "requested",
+            })
+        })
+        .collect();
+    let document = json!({
+        "format": "lakegate erasure certificate 1",
+        "certificate_id": id.to_string(),
+        "request_id": request.id.to_string(),
+        "subject_kind": request.kind,
+        "subjects": checks,
+        "reason": found.detail.get("reason"),
+        "requested_by": found.requested_by_name,
+        "requested_time": found.requested_time.to_rfc3339(),
+        "deadline": found.deadline.to_rfc3339(),
+        "executed_by": session.start.authenticated.name(),
+        "scan_started": started.to_rfc3339(),
+        "issued_time": Utc::now().to_rfc3339(),
+        "policy_version": snapshot.version(),
+        "lakegate": env!("CARGO_PKG_VERSION"),
+        "tables": steps.iter().map(table).collect::<Vec<_>>(),
+        "statements_redacted": cleaned.statements,
+        "audit_events_redacted": cleaned.audit_events,
+        "log_entries_with_destroyed_keys": cleaned.destroyed,
+        "exports_removed": cleaned.exports,
+        "scans": scans,
+        "catalog_scan": { "scan": of_catalog, "log_entries_opened": opened },
+        "encodings": ENCODINGS,
+        "short_identifiers": "identifiers with searched_in_bytes false are too short, or digits, to be told from chance: they were looked for as \
+                              values of the subject's columns, in statistics and partitions, and as words of logged statements that name the tables",
+        "residuals": residuals,
+        "not_looked_at": NOT_LOOKED_AT,
+    });
+    let document = serde_json::to_string(&document).map_err(super::internal)?;
+    let count = u64::try_from(residuals.len()).unwrap_or(u64::MAX);
+    catalog.issue_certificate(NewCertificate { id, request: request.id, residuals: count, document }).await?;
+    let state = if count == 0 { "erased" } else { "erased with residuals" };
+    catalog.finish_privacy_request(request.id, state).await?;
+    tell(session, id, count);
+    let mut lines: Vec<Line> = steps.iter().map(|step| line(request.id, step)).collect();
+    lines.push(Line {
+        request: Some(request.id),
+        table: "certificate".to_owned(),
+        state: state.to_owned(),
+        rows: count,
+        files: 1,
+        bytes: 0,
+        detail: Some(id.to_string()),
+    });
+    Ok(lines)
+}
+
+fn tell(session: &mut GatewaySession, id: Uuid, residuals: u64) {
+    let notice = if residuals == 0 {
+        SqlError::notice(Severity::Notice, SqlState::SuccessfulCompletion, format!("certificate {id}: nothing of the subject was found"))
+    } else {
+        let text = format!("certificate {id}: {residuals} residuals");
+        SqlError::notice(Severity::Warning, SqlState::Warning, text).hint("The document in system.privacy.certificates lists them.")
+    };
+    session.notice(notice);
+}
+
+async fn scan(
+    session: &GatewaySession,
+    request: &Request,
+    location: &str,
+    keys: StepKeys,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Scanned, SqlError> {
+    let scan = ByteScan { needles: request.needles.clone(), keys };
+    Ok(session.shared.engine.scan_bytes(location, scan, context(journal, deadline)).await?)
+}
+
+fn note(residuals: &mut Vec<Value>, root: &str, scanned: &Scanned) {
+    residuals.extend(scanned.findings.iter().map(|found| json!({ "where": root, "what": found })));
+    residuals.extend(scanned.unread.iter().map(|unread| json!({ "where": root, "not_read": unread })));
+    residuals.extend(scanned.beyond.iter().map(|beyond| json!({ "where": root, "what": beyond })));
+}
+
+/// Tables of sessions, whose columns nobody has tagged.
+fn temporary(snapshot: &lakegate_catalog::Snapshot) -> Vec<std::sync::Arc<Relation>> {
+    let is_temporary = |relation: &Relation| {
+        relation.is_stored() && snapshot.schema_by_oid(relation.schema).is_some_and(|schema| schema.name.starts_with("pg_temp"))
+    };
+    snapshot.relations().filter(|relation| is_temporary(relation)).cloned().collect()
+}
+
+/// Copies keep the names of columns.
+fn keys_of_all(steps: &[PrivacyStep]) -> StepKeys {
+    steps.iter().flat_map(|step| step.keys.iter().cloned()).collect()
+}
+
+fn table(step: &PrivacyStep) -> Value {
+    let part = |name: &str| step.report.get(name).cloned().unwrap_or_default();
+    json!({
+        "table": step.table,
+        "rule": part("rule"),
+        "columns": part("columns"),
+        "replaced": step.report.get("replaced").and_then(Value::as_array).map(|columns| columns.iter().map(|pair| pair[0].clone()).collect::<Vec<_>>()),
+        "dropped_meanwhile": step.report.get("dropped").is_some(),
+        "objects_incomplete": step.report.get("resumed").is_some(),
+        "erased": part("erased"),
+        "purged": part("purged"),
+    })
+}
+
+fn line(request: Uuid, step: &PrivacyStep) -> Line {
+    let count = |part: &str, name: &str| step.report.get(part).and_then(|part| part.get(name)).and_then(Value::as_u64).unwrap_or(0);
+    let objects = step.report.get("purged").and_then(|part| part.get("objects")).and_then(Value::as_array).map_or(0, Vec::len);
+    Line {
+        request: Some(request),
+        table: step.table.clone(),
+        state: step.state.clone(),
+        rows: count("erased", "rows"),
+        files: count("erased", "files_rewritten"),
+        bytes: count("erased", "bytes_written"),
+        detail: Some(format!("{objects} objects removed or rewritten")),
+    }
+}

@@ -1,0 +1,378 @@
+//! The erasure of data subjects, one state after the other. Each state is stored before it begins and finds what an earlier run has done:
+//! wherever it is cut off, the same CALL, or CALL lakegate.resume_erasure('request'), goes on.
+//!
+//! `planned` → `rewriting` (each table: `pending` → `rewritten`) → `waiting for readers` → `purging` (each table: `rewritten` → `purged`) →
+//! `cleaning` → `scanning` → `erased` | `erased with residuals`.
+
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use lakegate_catalog::needles::{Needles, is_searchable};
+use lakegate_catalog::privacy::{Named, NewRequest, PrivacyRequest, PrivacyStep};
+use lakegate_engine_api::{Erasure, Purge};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Line, certificate, context, export, own_table, plan};
+use crate::privacy::SubjectMap;
+use crate::sql::execute::Deadline;
+use crate::sql::journal::Journal;
+use crate::sql::session::GatewaySession;
+use crate::sqlstate::{Severity, SqlError, SqlState};
+
+/// Subjects of one request.
+const SUBJECTS_MAX: usize = 10_000;
+const READERS_LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
+
+/// What is asked for.
+pub struct Wish<'a> {
+    pub kind: &'a str,
+    pub identifiers: Vec<String>,
+    pub reason: Option<String>,
+    pub wait_seconds: u64,
+}
+
+/// Requests that this process works on.
+static RUNNING: LazyLock<Mutex<BTreeSet<Uuid>>> = LazyLock::new(Mutex::default);
+
+struct Running(Uuid);
+
+impl Running {
+    fn begin(id: Uuid) -> Option<Running> {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(id).then_some(Running(id))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+pub async fn run(
+    session: &mut GatewaySession,
+    mut wish: Wish<'_>,
+    dry_run: bool,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Vec<Line>, SqlError> {
+    let snapshot = session.catalog().refresh().await?;
+    crate::privacy::require_officer(&snapshot, &session.principal)?;
+    let map = SubjectMap::of(&snapshot, wish.kind)?;
+    wish.identifiers.sort();
+    wish.identifiers.dedup();
+    check_wish(&wish, dry_run)?;
+    plan::check(session, &snapshot, &map)?;
+    if dry_run {
+        let plan = plan::make(session, &snapshot, &map, &wish.identifiers, deadline).await?;
+        return rehearsed(session, &plan.steps, deadline, journal).await;
+    }
+    let id = match open_request(session, &wish).await? {
+        Some(open) => open.id,
+        None => {
+            // Nothing is recorded, and nothing erased, where a table cannot be erased from.
+            let plan = plan::make(session, &snapshot, &map, &wish.identifiers, deadline).await?;
+            plan::rehearse(session, &snapshot, &plan.steps, deadline, journal).await?;
+            session
+                .shared
+                .catalog
+                .open_privacy_request(NewRequest {
+                    kind: wish.kind.to_owned(),
+                    identifiers: wish.identifiers.clone(),
+                    action: "erase".to_owned(),
+                    state: "planned".to_owned(),
+                    requested_by: session.principal.session_role,
+                    requested_by_name: session.start.authenticated.name().to_owned(),
+                    detail: json!({ "reason": wish.reason }),
+                })
+                .await?
+        }
+    };
+    work(session, id, wish.wait_seconds, deadline, journal).await
+}
+
+fn check_wish(wish: &Wish<'_>, dry_run: bool) -> Result<(), SqlError> {
+    let wrong = |text: &str| Err(SqlError::new(SqlState::InvalidParameterValue, text));
+    if wish.identifiers.is_empty() || wish.identifiers.iter().any(String::is_empty) {
+        return wrong("an empty identifier names nobody");
+    }
+    if wish.identifiers.len() > SUBJECTS_MAX {
+        return wrong(&format!("more than {SUBJECTS_MAX} subjects at once"));
+    }
+    let reason = wish.reason.as_deref().unwrap_or_default();
+    if !dry_run && reason.trim().is_empty() {
+        return wrong("an erasure needs a reason").map_err(|error: SqlError| error.hint("reason => '…': what the request is filed under."));
+    }
+    // It stays, in the request and in the certificate.
+    if wish.identifiers.iter().any(|identifier| reason.contains(identifier.as_str())) {
+        return wrong("the reason names the subject");
+    }
+    Ok(())
+}
+
+/// One for the same subjects that is not finished.
+async fn open_request(session: &GatewaySession, wish: &Wish<'_>) -> Result<Option<PrivacyRequest>, SqlError> {
+    let catalog = &session.shared.catalog;
+    let digests: Vec<String> = wish.identifiers.iter().map(|identifier| catalog.subject_digest(wish.kind, identifier)).collect();
+    let requests = catalog.privacy_requests().await?;
+    Ok(requests.into_iter().find(|request| {
+        request.action == "erase" && request.finished_time.is_none() && request.kind == wish.kind && request.digests == digests
+    }))
+}
+
+async fn rehearsed(session: &GatewaySession, steps: &[PrivacyStep], deadline: &Deadline, journal: &Journal) -> Result<Vec<Line>, SqlError> {
+    let snapshot = session.catalog().snapshot();
+    let found = plan::rehearse(session, &snapshot, steps, deadline, journal).await?;
+    Ok(steps
+        .iter()
+        .zip(found)
+        .map(|(step, found)| Line {
+            request: None,
+            table: step.table.clone(),
+            state: "dry run".to_owned(),
+            rows: found.rows,
+            files: found.files_rewritten,
+            bytes: found.bytes_read,
+            detail: step.report.get("rule").and_then(serde_json::Value::as_str).map(str::to_owned),
+        })
+        .collect())
+}
+
+pub async fn resume(
+    session: &mut GatewaySession,
+    request: &str,
+    wait_seconds: u64,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Vec<Line>, SqlError> {
+    let snapshot = session.catalog().refresh().await?;
+    crate::privacy::require_officer(&snapshot, &session.principal)?;
+    let unknown = || SqlError::new(SqlState::UndefinedObject, format!("there is no request \"{request}\""));
+    let id = Uuid::parse_str(request).map_err(|_| unknown())?;
+    let found = session.shared.catalog.privacy_request(id).await?.filter(|found| found.action == "erase").ok_or_else(unknown)?;
+    if found.finished_time.is_some() {
+        return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, "the request is finished already"));
+    }
+    work(session, id, wait_seconds, deadline, journal).await
+}
+
+/// Goes on from wherever the request is.
+async fn work(
+    session: &mut GatewaySession,
+    id: Uuid,
+    wait_seconds: u64,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Vec<Line>, SqlError> {
+    let busy = || SqlError::new(SqlState::ObjectInUse, "the request is being worked on already");
+    let _running = Running::begin(id).ok_or_else(busy)?;
+    if !session.shared.catalog.claim_privacy_request(id).await? {
+        return Err(busy());
+    }
+    let done = advance(session, id, wait_seconds, deadline, journal).await;
+    if let Err(error) = &done {
+        // The state says where it stopped; the message may be asked for in the log.
+        let progress = json!({ "stopped": Utc::now().to_rfc3339(), "sqlstate": error.state.code() });
+        let state = session.shared.catalog.privacy_request(id).await?.map(|request| request.state).unwrap_or_default();
+        session.shared.catalog.set_privacy_state(id, &state, &progress).await?;
+        session.notice(
+            SqlError::notice(Severity::Warning, SqlState::Warning, format!("request {id} stopped in state \"{state}\""))
+                .hint(format!("CALL lakegate.resume_erasure('{id}') goes on.")),
+        );
+    }
+    deadline.explain(done)
+}
+
+/// What all states need to know.
+pub struct Request {
+    pub id: Uuid,
+    pub kind: String,
+    pub identifiers: Vec<String>,
+    pub aliases: Vec<String>,
+    pub needles: Needles,
+}
+
+async fn advance(
+    session: &mut GatewaySession,
+    id: Uuid,
+    wait_seconds: u64,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Vec<Line>, SqlError> {
+    let catalog = session.shared.catalog.clone();
+    let snapshot = session.catalog().refresh().await?;
+    let request = catalog.privacy_request(id).await?.ok_or_else(|| super::internal("a request is gone"))?;
+    let map = SubjectMap::of(&snapshot, &request.kind)?;
+    plan::check(session, &snapshot, &map)?;
+    let subjects = catalog.privacy_subjects(id).await?.ok_or_else(|| super::internal("a request's subjects are gone"))?;
+    if request.state == "planned" {
+        let plan = plan::make(session, &snapshot, &map, &subjects.0, deadline).await?;
+        catalog.plan_privacy_request(id, &plan.aliases, &plan.steps).await?;
+    }
+    let (identifiers, aliases) = catalog.privacy_subjects(id).await?.unwrap_or_default();
+    let needles = Needles::new(identifiers.iter().chain(&aliases).map(String::as_str))?;
+    let request = Request { id, kind: request.kind, identifiers, aliases, needles };
+    let mut steps = catalog.privacy_steps(id).await?;
+    journal.note_written(steps.iter().filter_map(|step| plan::relation_of(&snapshot, step)).filter_map(|table| snapshot.name_of(&table)));
+    for step in steps.iter_mut().filter(|step| step.state == "pending") {
+        rewrite(session, &request, step, deadline, journal).await?;
+    }
+    if steps.iter().any(|step| step.state == "rewritten" || step.state == "purging") {
+        set_state(session, id, "waiting for readers").await?;
+        wait_for_readers(session, wait_seconds, deadline).await?;
+        set_state(session, id, "purging").await?;
+        for step in steps.iter_mut().filter(|step| step.state == "rewritten" || step.state == "purging") {
+            purge(session, &request, step, deadline, journal).await?;
+        }
+    }
+    session.changes_made += 1;
+    set_state(session, id, "cleaning").await?;
+    let cleaned = clean(session, &request, &steps).await?;
+    set_state(session, id, "scanning").await?;
+    certificate::prove(session, &request, &steps, &cleaned, deadline, journal).await
+}
+
+async fn set_state(session: &GatewaySession, id: Uuid, state: &str) -> Result<(), SqlError> {
+    Ok(session.shared.catalog.set_privacy_state(id, state, &json!({})).await?)
+}
+
+/// The table's newest version without the subjects; a materialized view is filled anew.
+async fn rewrite(
+    session: &mut GatewaySession,
+    request: &Request,
+    step: &mut PrivacyStep,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<(), SqlError> {
+    let snapshot = session.catalog().refresh().await?;
+    let Some(relation) = plan::relation_of(&snapshot, step) else {
+        // Dropped meanwhile: its folder went with it.
+        step.report["dropped"] = json!(true);
+        step.state = "purged".to_owned();
+        return Ok(session.shared.catalog.set_privacy_step(request.id, step).await?);
+    };
+    match plan::target(&snapshot, step) {
+        None => {
+            if super::super::materialized_view::is_populated(&relation) {
+                super::super::materialized_view::refill(session, &relation, deadline, journal).await?;
+            }
+        }
+        Some((name, rule)) => {
+            let facts = session.facts(&snapshot);
+            let table = own_table(session, &snapshot, &facts, &name)?;
+            let erasure = Erasure { keys: step.keys.clone(), rule, dry_run: false };
+            let erased = session.shared.engine.erase_rows(table, erasure, facts, context(journal, deadline)).await?;
+            step.report["erased"] = json!(erased);
+        }
+    }
+    // Objects are dated by the store's clock, readers by ours.
+    let (now, keeps_versions) = session.shared.engine.store_time(&relation.location).await?;
+    step.report["before"] = json!(now);
+    step.report["store_keeps_versions"] = json!(keeps_versions);
+    step.state = "rewritten".to_owned();
+    Ok(session.shared.catalog.set_privacy_step(request.id, step).await?)
+}
+
+/// Until no statement, transaction or cursor that began before now is open on any gateway.
+async fn wait_for_readers(session: &mut GatewaySession, seconds: u64, deadline: &Deadline) -> Result<(), SqlError> {
+    let began = Utc::now();
+    let until = began + chrono::TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000));
+    loop {
+        let here = session.shared.system.live().oldest_reader(session.start.backend_pid);
+        let elsewhere = session.shared.catalog.oldest_reader_elsewhere().await?;
+        let oldest = [here, elsewhere].into_iter().flatten().min();
+        if oldest.is_none_or(|oldest| oldest >= began) {
+            return Ok(());
+        }
+        if Utc::now() >= until {
+            return Err(SqlError::new(SqlState::LockNotAvailable, "statements or transactions from before the erasure are still open")
+                .detail(format!(
+                    "They were waited for {seconds} seconds; the newest versions of the tables are without the subject already."
+                ))
+                .hint(
+                    "End them (pg_stat_activity, pg_terminate_backend), then CALL lakegate.resume_erasure; wait_seconds => … waits longer.",
+                ));
+        }
+        tokio::select! {
+            biased;
+            () = deadline.token().cancelled() => return Err(SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")),
+            () = tokio::time::sleep(READERS_LOOKED_AT_EVERY) => {}
+        }
+    }
+}
+
+async fn purge(
+    session: &GatewaySession,
+    request: &Request,
+    step: &mut PrivacyStep,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<(), SqlError> {
+    let snapshot = session.catalog().refresh().await?;
+    let Some(name) = plan::relation_of(&snapshot, step).and_then(|relation| snapshot.name_of(&relation)) else {
+        step.report["dropped"] = json!(true);
+        step.state = "purged".to_owned();
+        return Ok(session.shared.catalog.set_privacy_step(request.id, step).await?);
+    };
+    let before: DateTime<Utc> = serde_json::from_value(step.report.get("before").cloned().unwrap_or_default()).map_err(super::internal)?;
+    let facts = session.facts(&snapshot);
+    let table = own_table(session, &snapshot, &facts, &name)?;
+    if step.state == "purging" {
+        // What an earlier run removed before it was cut off is not known any more.
+        step.report["resumed"] = json!(true);
+    }
+    step.state = "purging".to_owned();
+    session.shared.catalog.set_privacy_step(request.id, step).await?;
+    let secret = session.shared.catalog.erasure_secret(request.id);
+    let purge = Purge { request: request.id.to_string(), secret, before, needles: request.needles.clone() };
+    let purged = session.shared.engine.purge_history(table, purge, context(journal, deadline)).await?;
+    step.report["purged"] = json!(purged);
+    step.state = "purged".to_owned();
+    Ok(session.shared.catalog.set_privacy_step(request.id, step).await?)
+}
+
+/// What was done outside the tables.
+pub struct Cleaned {
+    pub statements: u64,
+    pub audit_events: u64,
+    pub destroyed: u64,
+    pub exports: u64,
+    /// Export folders that could not be removed.
+    pub exports_left: Vec<String>,
+}
+
+/// The logs, and what Lakegate itself has exported of the subjects.
+async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep]) -> Result<Cleaned, SqlError> {
+    let catalog = &session.shared.catalog;
+    let tables: Vec<String> = steps.iter().map(|step| step.table.clone()).collect();
+    let short = short(request);
+    let erased = catalog.erase_from_logs(request.id, &Named { needles: &request.needles, short: &short, tables: &tables }).await?;
+    let digests: BTreeSet<String> =
+        request.identifiers.iter().chain(&request.aliases).map(|identifier| catalog.subject_digest(&request.kind, identifier)).collect();
+    let mut cleaned = Cleaned {
+        statements: erased.statements,
+        audit_events: erased.audit_events,
+        destroyed: erased.destroyed,
+        exports: 0,
+        exports_left: Vec::new(),
+    };
+    let exports = catalog.privacy_requests().await?;
+    for export in exports.iter().filter(|export| export.action == "export" && export.kind == request.kind) {
+        if !export.digests.iter().any(|digest| digests.contains(digest)) {
+            continue;
+        }
+        let Some(folder) = export::folder_of(&export.detail) else { continue };
+        match session.shared.engine.drop_table(&folder).await {
+            Ok(()) => cleaned.exports += 1,
+            Err(error) => cleaned.exports_left.push(format!("export {}: {error}", export.id)),
+        }
+    }
+    Ok(cleaned)
+}
+
+/// Identifiers that are looked for as words only.
+pub fn short(request: &Request) -> Vec<String> {
+    request.identifiers.iter().chain(&request.aliases).filter(|identifier| !is_searchable(identifier)).cloned().collect()
+}
