@@ -1,10 +1,15 @@
 //! Data subjects: found, exported, erased.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use lakegate_tests::client::Client;
-use lakegate_tests::server::{Options, Server};
+use lakegate_tests::client::{Client, sqlstate_of};
+use lakegate_tests::server::{Options, Server, binary};
+use lakegate_tests::tools::python;
 
+use crate::definitions::folder_of;
 use crate::support::{in_new_schema, unique};
 
 /// A server of their own: maps look at all tables, and other tests' come and go.
@@ -133,4 +138,270 @@ async fn tags_that_lead_nowhere_are_refused() {
         admin.batch_execute("ALTER TABLE orders ALTER COLUMN order_id UNSET TAGS ('subject_via')").await.unwrap();
     }
     assert_eq!(admin.rows("SELECT * FROM lakegate.locate_subject('nobody knows', '1')").await.unwrap_err().code().unwrap().code(), "42704");
+}
+
+const VICTIM: &str = "ann.victim@example.com";
+
+/// Tables that hold the victim in every way that SQL has, and a hundred others.
+async fn hidden(admin: &Client) {
+    admin
+        .batch_execute(&format!(
+            "CREATE TABLE people (id int, email text, name text);
+             CREATE TABLE orders (order_id bigint, customer_id int, total numeric(10, 2)) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true');
+             CREATE TABLE items (order_id bigint, product text);
+             CREATE TABLE parts (email text, n int) PARTITIONED BY (email);
+             CREATE TABLE prefs (email text, theme text, phone text);
+             CREATE MATERIALIZED VIEW seen AS SELECT p.email, count(*) AS n FROM people p JOIN orders o ON o.customer_id = p.id GROUP BY 1;
+             INSERT INTO people SELECT g, 'user' || g || '@example.com', 'N' || g FROM generate_series(1, 100) g;
+             INSERT INTO people VALUES (777123, '{VICTIM}', 'Ann');
+             INSERT INTO orders SELECT g, g, 1.5 FROM generate_series(1, 100) g;
+             INSERT INTO orders VALUES (5001, 777123, 9.5), (5003, 777123, 2);
+             INSERT INTO items VALUES (5001, 'a'), (2, 'c'), (5003, 'd');
+             INSERT INTO parts VALUES ('{VICTIM}', 1), ('bob@example.com', 2);
+             INSERT INTO prefs VALUES ('{VICTIM}', 'dark', '1'), ('bob@example.com', 'light', '2');
+             REFRESH MATERIALIZED VIEW seen;
+             UPDATE people SET name = 'Ann V' WHERE email = '{VICTIM}';
+             DELETE FROM people WHERE email IN ('user7@example.com', 'nobody {VICTIM}');
+             UPDATE orders SET total = 3 WHERE customer_id = 777123;
+             ALTER TABLE people ALTER COLUMN id SET TAGS ('subject' = 'person');
+             ALTER TABLE people ALTER COLUMN email SET TAGS ('subject' = 'person');
+             ALTER TABLE orders ALTER COLUMN customer_id SET TAGS ('subject' = 'person');
+             ALTER TABLE items ALTER COLUMN order_id SET TAGS ('subject_via' = 'orders.order_id');
+             ALTER TABLE parts ALTER COLUMN email SET TAGS ('subject' = 'person');
+             ALTER TABLE prefs ALTER COLUMN email SET TAGS ('subject' = 'person', 'erase' = 'replace:erased');
+             ALTER TABLE prefs ALTER COLUMN phone SET TAGS ('erase' = 'null')"
+        ))
+        .await
+        .unwrap();
+}
+
+/// Everybody else's rows.
+async fn others(admin: &Client) -> String {
+    admin
+        .value(&format!(
+            "SELECT md5(string_agg(line, '|' ORDER BY line)) FROM (
+               SELECT id || email || name AS line FROM people WHERE email <> '{VICTIM}'
+               UNION ALL SELECT order_id || ' ' || customer_id || ' ' || total FROM orders WHERE customer_id <> 777123
+               UNION ALL SELECT order_id || product FROM items WHERE order_id < 5000
+               UNION ALL SELECT email || n FROM parts WHERE email <> '{VICTIM}'
+               UNION ALL SELECT email || theme || phone FROM prefs WHERE email = 'bob@example.com'
+               UNION ALL SELECT email || n FROM seen WHERE email <> '{VICTIM}') q"
+        ))
+        .await
+        .unwrap()
+}
+
+fn erase_sql() -> String {
+    format!("CALL lakegate.erase_subjects('person', ARRAY['777123', '{VICTIM}'], reason => 'DSR 17', wait_seconds => 20)")
+}
+
+async fn certificate(admin: &Client) -> serde_json::Value {
+    let text = admin.value("SELECT file FROM system.privacy.certificates ORDER BY issued_time DESC LIMIT 1").await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Lines of the outside program: none with FOUND.
+fn seek(folder: &Path) -> Vec<String> {
+    let lines = python("seek_subject.py", &[&folder.display().to_string(), VICTIM], &[]).unwrap();
+    lines.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hide_and_seek() {
+    let server = new_server();
+    let admin = Client::admin(&server).await.unwrap();
+    hidden(&admin).await;
+    let people = folder_of(&server, "people");
+    python("hide_subject.py", &[&people.display().to_string(), "777123", VICTIM], &[]).unwrap();
+    let exports = tempfile::tempdir().unwrap();
+    let place = exports.path().display();
+    admin
+        .batch_execute(&format!(
+            "CREATE EXTERNAL LOCATION out URL '{place}'; CALL lakegate.export_subject('person', '777123', '{place}');
+             SELECT lakegate.export_subject('person', '{VICTIM}', '{place}')"
+        ))
+        .await
+        .unwrap();
+    assert!(seek(&server.data_dir).iter().filter(|line| line.starts_with("FOUND")).count() > 10, "the person is not hidden well");
+    let before = others(&admin).await;
+    let dry = admin.rows(&erase_sql().replace("reason", "dry_run => true, reason")).await.unwrap();
+    assert_eq!(others(&admin).await, before);
+    assert!(dry.iter().any(|row| row[1].ends_with(".people") && row[3] == "2"), "{dry:?}");
+
+    let done = admin.rows(&erase_sql()).await.unwrap();
+    assert_eq!(done.last().unwrap()[2], "erased", "{done:?}\n{}", certificate(&admin).await);
+    assert_eq!(others(&admin).await, before);
+    let found = seek(&server.data_dir);
+    assert!(found.iter().all(|line| !line.starts_with("FOUND")), "{found:#?}");
+    assert!(seek(exports.path()).is_empty(), "exports are gone");
+    assert_eq!(std::fs::read_dir(exports.path()).unwrap().count(), 0);
+    // What is left reads as it should, by others too.
+    assert!(found.iter().any(|line| line.starts_with("people ") && line.contains(" 101 ")), "{found:#?}");
+    assert_eq!(
+        admin.rows("SELECT email, theme, phone FROM prefs ORDER BY 1").await.unwrap(),
+        [["bob@example.com", "light", "2"], ["erased", "dark", "∅"]]
+    );
+    assert_eq!(admin.sqlstate("SELECT * FROM people VERSION AS OF 2").await, "58P01");
+    let error = admin.rows("SELECT * FROM people VERSION AS OF 2").await.unwrap_err();
+    let request = admin.value("SELECT request_id FROM system.privacy.requests WHERE action = 'erase'").await.unwrap();
+    assert!(error.as_db_error().unwrap().message().contains(&request), "{error:?}");
+    assert_eq!(sqlstate_of(&admin.rows("SELECT * FROM table_changes('orders', 1, 3)").await.unwrap_err()), "58P01");
+    admin
+        .batch_execute("INSERT INTO people VALUES (1, 'new@example.com', 'n'); UPDATE orders SET total = 4 WHERE order_id = 5")
+        .await
+        .unwrap();
+    assert_eq!(admin.value("SELECT count(*) FROM people VERSION AS OF 0").await.unwrap(), "0");
+    // Neither the logs nor the request know whom it was about.
+    let naming =
+        format!("SELECT count(*) FROM system.query.history WHERE statement_text LIKE '%{VICTIM}%' OR error_message LIKE '%{VICTIM}%'");
+    let naming: i64 = admin.value(&naming.replace(VICTIM, "ann.%")).await.unwrap().parse().unwrap();
+    assert!(naming <= 1, "only the question itself: {naming}");
+    let requests = admin
+        .rows("SELECT state, tables_done = tables_total, subject_digest, is_late FROM system.privacy.requests WHERE action = 'erase'")
+        .await
+        .unwrap();
+    assert_eq!((requests[0][0].as_str(), requests[0][1].as_str(), requests[0][3].as_str()), ("erased", "t", "f"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_verified_offline() {
+    let server = new_server();
+    let admin = Client::admin(&server).await.unwrap();
+    hidden(&admin).await;
+    admin.batch_execute(&erase_sql()).await.unwrap();
+    let file = certificate(&admin).await;
+    assert!(!file.to_string().contains("ann.victim"), "{file}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("certificate.json");
+    let verify = |text: String, key: Option<&str>| {
+        std::fs::write(&path, text).unwrap();
+        let mut command = Command::new(binary().unwrap());
+        command.args(["admin", "certificate", "verify"]).arg(&path);
+        if let Some(key) = key {
+            command.args(["--key", key]);
+        }
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (good, said) = verify(file.to_string(), None);
+    assert!(good && said.contains("the signature is good; 0 residuals"), "{said}");
+    assert!(verify(file.to_string(), file["public_key"].as_str()).0);
+    assert!(!verify(file.to_string(), Some("AAAA")).0, "another key");
+    let document = file["document"].as_str().unwrap().replace("\"reason\":\"DSR 17\"", "\"reason\":\"DSR 18\"");
+    let mut forged = file.clone();
+    forged["document"] = document.into();
+    assert_ne!(forged, file);
+    assert!(!verify(forged.to_string(), None).0, "another document");
+    assert!(!verify("{}".to_owned(), None).0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_is_told() {
+    let server = new_server();
+    let admin = Client::admin(&server).await.unwrap();
+    hidden(&admin).await;
+    // A text that no tag covers, a file that is no part of the table, and the definition of a view.
+    admin
+        .batch_execute(&format!(
+            "INSERT INTO items VALUES (2, 'gift for {VICTIM}'); CREATE VIEW v AS SELECT * FROM people WHERE email = '{VICTIM}'"
+        ))
+        .await
+        .unwrap();
+    std::fs::write(folder_of(&server, "people").join("notes.txt"), format!("call {}", VICTIM.to_uppercase())).unwrap();
+    let done = admin.rows(&erase_sql()).await.unwrap();
+    assert_eq!(done.last().unwrap()[2], "erased with residuals");
+    let document: serde_json::Value = serde_json::from_str(certificate(&admin).await["document"].as_str().unwrap()).unwrap();
+    let residuals = document["residuals"].to_string();
+    for told in ["notes.txt", "product", "relations", "document"] {
+        assert!(residuals.contains(told), "{told}: {residuals}");
+    }
+    assert!(!residuals.contains("ann.victim"), "{residuals}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_in_the_way_is_told_before_anything_is_erased() {
+    let server = new_server();
+    let admin = Client::admin(&server).await.unwrap();
+    hidden(&admin).await;
+    let before = admin.value("SELECT sum(row_count) FROM lakegate.locate_subject('person', '777123')").await.unwrap();
+    for (hinder, help, code) in [
+        ("ALTER TABLE parts SET TAGS ('legal_hold' = 'true')", "ALTER TABLE parts UNSET TAGS ('legal_hold')", "55000"),
+        ("ALTER SCHEMA public SET TAGS ('legal_hold' = 'true')", "ALTER SCHEMA public UNSET TAGS ('legal_hold')", "55000"),
+        (
+            "ALTER TABLE people ALTER COLUMN name SET TAGS ('erase' = 'null')",
+            "ALTER TABLE people ALTER COLUMN name UNSET TAGS ('erase')",
+            "55000",
+        ),
+        (
+            "ALTER TABLE items SET TBLPROPERTIES ('delta.appendOnly' = 'true')",
+            "ALTER TABLE items UNSET TBLPROPERTIES ('delta.appendOnly')",
+            "0A000",
+        ),
+    ] {
+        admin.batch_execute(hinder).await.unwrap();
+        assert_eq!(admin.sqlstate(&erase_sql()).await, code, "{hinder}");
+        admin.batch_execute(help).await.unwrap();
+    }
+    assert_eq!(admin.sqlstate(&erase_sql().replace("DSR 17", "")).await, "22023");
+    assert_eq!(admin.sqlstate(&erase_sql().replace("DSR 17", &format!("asked by {VICTIM}"))).await, "22023");
+    assert_eq!(admin.sqlstate(&format!("BEGIN; {}", erase_sql())).await, "25001");
+    admin.batch_execute("ROLLBACK").await.unwrap();
+    let now = admin.value("SELECT sum(row_count) FROM lakegate.locate_subject('person', '777123')").await.unwrap();
+    assert_eq!(now, before);
+    assert_eq!(admin.value("SELECT count(*) FROM system.privacy.requests").await.unwrap(), "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_readers_are_waited_for() {
+    let server = new_server();
+    let (admin, reader) = (Client::admin(&server).await.unwrap(), Client::admin(&server).await.unwrap());
+    hidden(&admin).await;
+    reader.batch_execute("BEGIN; SELECT count(*) FROM people").await.unwrap();
+    let sql = erase_sql().replace("wait_seconds => 20", "wait_seconds => 1");
+    assert_eq!(admin.sqlstate(&sql).await, "55P03");
+    let request = admin.rows("SELECT request_id, state FROM system.privacy.requests").await.unwrap();
+    assert_eq!(request[0][1], "waiting for readers");
+    // It goes on reading what it began with; the others do not see the person any more.
+    assert_eq!(reader.value("SELECT count(*) FROM people").await.unwrap(), "100");
+    assert_eq!(admin.value("SELECT count(*) FROM people").await.unwrap(), "99");
+    reader.batch_execute("COMMIT").await.unwrap();
+    let done = admin.rows(&format!("CALL lakegate.resume_erasure('{}')", request[0][0])).await.unwrap();
+    assert_eq!(done.last().unwrap()[2], "erased");
+    assert!(seek(&server.data_dir).iter().all(|line| !line.starts_with("FOUND")));
+    assert_eq!(admin.sqlstate(&format!("CALL lakegate.resume_erasure('{}')", request[0][0])).await, "55000");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_anywhere_is_gone_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::new(&folder.path().join("data"));
+    let mut server = Server::start(&options).unwrap();
+    let admin = Client::admin(&server).await.unwrap();
+    hidden(&admin).await;
+    let before = others(&admin).await;
+    let mut states = Vec::new();
+    for delay in [5, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 700] {
+        let admin = Client::admin(&server).await.unwrap();
+        let call = tokio::spawn(async move { admin.rows(&erase_sql()).await.map(|rows| rows.last().unwrap()[2].clone()) });
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        server.process.signal("KILL").unwrap();
+        server.process.wait(Duration::from_secs(10)).unwrap();
+        let _ = call.await.unwrap();
+        server = Server::start(&options).unwrap();
+        let admin = Client::admin(&server).await.unwrap();
+        assert_eq!(others(&admin).await, before, "killed after {delay} ms");
+        let state = admin.rows("SELECT state FROM system.privacy.requests ORDER BY requested_time DESC LIMIT 1").await.unwrap();
+        states.extend(state.into_iter().map(|mut row| row.remove(0)));
+        if states.last().is_some_and(|state| state == "erased") {
+            break;
+        }
+    }
+    let admin = Client::admin(&server).await.unwrap();
+    if states.last().is_none_or(|state| state != "erased") {
+        assert_eq!(admin.rows(&erase_sql()).await.unwrap().last().unwrap()[2], "erased", "{states:?}");
+    }
+    assert_eq!(others(&admin).await, before);
+    let found = seek(&server.data_dir);
+    assert!(found.iter().all(|line| !line.starts_with("FOUND")), "{states:?} {found:#?}");
+    assert_eq!(admin.value("SELECT count(*) FROM system.privacy.requests").await.unwrap(), "1", "{states:?}");
 }
