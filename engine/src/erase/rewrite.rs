@@ -13,7 +13,7 @@ use datafusion::physical_plan::execute_stream;
 use deltalake_core::kernel::{Action, Add};
 use deltalake_core::protocol::DeltaOperation;
 use futures::TryStreamExt;
-use lakegate_engine_api::{BoundRelation, EngineError, Erased, Erasure, ExecutionContext, SessionFacts, SubjectRule};
+use lakegate_engine_api::{BoundRelation, EngineError, Erased, Erasure, ExecutionContext, SessionFacts, SqlMistake, SubjectRule};
 
 use crate::delta::TableScan;
 use crate::error;
@@ -208,7 +208,7 @@ impl Pass<'_> {
         let mut tests = Vec::new();
         for (name, values) in &self.erasure.keys {
             let column = self.target.columns.columns.iter().find(|column| column.field.name() == name);
-            let column = column.ok_or_else(|| error::internal("a subject's column is not there"))?;
+            let column = column.ok_or_else(|| self.missing(name))?;
             let literals: Vec<Expr> = values
                 .iter()
                 .filter_map(|value| ScalarValue::Utf8(Some(value.clone())).cast_to(column.field.data_type()).ok())
@@ -232,7 +232,7 @@ impl Pass<'_> {
         let mut tests = Vec::new();
         for (name, value) in columns {
             let column = self.target.columns.columns.iter().find(|column| column.field.name() == name);
-            let column = column.ok_or_else(|| error::internal("a subject's column is not there"))?;
+            let column = column.ok_or_else(|| self.missing(name))?;
             let own = named(name);
             tests.push(match value {
                 None => own.is_not_null(),
@@ -240,6 +240,11 @@ impl Pass<'_> {
             });
         }
         Ok(tests.into_iter().reduce(Expr::or))
+    }
+
+    fn missing(&self, column: &str) -> EngineError {
+        let message = format!("column \"{column}\" of relation \"{}\" does not exist", self.target.name.name);
+        error::sql(SqlMistake::UndefinedColumn, message)
     }
 
     async fn stream<F, W>(&self, plan: LogicalPlan, mut each: F) -> Result<(), EngineError>

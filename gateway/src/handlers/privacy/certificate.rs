@@ -117,6 +117,11 @@ pub async fn prove(
         "not_looked_at": NOT_LOOKED_AT,
     });
     let document = serde_json::to_string(&document).map_err(super::internal)?;
+    if request.needles.find(document.as_bytes()).is_some() {
+        // The name of a table or a role would be in it.
+        return Err(SqlError::new(SqlState::ObjectNotInPrerequisiteState, "the certificate would name the subject")
+            .hint("Rename the table, column or role whose name holds the identifier, then CALL lakegate.resume_erasure."));
+    }
     let count = u64::try_from(residuals.len()).unwrap_or(u64::MAX);
     catalog.issue_certificate(NewCertificate { id, request: request.id, residuals: count, document }).await?;
     let state = if count == 0 { "erased" } else { "erased with residuals" };

@@ -74,6 +74,7 @@ pub async fn run(
         None => {
             // Nothing is recorded, and nothing erased, where a table cannot be erased from.
             let plan = plan::make(session, &snapshot, &map, &wish.identifiers, deadline).await?;
+            check_reason(&wish, &plan.aliases)?;
             plan::rehearse(session, &snapshot, &plan.steps, deadline, journal).await?;
             session
                 .shared
@@ -105,9 +106,15 @@ fn check_wish(wish: &Wish<'_>, dry_run: bool) -> Result<(), SqlError> {
     if !dry_run && reason.trim().is_empty() {
         return wrong("an erasure needs a reason").map_err(|error: SqlError| error.hint("reason => '…': what the request is filed under."));
     }
-    // It stays, in the request and in the certificate.
-    if wish.identifiers.iter().any(|identifier| reason.contains(identifier.as_str())) {
-        return wrong("the reason names the subject");
+    check_reason(wish, &[])
+}
+
+/// It stays, in the request and in the certificate.
+fn check_reason(wish: &Wish<'_>, aliases: &[String]) -> Result<(), SqlError> {
+    let reason = wish.reason.as_deref().unwrap_or_default().to_lowercase();
+    let names = |identifier: &String| reason.contains(&identifier.to_lowercase());
+    if wish.identifiers.iter().any(names) || aliases.iter().filter(|alias| is_searchable(alias)).any(names) {
+        return Err(SqlError::new(SqlState::InvalidParameterValue, "the reason names the subject"));
     }
     Ok(())
 }
