@@ -286,6 +286,12 @@ pub const VIEW_DEPENDS_ON: &str = "lakegate.depends_on";
 /// Property of a view, `true` or `false` as it was set.
 pub const SECURITY_INVOKER: &str = "security_invoker";
 
+/// Property of a view, `true` or `false` as it was set.
+pub const SECURITY_BARRIER: &str = "security_barrier";
+
+/// What `CREATE VIEW … WITH (…)` can set.
+pub const VIEW_OPTIONS: [&str; 2] = [SECURITY_BARRIER, SECURITY_INVOKER];
+
 /// A table or a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
@@ -484,6 +490,12 @@ impl Relation {
     #[must_use]
     pub fn is_security_invoker(&self) -> bool {
         self.properties.get(SECURITY_INVOKER).is_some_and(|value| value == "true")
+    }
+
+    /// A view whose rows the conditions of a statement see only once the view has left some out (`security_barrier`).
+    #[must_use]
+    pub fn is_security_barrier(&self) -> bool {
+        self.properties.get(SECURITY_BARRIER).is_some_and(|value| value == "true")
     }
 
     /// OIDs of the relations that a view names.

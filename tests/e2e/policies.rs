@@ -137,6 +137,58 @@ async fn masks_are_for_roles_and_by_tags() {
     assert_eq!(user.sqlstate(&format!("CREATE MASKING POLICY {policy} ON TAG ('a') AS ('x')")).await, "42501");
 }
 
+/// A tag on a column of a view binds a masking policy over what the view gives.
+#[tokio::test]
+async fn views_are_masked_by_tags() {
+    let (admin, user, role) = restricted().await;
+    let tag = unique("tag");
+    admin
+        .batch_execute(&format!(
+            "CREATE VIEW v AS SELECT id, ssn FROM t; CREATE VIEW outside AS SELECT * FROM v; GRANT SELECT ON v, outside TO {role};
+             ALTER VIEW v ALTER COLUMN ssn SET TAGS ('{tag}' = 'x')"
+        ))
+        .await
+        .unwrap();
+    let prepared = user.prepare("SELECT ssn FROM v ORDER BY id").await.unwrap();
+    assert_eq!(user.query(&prepared, &[]).await.unwrap()[0].get::<_, &str>(0), "111-22-3333");
+    admin
+        .batch_execute(&format!("CREATE MASKING POLICY {tag} ON TAG ('{tag}') AS (id || ':' || right(value, 4)) FOR {role}"))
+        .await
+        .unwrap();
+    assert_eq!(user.query(&prepared, &[]).await.unwrap()[0].get::<_, &str>(0), "1:3333");
+    assert_eq!(user.value("SELECT max(ssn) FROM v").await.unwrap(), "2:6666");
+    assert_eq!(user.value("SELECT count(*) FROM v WHERE ssn LIKE '111%'").await.unwrap(), "0");
+    assert_eq!(user.value("SELECT count(*) FROM v JOIN t ON t.ssn = v.ssn").await.unwrap(), "0");
+    assert_eq!(user.value("SELECT max(ssn) FROM outside").await.unwrap(), "444-55-6666", "a view shows what its owner sees");
+    assert_eq!(admin.value("SELECT max(ssn) FROM v").await.unwrap(), "444-55-6666");
+    admin.batch_execute(&format!("CREATE OR REPLACE VIEW v AS SELECT id, ssn, 1 AS one FROM t; CREATE MASKING POLICY {tag}_2 ON TAG ('{tag}') AS ((SELECT min(ssn) FROM v))")).await.unwrap();
+    assert_eq!(user.sqlstate("SELECT ssn FROM v").await, "42P17", "a mask that needs itself");
+    admin.batch_execute(&format!("DROP MASKING POLICY {tag}_2; DROP MASKING POLICY {tag}")).await.unwrap();
+    assert_eq!(user.value("SELECT max(ssn) FROM v").await.unwrap(), "444-55-6666");
+}
+
+/// What a condition sees that fails for a row which the view leaves out.
+#[tokio::test]
+async fn a_security_barrier_keeps_conditions_out() {
+    let (admin, user, role) = restricted().await;
+    admin
+        .batch_execute(&format!(
+            "CREATE VIEW shut WITH (security_barrier = true) AS SELECT id, amount FROM t WHERE id = 1; GRANT SELECT ON shut TO {role}"
+        ))
+        .await
+        .unwrap();
+    assert_eq!(user.sqlstate("SELECT count(*) FROM shut WHERE 1 / (amount - 20) < 1 AND amount < 1000").await, "00000");
+    assert_eq!(user.value("SELECT sum(amount) FROM shut").await.unwrap(), "10");
+    let is_barrier =
+        async || user.rows("EXPLAIN SELECT * FROM shut WHERE id = 1").await.unwrap().iter().any(|row| row[0].contains("on shut"));
+    assert!(is_barrier().await);
+    let options = "SELECT reloptions::text FROM pg_class WHERE oid = 'shut'::regclass";
+    assert_eq!(user.value(options).await.unwrap(), "{security_barrier=true}");
+    admin.batch_execute("ALTER VIEW shut SET (security_barrier = false)").await.unwrap();
+    assert_eq!(user.value(options).await.unwrap(), "{security_barrier=false}");
+    assert!(!is_barrier().await);
+}
+
 #[tokio::test]
 async fn tags_are_part_of_the_transaction_and_follow_names() {
     let (admin, user, _) = restricted().await;

@@ -150,6 +150,7 @@ pub struct AuthorizedView {
     name: RelationName,
     relation: Arc<Relation>,
     runs_as: Option<Oid>,
+    masks: Vec<ColumnMask>,
     visible_columns: Option<Vec<String>>,
 }
 
@@ -168,6 +169,12 @@ impl AuthorizedView {
     #[must_use]
     pub fn runs_as(&self) -> Option<Oid> {
         self.runs_as
+    }
+
+    /// As [`AuthorizedTable::masks`]: those of its own columns, over what the view gives.
+    #[must_use]
+    pub fn masks(&self) -> &[ColumnMask] {
+        &self.masks
     }
 
     /// As [`AuthorizedTable::visible_columns`].
@@ -325,7 +332,8 @@ pub fn open_view(snapshot: &Snapshot, principal: &Principal, name: &RelationName
     }
     let visible_columns = readable_columns(snapshot, principal, relation)?;
     let runs_as = (!relation.is_security_invoker()).then_some(relation.owner);
-    Ok(AuthorizedView { name: name.clone(), relation: relation.clone(), runs_as, visible_columns })
+    let masks = policies::masks(snapshot, principal.current_role, relation);
+    Ok(AuthorizedView { name: name.clone(), relation: relation.clone(), runs_as, masks, visible_columns })
 }
 
 /// Resolves a name; the schema's USAGE is checked before the relation's existence is told.

@@ -49,7 +49,7 @@ pub fn row_rules(snapshot: &Snapshot, role: Oid, relation: &Relation) -> Option<
     Some(RowRules { policies: security.policies.iter().filter(is_for).cloned().collect() })
 }
 
-/// The masks of a table that a role sees. Owners and superusers see through all of them.
+/// The masks of a relation that a role sees. Owners and superusers see through all of them.
 pub(super) fn masks(snapshot: &Snapshot, role: Oid, relation: &Relation) -> Vec<ColumnMask> {
     if is_owner(snapshot, role, ObjectRef::Relation(relation.oid)) {
         return Vec::new();

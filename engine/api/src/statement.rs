@@ -94,8 +94,14 @@ pub enum RelationSource {
     /// A system relation of which the gateway makes the columns that a plan reads.
     Columns { schema: SchemaRef, columns: Arc<dyn SystemColumns> },
     /// Planned in place; its own relations stand in the same list, bound with this `runs_as`.
-    /// `visible`: the columns that may be named; `None`: all.
-    View { query: Arc<ast::Query>, columns: Vec<String>, runs_as: Option<Oid>, visible: Option<Vec<String>> },
+    /// `visible`: the columns that may be named; `None`: all. `policies`: masks of its own columns.
+    View {
+        query: Arc<ast::Query>,
+        columns: Vec<String>,
+        runs_as: Option<Oid>,
+        visible: Option<Vec<String>>,
+        policies: Option<Arc<TablePolicies>>,
+    },
 }
 
 /// The rows of a system relation, column by column; each call without keys speaks of the same rows in the same order.

@@ -118,8 +118,8 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
                 let rows = SystemTable { schema: Arc::clone(schema), columns: Arc::clone(columns) };
                 sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
             }
-            RelationSource::View { query, columns, runs_as, .. } => {
-                let view = ViewSource { query: Arc::clone(query), columns: columns.clone(), runs_as: *runs_as };
+            RelationSource::View { query, columns, runs_as, policies, .. } => {
+                let view = ViewSource { query: Arc::clone(query), columns: columns.clone(), runs_as: *runs_as, policies: policies.clone() };
                 sources.views.insert(reference, view);
             }
         }

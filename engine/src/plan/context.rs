@@ -15,8 +15,8 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
-use lakegate_engine_api::SqlMistake;
 use lakegate_engine_api::catalog::{Oid, RelationName};
+use lakegate_engine_api::{SqlMistake, TablePolicies};
 use sqlparser::ast::{ObjectName, Query, Statement};
 
 use super::columns_read::{check_columns, check_expression};
@@ -60,6 +60,8 @@ pub struct ViewSource {
     pub columns: Vec<String>,
     /// In whose name it reads; `None`: the statement's own.
     pub runs_as: Option<Oid>,
+    /// Masks of its own columns.
+    pub policies: Option<Arc<TablePolicies>>,
 }
 
 impl Sources {
@@ -156,6 +158,10 @@ impl<'a> Planner<'a> {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let plan = renamed(plan?, &view.columns)?;
         let source = provider_as_source(Arc::new(ViewTable::new(plan, None)));
+        if let Some(policies) = &view.policies {
+            let masked = PolicedSource { raw: source, table: name.table().to_owned(), policies: Arc::clone(policies), target: None };
+            return self.policed(name, &masked);
+        }
         self.planned_views.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&source));
         Ok(source)
     }

@@ -7,7 +7,7 @@ use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize;
 use lakegate_catalog::ddl::NewRelation;
 use lakegate_catalog::model::{
-    Column, ObjectRef, Oid, Privilege, Relation, RelationKind, SECURITY_INVOKER, VIEW_DEPENDS_ON, VIEW_READS, ViewRead,
+    Column, ObjectRef, Oid, Privilege, Relation, RelationKind, VIEW_DEPENDS_ON, VIEW_OPTIONS, VIEW_READS, ViewRead,
 };
 use lakegate_engine_api::{BoundStatement, Work, pg_type};
 use sqlparser::ast::{CreateTableOptions, CreateView, Query, SqlOption, Statement};
@@ -28,7 +28,7 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
     if view.secure || view.to.is_some() {
         return Err(SqlError::unsupported("this kind of view").hint("Use CREATE VIEW, or CREATE TABLE AS for a stored result."));
     }
-    let invoker = security_invoker(&view.options)?;
+    let options = view_options(&view.options)?;
     let definition = query_text(text).ok_or_else(|| SqlError::new(SqlState::SyntaxError, "CREATE VIEW without its query"))?;
     let mut snapshot = session.catalog().refresh().await?;
     let mut parts = name_parts(&view.name)?;
@@ -65,13 +65,15 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
     }
     let names: Vec<String> = view.columns.iter().map(|column| fold(&column.name)).collect();
     let (columns, mut properties) = describe(session, &snapshot, &names, &view.query).await?;
-    properties.extend(invoker.map(|on| (SECURITY_INVOKER.to_owned(), on.to_string())));
+    properties.extend(options);
     match existing {
         Some(old) => {
             session.catalog().replace_view(&session.principal, old.oid, columns, definition).await?;
             let mut updates: BTreeMap<String, Option<String>> = properties.into_iter().map(|(key, value)| (key, Some(value))).collect();
             // The options are those of the new definition.
-            updates.entry(SECURITY_INVOKER.to_owned()).or_insert(None);
+            for option in VIEW_OPTIONS {
+                updates.entry(option.to_owned()).or_insert(None);
+            }
             let updates = vec![lakegate_catalog::ddl::RelationUpdate::SetProperties(updates)];
             session.catalog().update_relation(&session.principal, old.oid, updates).await?;
         }
@@ -89,40 +91,41 @@ pub async fn run(session: &mut GatewaySession, view: &CreateView, text: &str) ->
     Ok(Response::Command { tag: "CREATE VIEW".to_owned() })
 }
 
-/// What WITH (…) says of whose rights count; every other option is refused.
+/// What WITH (…) sets of [`VIEW_OPTIONS`], as properties; every other option is refused.
 ///
 /// # Errors
 /// 22023, 0A000.
-pub fn security_invoker(options: &CreateTableOptions) -> Result<Option<bool>, SqlError> {
+pub fn view_options(options: &CreateTableOptions) -> Result<BTreeMap<String, String>, SqlError> {
     let options = match options {
-        CreateTableOptions::None => return Ok(None),
+        CreateTableOptions::None => return Ok(BTreeMap::new()),
         CreateTableOptions::With(options) | CreateTableOptions::Options(options) | CreateTableOptions::Plain(options) => options,
         CreateTableOptions::TableProperties(_) => return Err(SqlError::unsupported("properties of a view")),
     };
-    let mut invoker = None;
+    let mut set = BTreeMap::new();
     for option in options {
         let (name, value) = match option {
             SqlOption::KeyValue { key, value } => (fold(key), value.to_string()),
             SqlOption::Ident(name) => (fold(name), "true".to_owned()),
             other => return Err(SqlError::unsupported(format!("the view option {other}"))),
         };
-        if name != "security_invoker" {
+        if !VIEW_OPTIONS.contains(&name.as_str()) {
             return Err(match name.as_str() {
-                "security_barrier" | "check_option" => SqlError::unsupported(format!("the view option {name}")),
+                "check_option" => SqlError::unsupported(format!("the view option {name}")),
                 _ => SqlError::new(SqlState::InvalidParameterValue, format!("unrecognized parameter \"{name}\"")),
             });
         }
         let value = value.trim_matches('\'').to_ascii_lowercase();
-        invoker = Some(match value.as_str() {
-            "true" | "on" | "yes" | "1" => true,
-            "false" | "off" | "no" | "0" => false,
+        let value = match value.as_str() {
+            "true" | "on" | "yes" | "1" => "true",
+            "false" | "off" | "no" | "0" => "false",
             _ => {
-                let message = format!("invalid value for boolean option \"security_invoker\": {value}");
+                let message = format!("invalid value for boolean option \"{name}\": {value}");
                 return Err(SqlError::new(SqlState::InvalidParameterValue, message));
             }
-        });
+        };
+        set.insert(name, value.to_owned());
     }
-    Ok(invoker)
+    Ok(set)
 }
 
 /// A view over temporary tables goes with them.

@@ -98,7 +98,7 @@ pub fn system_relation(name: &RelationName, context: &Context<'_>) -> Result<Opt
     }
     if let Some(query) = views::query(relation)? {
         let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
-        return Ok(Some(RelationSource::View { query, columns, runs_as: None, visible: None }));
+        return Ok(Some(RelationSource::View { query, columns, runs_as: None, visible: None, policies: None }));
     }
     let batches = recorded::rows(relation)?.into_iter().cloned().collect::<Vec<_>>();
     Ok(Some(RelationSource::Rows { schema: Arc::clone(&relation.schema), batches: batches.into() }))

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::require_owner;
 use lakegate_catalog::ddl::{RelationChange, RelationUpdate};
-use lakegate_catalog::model::{ObjectRef, Relation, RelationKind, RelationName, SECURITY_INVOKER};
+use lakegate_catalog::model::{ObjectRef, Relation, RelationKind, RelationName};
 use lakegate_engine_api::ExecutionContext;
 use sqlparser::ast::{AlterTableOperation, CreateTableOptions, RenameTableNameKind};
 
@@ -150,8 +150,8 @@ async fn of_the_whole(
                 }
             }
             AlterTableOperation::SetOptionsParens { options } if relation.is_view() => {
-                let invoker = super::create_view::security_invoker(&CreateTableOptions::With(options.clone()))?;
-                let properties = invoker.map(|on| (SECURITY_INVOKER.to_owned(), Some(on.to_string()))).into_iter().collect();
+                let options = super::create_view::view_options(&CreateTableOptions::With(options.clone()))?;
+                let properties = options.into_iter().map(|(option, value)| (option, Some(value))).collect();
                 let updates = vec![RelationUpdate::SetProperties(properties)];
                 session.catalog().update_relation(&session.principal, relation.oid, updates).await?;
             }

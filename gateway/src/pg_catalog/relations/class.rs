@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use arrow_array::RecordBatch;
 use lakegate_catalog::Snapshot;
-use lakegate_catalog::model::{ConstraintKind, ObjectRef, Oid, Relation, SECURITY_INVOKER};
+use lakegate_catalog::model::{ConstraintKind, ObjectRef, Oid, Relation, VIEW_OPTIONS};
 
 use crate::pg_catalog::Context;
 use crate::pg_catalog::cells::Columns;
@@ -73,8 +73,9 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .all("relminmxid", 0)
         .put("relacl", acl)
         .put("reloptions", |class| {
-            let invoker = class.stored()?.properties.get(SECURITY_INVOKER)?;
-            Some(vec![format!("{SECURITY_INVOKER}={invoker}")])
+            let properties = &class.stored()?.properties;
+            let set = VIEW_OPTIONS.iter().filter_map(|option| Some(format!("{option}={}", properties.get(*option)?)));
+            Some(set.collect::<Vec<_>>()).filter(|options| !options.is_empty())
         })
         .finish()
 }

@@ -289,7 +289,8 @@ impl Binder<'_> {
         let columns = relation.columns.iter().map(|column| column.name.clone()).collect();
         let inside = place.inside(view.runs_as().map_or(place.invoker, Principal::for_owner));
         let visible = view.visible_columns().map(<[String]>::to_vec);
-        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as(), visible };
+        let policies = self.view_masks(bound, &view, place).await?;
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as(), visible, policies };
         bound.relations.push(place.bound(name, source));
         let of_others = inside.runs_as().is_some();
         let done = self.bind_mentions(bound, &mentions, inside).await;
@@ -309,7 +310,7 @@ impl Binder<'_> {
         let mut query = super::parse::parse_query(&text)?;
         let mentions = qualify(&mut query, &self.scope, self.snapshot)?;
         let inside = place.inside(Principal::for_owner(BOOTSTRAP_ROLE_OID));
-        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as(), visible: None };
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: inside.runs_as(), visible: None, policies: None };
         bound.relations.push(place.bound(name, source));
         self.bind_mentions(bound, &mentions, inside).await
     }
@@ -361,7 +362,7 @@ impl Binder<'_> {
         let mut query = Arc::unwrap_or_clone(query);
         let scope = NameScope { database: name.database.clone(), search_path: vec![name.schema.clone()] };
         let mentions = qualify(&mut query, &scope, self.snapshot)?;
-        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: place.runs_as(), visible: None };
+        let source = RelationSource::View { query: Arc::new(query), columns, runs_as: place.runs_as(), visible: None, policies: None };
         bound.relations.push(place.bound(name, source));
         self.bind_mentions(bound, &mentions, place.inside(place.principal)).await
     }

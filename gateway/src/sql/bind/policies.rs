@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use lakegate_catalog::authorize::{self, Access, AuthorizedTable, RowRules, is_owner};
+use lakegate_catalog::authorize::{self, Access, AuthorizedTable, AuthorizedView, ColumnMask, RowRules, is_owner};
 use lakegate_catalog::governance::{MASKED_VALUE, Policy, PolicyCommand, PolicyExpression};
 use lakegate_catalog::model::{ObjectRef, Relation};
+use lakegate_catalog::snapshot::kind_of;
 use lakegate_engine_api::{OWN_ROW, RowCheck, RowPolicies, TablePolicies};
 use sqlparser::ast::{self, BinaryOperator, Expr, Ident, Query, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut};
 
@@ -36,30 +37,59 @@ impl Binder<'_> {
         if table.row_rules().is_some() && self.facts.settings.get("row_security").is_some_and(|value| value == "off") {
             return Err(self.row_security_is_off(relation, place));
         }
+        let mut mentions = Mentions::new();
+        let rows = table.row_rules().map(|rules| self.rows(rules, table, &mut mentions, reads_target)).transpose()?;
+        let masks = self.masks(table.masks(), relation, &mut mentions)?;
+        self.bind_inside(bound, relation, &mentions, place).await?;
+        Ok(Some(Arc::new(TablePolicies { rows, masks })))
+    }
+
+    /// The same of a view, which has masks alone, or is a barrier for the conditions of statements.
+    ///
+    /// # Errors
+    /// As [`Binder::policies`].
+    pub(super) async fn view_masks(
+        &self,
+        bound: &mut Bound,
+        view: &AuthorizedView,
+        place: Place,
+    ) -> Result<Option<Arc<TablePolicies>>, SqlError> {
+        if view.masks().is_empty() && !view.relation().is_security_barrier() {
+            return Ok(None);
+        }
+        let mut mentions = Mentions::new();
+        let masks = self.masks(view.masks(), view.relation(), &mut mentions)?;
+        self.bind_inside(bound, view.relation(), &mentions, place).await?;
+        Ok(Some(Arc::new(TablePolicies { rows: None, masks })))
+    }
+
+    fn masks(&self, masks: &[ColumnMask], relation: &Relation, mentions: &mut Mentions) -> Result<Vec<(String, Expr)>, SqlError> {
+        let mut bound = Vec::new();
+        for mask in masks {
+            for expression in &mask.expressions {
+                bound.push((mask.column.clone(), self.expression(expression, relation, Some(&mask.column), mentions)?));
+            }
+        }
+        Ok(bound)
+    }
+
+    /// The relations that policies and masks of a relation name.
+    async fn bind_inside(&self, bound: &mut Bound, relation: &Relation, mentions: &Mentions, place: Place) -> Result<(), SqlError> {
         if bound.policing.contains(&relation.oid) {
             let text = format!("infinite recursion detected in policy for relation \"{}\"", relation.name);
             return Err(SqlError::new(SqlState::InvalidObjectDefinition, text));
-        }
-        let mut mentions = Mentions::new();
-        let rows = table.row_rules().map(|rules| self.rows(rules, table, &mut mentions, reads_target)).transpose()?;
-        let mut masks = Vec::new();
-        for mask in table.masks() {
-            for expression in &mask.expressions {
-                masks.push((mask.column.clone(), self.expression(expression, relation, Some(&mask.column), &mut mentions)?));
-            }
         }
         for name in mentions.keys().filter(|name| bound.relation(name, place.runs_as()).is_some()) {
             // As the target of the statement it may be open for writing alone.
             if self.snapshot.relation_by_name(name).is_some_and(|relation| relation.is_stored()) {
                 let opened = authorize::open_table(self.snapshot, &place.principal, name, Access::SELECT);
-                opened.map_err(|error| denied_inside(error.into(), table))?;
+                opened.map_err(|error| denied_inside(error.into(), relation))?;
             }
         }
         bound.policing.push(relation.oid);
-        let done = self.bind_mentions(bound, &mentions, place.inside(place.principal)).await;
+        let done = self.bind_mentions(bound, mentions, place.inside(place.principal)).await;
         bound.policing.pop();
-        done.map_err(|error| denied_inside(error, table))?;
-        Ok(Some(Arc::new(TablePolicies { rows, masks })))
+        done.map_err(|error| denied_inside(error, relation))
     }
 
     fn row_security_is_off(&self, relation: &Relation, place: Place) -> SqlError {
@@ -139,17 +169,19 @@ impl Binder<'_> {
 }
 
 /// The relations that a policy's subquery reads may be unknown to the role that lacks a privilege on them.
-fn denied_inside(error: SqlError, table: &AuthorizedTable) -> SqlError {
+fn denied_inside(error: SqlError, relation: &Relation) -> SqlError {
     if error.state != SqlState::InsufficientPrivilege {
         return error;
     }
-    let relation = table.relation();
     let reads = |policy: &&Policy| policy.using.iter().chain(&policy.check).any(|expression| !expression.reads.is_empty());
     let names: Vec<String> = relation.row_security.policies.iter().filter(reads).map(|policy| format!("\"{}\"", policy.name)).collect();
     let what = if names.is_empty() { "A mask".to_owned() } else { format!("Policy {}", names.join(", ")) };
-    SqlError::new(error.state, format!("permission denied for a relation that a policy of table \"{}\" reads", relation.name))
-        .detail(format!("{what} reads it with the privileges of the role that reads the table."))
-        .hint("The owner of that relation can grant SELECT on it, or the policy can read a view in its place.")
+    SqlError::new(
+        error.state,
+        format!("permission denied for a relation that a policy of {} \"{}\" reads", kind_of(relation).word(), relation.name),
+    )
+    .detail(format!("{what} reads it with the privileges of the role that reads the table."))
+    .hint("The owner of that relation can grant SELECT on it, or the policy can read a view in its place.")
 }
 
 fn each<'p>(
