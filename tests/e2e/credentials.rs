@@ -124,10 +124,11 @@ async fn kill_9_in_a_rotation_loses_no_key() {
     let mut keys = std::collections::BTreeSet::new();
     for round in 0..10_u64 {
         let client = Client::admin(&server).await.unwrap();
-        let turning = tokio::spawn(async move { while client.batch_execute("ROTATE KEYS").await.is_ok() {} });
+        let mut turning = tokio::task::JoinSet::new();
+        turning.spawn(async move { while client.batch_execute("ROTATE KEYS").await.is_ok() {} });
         tokio::time::sleep(Duration::from_millis(40 + round * 3)).await;
         server.process.signal("KILL").unwrap();
-        turning.await.unwrap();
+        turning.join_all().await;
         drop(server);
         for delay in [2, 6, 10, 14, 18] {
             let mut command = Command::new(binary().unwrap());
