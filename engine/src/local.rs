@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use lakegate_engine_api::{
     Alteration, BoundRelation, BoundStatement, ByteScan, ByteStream, ColumnDefinition, CommitDecision, Engine, EngineError,
-    EngineTransaction, Erased, Erasure, ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared, Progress,
-    Purge, Purged, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription, Work,
+    EngineTransaction, Erased, Erasure, ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared,
+    Progress, Purge, Purged, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;

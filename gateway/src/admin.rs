@@ -24,7 +24,8 @@ pub fn verify_certificate(file: &std::path::Path, key: Option<&str>) -> Result<(
     let text = std::fs::read_to_string(file).map_err(|_| AdminError::Missing(file.display().to_string()))?;
     let certificate: CertificateFile = serde_json::from_str(&text).map_err(|_| VerifyError::NotACertificate)?;
     let document = certificate.verify(key)?;
-    let field = |name: &str| document.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default();
+    let field =
+        |name: &str| document.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default();
     for name in ["certificate_id", "request_id", "subject_kind", "requested_time", "issued_time", "executed_by", "reason"] {
         say(&format!("{name}: {}", field(name)))?;
     }
@@ -96,7 +97,10 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
         }
         AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
         AdminWork::Certificate(AdminCertificate::Key) => say(&catalog.certificate_key().await?)?,
-        AdminWork::Certificate(AdminCertificate::Verify { .. }) | AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. } => {}
+        AdminWork::Certificate(AdminCertificate::Verify { .. })
+        | AdminWork::Backup { .. }
+        | AdminWork::Restore { .. }
+        | AdminWork::Migrate { .. } => {}
         AdminWork::Log(AdminLog::Verify) => {
             // Reading opens each entry; one that was changed or moved fails.
             let statements = catalog.history(&principal, HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() }).await?;

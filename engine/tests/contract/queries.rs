@@ -56,6 +56,7 @@ async fn views_and_parameters() {
             columns: vec!["a".to_owned(), "b".to_owned()],
             runs_as: None,
             visible: None,
+            policies: None,
         },
     ));
     let prepared = world.engine.prepare(statement).await.unwrap();

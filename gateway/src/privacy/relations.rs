@@ -58,7 +58,7 @@ pub fn map_row(
     erasure: Option<&str>,
     legal_hold: bool,
 ) -> String {
-    let texts = [&table.database, &table.schema, &table.name, column, status, found_by].map(|text| string(text));
+    let texts = [&table.database, &table.schema, &table.name, column, status, found_by].map(string);
     let erasure = erasure.map_or_else(|| "NULL".to_owned(), string);
     let values = texts.into_iter().chain([erasure]).map(|text| format!("{text}::text")).chain([legal_hold.to_string()]);
     format!("SELECT {}", named(values, &MAP_COLUMNS))
