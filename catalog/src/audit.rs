@@ -4,15 +4,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
-use std::sync::LazyLock;
 use uuid::Uuid;
 
 use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
 use crate::keyring::Cell;
+use crate::log_proof::RecordKind;
 use crate::model::{Oid, READ_AUDIT_OID};
-use crate::statement_log::{Places, Row, Value, Wait, insert, time};
+use crate::statement_log::{Places, Row, Value, Wait, time};
 use crate::store::number;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub struct AuditFilter {
     /// Before.
     pub until: Option<DateTime<Utc>>,
     pub action_name: Option<String>,
+    /// Nothing that is sealed is opened.
+    pub without_details: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -88,7 +90,8 @@ struct SealedDetail {
     error_message: Option<String>,
 }
 
-const COLUMNS: [&str; 19] = [
+/// What is hashed of an event.
+pub(crate) const COLUMNS: [&str; 19] = [
     "event_id",
     "event_time",
     "actor_oid",
@@ -107,11 +110,9 @@ const COLUMNS: [&str; 19] = [
     "rows_affected",
     "statement_id",
     "key_id",
-    "sealed_detail",
+    "detail_digest",
 ];
 const LIMIT_DEFAULT: u32 = 10_000;
-
-static INSERT: LazyLock<String> = LazyLock::new(|| insert("audit_events", &COLUMNS));
 
 impl Catalog {
     /// Records an event; with `wait` it is durable when this returns, without it waits only while the queue is full.
@@ -119,9 +120,22 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::LogUnavailable`]; the writer goes on trying.
     pub async fn audit(&self, event: AuditEvent, wait: bool) -> Result<(), CatalogError> {
+        self.audit_as(Uuid::now_v7(), event, wait).await
+    }
+
+    /// Records an event, durable and chained when this returns; gives its number, for [`Catalog::inclusion_proof`].
+    ///
+    /// # Errors
+    /// As [`Catalog::audit`].
+    pub async fn audit_durable(&self, event: AuditEvent) -> Result<Uuid, CatalogError> {
+        let event_id = Uuid::now_v7();
+        self.audit_as(event_id, event, true).await.map(|()| event_id)
+    }
+
+    async fn audit_as(&self, event_id: Uuid, event: AuditEvent, wait: bool) -> Result<(), CatalogError> {
         let unavailable = |error: CatalogError| CatalogError::LogUnavailable { detail: error.to_string() };
         let key = self.keyring().of_day(event.event_time, event.actor_oid).await.map_err(unavailable)?;
-        let event_id = Uuid::now_v7().to_string();
+        let event_id = event_id.to_string();
         let detail = SealedDetail { request_params: event.request_params, error_message: event.error_message };
         let plain = serde_json::to_vec(&detail).map_err(CatalogError::internal)?;
         let micros = event.event_time.timestamp_micros();
@@ -145,9 +159,8 @@ impl Catalog {
             event.rows_affected.into(),
             event.statement_id.map(|id| id.to_string()).into(),
             key.id().to_owned().into(),
-            Value::Bytes(Some(sealed)),
         ];
-        self.log().append(Row::new(&INSERT, values), if wait { Wait::Durable } else { Wait::Queued }).await
+        self.log().append(Row::new(RecordKind::Event, values, Some(sealed)), if wait { Wait::Durable } else { Wait::Queued }).await
     }
 
     /// Superusers and members of `lakegate_read_audit` see every row, everybody else what they did themselves, newest first.
@@ -177,29 +190,26 @@ impl Catalog {
         let limit = places.integer(filter.limit.unwrap_or(LIMIT_DEFAULT).into());
         let wheres = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
         // Only our own constants are in the text; all values are bound.
-        let sql = format!("SELECT {} FROM audit_events {wheres} ORDER BY event_time DESC, event_id DESC LIMIT {limit}", COLUMNS.join(", "));
+        let columns = COLUMNS.join(", ").replace("detail_digest", "sealed_detail");
+        let sql = format!("SELECT {columns} FROM audit_events {wheres} ORDER BY event_time DESC, event_id DESC LIMIT {limit}");
         let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(self.store().reads()).await?;
         let mut out = Vec::with_capacity(rows.len());
         for row in &rows {
-            out.push(self.audit_row(row).await?);
+            out.push(self.audit_row(row, filter.without_details).await?);
         }
         Ok(out)
     }
 
-    async fn audit_row(&self, row: &AnyRow) -> Result<AuditRow, CatalogError> {
+    async fn audit_row(&self, row: &AnyRow, without_details: bool) -> Result<AuditRow, CatalogError> {
         let event_id: String = row.try_get(0)?;
         let micros: i64 = row.try_get(1)?;
         let event_time = time(micros)?;
         let actor_oid: Oid = number(row.try_get(2)?)?;
         let status: String = row.try_get(13)?;
-        let detail = match self.keyring().by_id(&row.try_get::<String, _>(17)?).await {
-            Ok(key) => {
-                let sealed: Vec<u8> = row.try_get(18)?;
-                let plain = key.open(cell(&event_id, actor_oid, micros), &sealed)?;
-                serde_json::from_slice(&plain).map_err(|_| CatalogError::corrupted("an audit event"))?
-            }
-            Err(CatalogError::KeyDestroyed) => SealedDetail { request_params: serde_json::Value::Null, error_message: None },
-            Err(error) => return Err(error),
+        let nothing = SealedDetail { request_params: serde_json::Value::Null, error_message: None };
+        let detail = match without_details {
+            true => nothing,
+            false => self.audit_detail(row, &event_id, actor_oid, micros).await?.unwrap_or(nothing),
         };
         let event = AuditEvent {
             event_time,
@@ -229,6 +239,21 @@ impl Catalog {
                 .map_err(|error: uuid::Error| CatalogError::corrupted(error))?,
         };
         Ok(AuditRow { event_id: event_id.parse().map_err(CatalogError::corrupted)?, event_date: event_time.date_naive(), event })
+    }
+}
+
+impl Catalog {
+    /// `None` where the key is destroyed.
+    async fn audit_detail(&self, row: &AnyRow, id: &str, actor: Oid, time: i64) -> Result<Option<SealedDetail>, CatalogError> {
+        match self.keyring().by_id(&row.try_get::<String, _>(17)?).await {
+            Ok(key) => {
+                let sealed: Vec<u8> = row.try_get(18)?;
+                let plain = key.open(cell(id, actor, time), &sealed)?;
+                serde_json::from_slice(&plain).map(Some).map_err(|_| CatalogError::corrupted("an audit event"))
+            }
+            Err(CatalogError::KeyDestroyed) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

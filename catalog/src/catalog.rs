@@ -13,7 +13,8 @@ use crate::authorize::{NormalUrl, Principal, normalise_url};
 use crate::ddl::Edit;
 use crate::error::CatalogError;
 use crate::kek::Kek;
-use crate::keyring::Keyring;
+use crate::keyring::{DataKey, Keyring};
+use crate::log_proof::head::Signer;
 use crate::model::Oid;
 use crate::snapshot::Snapshot;
 use crate::staging::Stage;
@@ -75,6 +76,8 @@ struct Inner {
     snapshot: RwLock<Arc<Snapshot>>,
     auth: AuthState,
     log: LogWriter,
+    signer: Arc<Signer>,
+    fingerprints: Arc<DataKey>,
     protected_roots: Arc<[NormalUrl]>,
     sole_process: bool,
     process: Uuid,
@@ -101,7 +104,9 @@ impl Catalog {
         let store = Store::open(&options.url).await?;
         let keyring = Keyring::open(store.clone(), options.kek, options.kek_file.clone()).await?;
         let process = Uuid::new_v4();
-        let log = LogWriter::start(store.clone(), options.instance_id, process).await?;
+        let fingerprints = keyring.fingerprints().await?;
+        let signer = Arc::new(Signer::new(&*keyring.signing().await?)?);
+        let log = LogWriter::start(store.clone(), Arc::clone(&signer), options.instance_id, process).await?;
         let mut read = store.begin_read().await?;
         let snapshot = store::load::snapshot(&mut read, protected_roots.clone()).await?;
         drop(read);
@@ -112,6 +117,8 @@ impl Catalog {
             snapshot: RwLock::new(Arc::new(snapshot)),
             auth,
             log,
+            signer,
+            fingerprints,
             protected_roots,
             sole_process: options.sole_process,
             process,
@@ -288,6 +295,16 @@ impl Catalog {
 
     pub(crate) fn auth_state(&self) -> &AuthState {
         &self.inner.auth
+    }
+
+    /// 32 hexadecimal digits, the same for the same text in this catalog alone: an HMAC with a key of its own.
+    #[must_use]
+    pub fn fingerprint(&self, normalised: &str) -> String {
+        crate::log_proof::hex(&self.inner.fingerprints.derive("fingerprint", normalised.as_bytes())[..16])
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.inner.signer
     }
 
     pub(crate) fn log(&self) -> &LogWriter {

@@ -24,6 +24,7 @@ pub enum ObjectKind {
     Token,
     Policy,
     MaskingPolicy,
+    Detection,
 }
 
 impl ObjectKind {
@@ -46,6 +47,7 @@ impl ObjectKind {
             ObjectKind::Token => "token",
             ObjectKind::Policy => "policy",
             ObjectKind::MaskingPolicy => "masking policy",
+            ObjectKind::Detection => "detection",
         }
     }
 }

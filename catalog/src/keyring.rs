@@ -84,6 +84,8 @@ fn log_purpose(role: Oid) -> String {
 }
 
 const AUTH: &str = "auth";
+const SIGNING: &str = "signing";
+const FINGERPRINTS: &str = "fingerprints";
 
 #[derive(Debug)]
 pub(crate) struct Keyring {
@@ -111,6 +113,16 @@ impl Keyring {
     /// The key of password verifiers.
     pub(crate) fn auth(&self) -> &Arc<DataKey> {
         &self.auth
+    }
+
+    /// What the key that signs comes from; made in a catalog that has none.
+    pub(crate) async fn signing(&self) -> Result<Arc<DataKey>, CatalogError> {
+        Ok(Arc::new(key_for(&self.store, &self.kek(), SIGNING, "").await?))
+    }
+
+    /// What statements' fingerprints are keyed with.
+    pub(crate) async fn fingerprints(&self) -> Result<Arc<DataKey>, CatalogError> {
+        Ok(Arc::new(key_for(&self.store, &self.kek(), FINGERPRINTS, "").await?))
     }
 
     /// The logs' key of a day and role, durable before it is given out.

@@ -3,17 +3,15 @@
 use std::io::{BufRead, Write};
 use std::os::unix::fs::DirBuilderExt;
 
-use lakegate_catalog::audit::AuditFilter;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::backup::copy_catalog;
 use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
 use lakegate_catalog::privacy::{CertificateFile, VerifyError};
-use lakegate_catalog::statement_log::HistoryFilter;
 use lakegate_catalog::{CatalogError, DataDirLock, Kek};
 use zeroize::Zeroizing;
 
-use crate::config::{AdminCertificate, AdminKeys, AdminLog, AdminUser, AdminWork, Config};
+use crate::config::{AdminCertificate, AdminKeys, AdminUser, AdminWork, Config};
 use crate::serve::{Foundation, next_kek_file};
 
 /// Without a catalog: the file is all that is needed, and the key where it is to be told whose certificate it is.
@@ -63,6 +61,18 @@ pub enum AdminError {
     Missing(String),
     #[error("could not replace the key file: {0}")]
     KeyFile(std::io::Error),
+    #[error("could not read \"{0}\": {1}")]
+    Unreadable(String, std::io::Error),
+    #[error("\"{0}\" is no public key: 32 bytes in base64, or a file that holds them")]
+    PublicKey(String),
+    #[error("the log is not whole: {0} faults")]
+    Faults(usize),
+    #[error("there is no chained log")]
+    NoLog,
+    #[error("the file holds no proof")]
+    NoProof,
+    #[error(transparent)]
+    Proof(#[from] lakegate_catalog::log_proof::inclusion::ProofError),
 }
 
 /// Does the work, as the bootstrap superuser.
@@ -97,15 +107,11 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
         }
         AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
         AdminWork::Certificate(AdminCertificate::Key) => say(&catalog.certificate_key().await?)?,
-        AdminWork::Certificate(AdminCertificate::Verify { .. })
-        | AdminWork::Backup { .. }
-        | AdminWork::Restore { .. }
-        | AdminWork::Migrate { .. } => {}
-        AdminWork::Log(AdminLog::Verify) => {
-            // Reading opens each entry; one that was changed or moved fails.
-            let statements = catalog.history(&principal, HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() }).await?;
-            let events = catalog.audit_rows(&principal, AuditFilter { limit: Some(u32::MAX), ..AuditFilter::default() }).await?;
-            say(&format!("{} statements and {} audit events open with their keys", statements.len(), events.len()))?;
+        AdminWork::Certificate(AdminCertificate::Verify { .. }) | AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. } => {}
+        AdminWork::Log(work) => {
+            let done = crate::admin_log::run(&work, foundation).await;
+            catalog.close().await;
+            return done;
         }
     }
     catalog.close().await;
@@ -164,6 +170,6 @@ fn read_password() -> Result<PasswordSpec, AdminError> {
     if password.is_empty() { Err(AdminError::EmptyPassword) } else { Ok(PasswordSpec::Set(password)) }
 }
 
-fn say(line: &str) -> Result<(), AdminError> {
+pub(crate) fn say(line: &str) -> Result<(), AdminError> {
     writeln!(std::io::stdout(), "{line}").map_err(AdminError::Output)
 }

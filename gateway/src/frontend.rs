@@ -331,6 +331,8 @@ pub struct SessionStart {
     pub client_address: Option<std::net::SocketAddr>,
     pub server_address: Option<std::net::SocketAddr>,
     pub tls: bool,
+    /// `TLSv1.3`.
+    pub tls_version: Option<&'static str>,
     /// `scram-sha-256`, `scram-sha-256-plus`, `password`.
     pub auth_method: &'static str,
 }

@@ -1,9 +1,11 @@
 //! The gateway: protocol, sessions, SQL front end, routing.
 
 pub mod admin;
+pub mod admin_log;
 pub mod auth;
 pub mod config;
 pub mod demo;
+pub mod detect;
 pub mod frontend;
 pub mod handlers;
 pub mod http;

@@ -44,6 +44,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             if matches!(work, AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. }) {
                 return Ok(lakegate::admin::copy(&work, &config).await?);
             }
+            if let AdminWork::Log(work) = &work
+                && lakegate::admin_log::is_offline(work)
+            {
+                return Ok(lakegate::admin_log::offline(work).await?);
+            }
             let foundation = Foundation::lay(config).await?;
             Ok(lakegate::admin::run(work, &foundation).await?)
         }),

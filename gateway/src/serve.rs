@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::auth::jwt::JwtVerifier;
 use crate::auth::rules::{Rules, RulesError};
 use crate::config::Config;
+use crate::detect::runner::WatchOptions;
 use crate::http::{self, Readiness};
 use crate::server::{self, ServerOptions};
 use crate::sql::advisory::AdvisoryLocks;
@@ -167,6 +168,8 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         server_start: Utc::now(),
     });
     keep_telling_readers(catalog.clone(), live.clone(), stop.clone());
+    let watch = WatchOptions { webhook: config.findings_webhook.clone(), sigma_rules: config.sigma_rules.clone() };
+    crate::detect::runner::start(&shared, watch, &stop);
     if let Err(error) = crate::sql::temporary::drop_leftovers(&shared).await {
         tracing::warn!(error = %error.message, "temporary tables of an earlier process could not be dropped");
     }

@@ -335,6 +335,7 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             | ObjectKind::ExternalLocation
             | ObjectKind::Policy
             | ObjectKind::MaskingPolicy
+            | ObjectKind::Detection
             | ObjectKind::Token => SqlState::DuplicateObject,
         },
         CatalogError::Undefined { kind, .. } => match kind {
@@ -350,6 +351,7 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             | ObjectKind::ExternalLocation
             | ObjectKind::Policy
             | ObjectKind::MaskingPolicy
+            | ObjectKind::Detection
             | ObjectKind::Token => SqlState::UndefinedObject,
         },
         CatalogError::UndefinedColumn { .. } => SqlState::UndefinedColumn,

@@ -24,6 +24,8 @@ pub struct HistoryFilter {
     pub since: Option<DateTime<Utc>>,
     /// Started before.
     pub until: Option<DateTime<Utc>>,
+    /// Nothing that is sealed is opened.
+    pub without_texts: bool,
 }
 
 /// One statement. Lists hold three-part (tables) and four-part (columns) names.
@@ -57,7 +59,11 @@ pub struct HistoryRow {
     pub tables_read: Vec<String>,
     pub tables_written: Vec<String>,
     pub columns_read: Vec<String>,
+    pub columns_written: Vec<String>,
     pub tags_read: Vec<String>,
+    pub functions: Vec<String>,
+    pub auth_method: Option<String>,
+    pub tls_version: Option<String>,
     /// As the text.
     pub query_tags: Option<BTreeMap<String, String>>,
 }
@@ -66,15 +72,16 @@ const LIMIT_DEFAULT: u32 = 10_000;
 const IDS_MAX: usize = 1_000;
 
 const COLUMNS: &str = "statement_id, session_id, statement_type, execution_status, executed_by_oid, executed_by, executed_as, \
-     client_application, client_driver, source_ip_address, database_name, warehouse, engine, statement_fingerprint, sqlstate, \
+     client_application, client_driver, source_ip_address, database_name, warehouse, COALESCE(ended_engine, engine), statement_fingerprint, sqlstate, \
      start_time, end_time, waiting_at_capacity_duration_ms, compilation_duration_ms, execution_duration_ms, \
      result_fetch_duration_ms, read_files, pruned_files, read_bytes, read_rows, read_io_cache_percent, from_result_cache, \
-     cache_origin_statement_id, produced_rows, written_rows, written_bytes, written_files, spilled_local_bytes, tables_read, \
-     tables_written, columns_read, tags_read, key_id, sealed_statement, sealed_error";
+     cache_origin_statement_id, produced_rows, written_rows, written_bytes, written_files, spilled_local_bytes, \
+     COALESCE(ended_tables_read, tables_read), COALESCE(ended_tables_written, tables_written), COALESCE(ended_columns_read, columns_read), \
+     COALESCE(ended_tags_read, tags_read), key_id, sealed_statement, sealed_error, columns_written, functions, auth_method, tls_version";
 
 impl Catalog {
-    /// Superusers and members of `lakegate_read_history` see every row, everybody else the own ones (of the session's role and
-    /// of the current one), newest first. What was logged before this call is in it.
+    /// Superusers and members of `lakegate_read_history` see every row, members of `lakegate_read_audit` every row without its texts,
+    /// everybody else the own ones (of the session's role and of the current one), newest first. What was logged before this call is in it.
     ///
     /// # Errors
     /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`] where a row does not open.
@@ -82,7 +89,8 @@ impl Catalog {
         if let Err(error) = self.log().flush().await {
             tracing::warn!(%error, "the history may lack what is not written yet");
         }
-        let sees_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
+        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
+        let sees_all = opens_all || self.is_auditor(principal);
         if filter.statement_ids.len() > IDS_MAX {
             return Err(CatalogError::parameter(format!("more than {IDS_MAX} statement ids")));
         }
@@ -112,18 +120,41 @@ impl Catalog {
         let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(self.store().reads()).await?;
         let mut out = Vec::with_capacity(rows.len());
         for row in &rows {
-            out.push(self.history_row(row, principal, sees_all).await?);
+            out.push(self.history_row(row, principal, opens_all, filter.without_texts).await?);
         }
         Ok(out)
     }
 
-    async fn history_row(&self, row: &AnyRow, principal: &Principal, sees_all: bool) -> Result<HistoryRow, CatalogError> {
+    /// The text of one statement, for its own role and those who may read the whole history. `None`: there is no such statement, or its key
+    /// was destroyed.
+    ///
+    /// # Errors
+    /// [`CatalogError::Forbidden`], [`CatalogError::Unavailable`], [`CatalogError::Corrupted`].
+    pub async fn open_statement(&self, principal: &Principal, statement: Uuid) -> Result<Option<HistoryRow>, CatalogError> {
+        let filter = HistoryFilter { statement_ids: vec![statement], ..HistoryFilter::default() };
+        let row = self.history(principal, filter).await?.pop();
+        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
+        let own =
+            row.as_ref().is_some_and(|row| row.executed_by_oid == principal.session_role || row.executed_by_oid == principal.current_role);
+        if !own && !opens_all {
+            return Err(CatalogError::forbidden(format!("permission denied for statement {statement}")));
+        }
+        Ok(row.filter(|row| row.statement_text.is_some()))
+    }
+
+    async fn history_row(
+        &self,
+        row: &AnyRow,
+        principal: &Principal,
+        opens_all: bool,
+        without_texts: bool,
+    ) -> Result<HistoryRow, CatalogError> {
         let id: String = row.try_get(0)?;
         let executed_by_oid: Oid = number(row.try_get(4)?)?;
         let start_time = time(row.try_get(15)?)?;
         let end_time = row.try_get::<Option<i64>, _>(16)?.map(time).transpose()?;
         let own = executed_by_oid == principal.session_role || executed_by_oid == principal.current_role;
-        let key = match own || sees_all {
+        let key = match (own || opens_all) && !without_texts {
             false => None,
             true => match self.keyring().by_id(&row.try_get::<String, _>(37)?).await {
                 Err(CatalogError::KeyDestroyed) => None,
@@ -179,7 +210,11 @@ impl Catalog {
             tables_read: list(row, 33)?,
             tables_written: list(row, 34)?,
             columns_read: list(row, 35)?,
+            columns_written: list(row, 40)?,
             tags_read: list(row, 36)?,
+            functions: list(row, 41)?,
+            auth_method: row.try_get(42)?,
+            tls_version: row.try_get(43)?,
             query_tags,
         })
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub use history::{HistoryFilter, HistoryRow};
 pub(crate) use history::{Places, time};
-pub(crate) use rows::{Row, Value, insert};
+pub(crate) use rows::{END_COLUMNS, Row, START_COLUMNS, Value};
 pub(crate) use writer::{LogWriter, Wait};
 
 use crate::catalog::Catalog;
@@ -63,6 +63,10 @@ pub struct StatementStart {
     pub client_application: Option<String>,
     pub client_driver: Option<String>,
     pub source_ip_address: Option<String>,
+    /// As the login's audit event has it.
+    pub auth_method: Option<String>,
+    /// `TLSv1.3`; `None` without TLS.
+    pub tls_version: Option<String>,
     pub database: String,
     pub warehouse: Option<String>,
     pub engine: Option<String>,
@@ -74,7 +78,11 @@ pub struct StatementStart {
     pub tables_written: Vec<String>,
     /// Four-part names.
     pub columns_read: Vec<String>,
+    pub columns_written: Vec<String>,
+    /// Tags of what is read, as `name=value`.
     pub tags_read: Vec<String>,
+    /// By name, folded.
+    pub functions: Vec<String>,
     /// Sealed, for a user may write anything there.
     pub query_tags: BTreeMap<String, String>,
     pub text: String,
@@ -96,6 +104,7 @@ pub struct StatementEnd {
     pub columns_read: Option<Vec<String>>,
     pub tables_read: Option<Vec<String>>,
     pub tables_written: Option<Vec<String>>,
+    pub tags_read: Option<Vec<String>>,
 }
 
 /// Durations in milliseconds; `None` is unknown.
@@ -132,6 +141,7 @@ impl StatementEnd {
             columns_read: None,
             tables_read: None,
             tables_written: None,
+            tags_read: None,
         }
     }
 

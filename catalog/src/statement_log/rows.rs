@@ -6,37 +6,57 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe};
 use uuid::Uuid;
 
-use super::{ExecutionStatus, StatementEnd, StatementStart};
+use super::{StatementEnd, StatementStart};
 use crate::error::CatalogError;
+use crate::log_proof::RecordKind;
+use crate::log_proof::chain::Chain;
+use crate::log_proof::record::digest;
 
 /// One stored value; the type goes with NULL, which PostgreSQL wants to know.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Integer(Option<i64>),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
 }
 
-/// Values for one of the statements below, in its order.
+/// A record for the log, its values in the order of [`RecordKind::columns`].
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
-    sql: &'static str,
+    kind: RecordKind,
     values: Vec<Value>,
+    /// Its digest is among the values.
+    sealed: Option<Vec<u8>>,
 }
 
 impl Row {
-    pub(crate) fn new(sql: &'static str, values: Vec<Value>) -> Row {
-        Row { sql, values }
+    /// `values` without the digest, which is the last of the columns.
+    pub(crate) fn new(kind: RecordKind, mut values: Vec<Value>, sealed: Option<Vec<u8>>) -> Row {
+        values.push(Value::Bytes(sealed.as_deref().map(|sealed| digest(sealed).to_vec())));
+        Row { kind, values, sealed }
     }
 
-    pub(crate) async fn write(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-        let query: Query<'_, Any, _> = sqlx::query(AssertSqlSafe(self.sql));
-        let query = self.values.iter().cloned().fold(query, |query, value| match value {
-            Value::Integer(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
-            Value::Bytes(value) => query.bind(value),
-        });
-        query.execute(connection).await.map(drop)
+    /// Written as the next of the chain, unless it is the end of a statement that is over or was never logged.
+    pub(crate) async fn write(&self, connection: &mut AnyConnection, chain: &mut Chain) -> Result<(), sqlx::Error> {
+        let linked = chain.next(self.kind, &self.values);
+        let sql: &'static str = match self.kind {
+            RecordKind::Start => &START,
+            RecordKind::End => &END,
+            RecordKind::Event => &EVENT,
+        };
+        let query: Query<'_, Any, _> = sqlx::query(AssertSqlSafe(sql));
+        let query = self.values.iter().cloned().chain([Value::Bytes(self.sealed.clone())]).chain(linked.values(chain)).fold(
+            query,
+            |query, value| match value {
+                Value::Integer(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
+            },
+        );
+        if query.execute(connection).await?.rows_affected() > 0 {
+            chain.push(&linked);
+        }
+        Ok(())
     }
 }
 
@@ -72,19 +92,21 @@ pub(crate) struct Identity {
     pub(crate) process: String,
 }
 
-const BEGIN_COLUMNS: [&str; 23] = [
+/// What is hashed of a statement's start.
+pub(crate) const START_COLUMNS: [&str; 26] = [
     "statement_id",
     "writer",
     "process",
     "session_id",
     "statement_type",
-    "execution_status",
     "executed_by_oid",
     "executed_by",
     "executed_as",
     "client_application",
     "client_driver",
     "source_ip_address",
+    "auth_method",
+    "tls_version",
     "database_name",
     "warehouse",
     "engine",
@@ -93,12 +115,21 @@ const BEGIN_COLUMNS: [&str; 23] = [
     "tables_read",
     "tables_written",
     "columns_read",
+    "columns_written",
     "tags_read",
+    "functions",
     "key_id",
-    "sealed_statement",
+    "statement_digest",
 ];
 
-const FINISH_COLUMNS: [&str; 20] = [
+/// What is hashed of its end.
+pub(crate) const END_COLUMNS: [&str; 26] = [
+    "statement_id",
+    "ended_engine",
+    "ended_columns_read",
+    "ended_tables_read",
+    "ended_tables_written",
+    "ended_tags_read",
     "execution_status",
     "sqlstate",
     "end_time",
@@ -118,23 +149,29 @@ const FINISH_COLUMNS: [&str; 20] = [
     "written_bytes",
     "written_files",
     "spilled_local_bytes",
-    "sealed_error",
+    "error_digest",
 ];
 
-static BEGIN: LazyLock<String> = LazyLock::new(|| insert("statements", &BEGIN_COLUMNS));
-
-/// A row that is over stays as it is, unless it was taken for lost.
-static FINISH: LazyLock<String> = LazyLock::new(|| {
-    let sets: Vec<String> = FINISH_COLUMNS.iter().zip(6..).map(|(column, n)| format!("{column} = ${n}")).collect();
-    format!(
-        "UPDATE statements SET engine = COALESCE($2, engine), columns_read = COALESCE($3, columns_read), \
-         tables_read = COALESCE($4, tables_read), tables_written = COALESCE($5, tables_written), {} \
-         WHERE statement_id = $1 AND execution_status IN ('RUNNING', 'LOST')",
-        sets.join(", ")
-    )
+static START: LazyLock<String> = LazyLock::new(|| {
+    let insert = insert("statements", &placed(RecordKind::Start));
+    // The status is no part of the record: the end has its own.
+    insert.replacen("statements (", "statements (execution_status, ", 1).replacen("VALUES (", "VALUES ('RUNNING', ", 1)
 });
 
-pub(crate) fn insert(table: &str, columns: &[&str]) -> String {
+/// A row that is over stays as it is.
+static END: LazyLock<String> = LazyLock::new(|| {
+    let sets: Vec<String> = placed(RecordKind::End).iter().zip(1..).skip(1).map(|(column, n)| format!("{column} = ${n}")).collect();
+    format!("UPDATE statements SET {} WHERE statement_id = $1 AND execution_status = 'RUNNING'", sets.join(", "))
+});
+
+static EVENT: LazyLock<String> = LazyLock::new(|| insert("audit_events", &placed(RecordKind::Event)));
+
+/// The columns of a record, and those of its place in a chain.
+fn placed(kind: RecordKind) -> Vec<&'static str> {
+    kind.columns().iter().copied().chain([kind.sealed()]).chain(kind.place().1).collect()
+}
+
+fn insert(table: &str, columns: &[&str]) -> String {
     let places: Vec<String> = (1..=columns.len()).map(|n| format!("${n}")).collect();
     format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), places.join(", "))
 }
@@ -146,13 +183,14 @@ pub(super) fn begin_row(start: StatementStart, identity: &Identity, key_id: &str
         identity.process.clone().into(),
         start.session_id.into(),
         start.statement_type.into(),
-        ExecutionStatus::Running.word().to_owned().into(),
         i64::from(start.executed_by).into(),
         start.executed_by_name.into(),
         start.executed_as.into(),
         start.client_application.into(),
         start.client_driver.into(),
         start.source_ip_address.into(),
+        start.auth_method.into(),
+        start.tls_version.into(),
         start.database.into(),
         start.warehouse.into(),
         start.engine.into(),
@@ -161,11 +199,12 @@ pub(super) fn begin_row(start: StatementStart, identity: &Identity, key_id: &str
         list(&start.tables_read)?.into(),
         list(&start.tables_written)?.into(),
         list(&start.columns_read)?.into(),
+        list(&start.columns_written)?.into(),
         list(&start.tags_read)?.into(),
+        list(&start.functions)?.into(),
         key_id.to_owned().into(),
-        Value::Bytes(Some(sealed)),
     ];
-    Ok(Row::new(&BEGIN, values))
+    Ok(Row::new(RecordKind::Start, values, Some(sealed)))
 }
 
 pub(super) fn finish_row(statement_id: Uuid, end: StatementEnd, sealed_error: Option<Vec<u8>>) -> Row {
@@ -177,6 +216,7 @@ pub(super) fn finish_row(statement_id: Uuid, end: StatementEnd, sealed_error: Op
         stored(end.columns_read).into(),
         stored(end.tables_read).into(),
         stored(end.tables_written).into(),
+        stored(end.tags_read).into(),
         end.status.word().to_owned().into(),
         end.sqlstate.into(),
         end.end_time.timestamp_micros().into(),
@@ -196,9 +236,8 @@ pub(super) fn finish_row(statement_id: Uuid, end: StatementEnd, sealed_error: Op
         metrics.written_bytes.into(),
         metrics.written_files.into(),
         metrics.spilled_local_bytes.into(),
-        Value::Bytes(sealed_error),
     ];
-    Row::new(&FINISH, values)
+    Row::new(RecordKind::End, values, sealed_error)
 }
 
 fn list(names: &[String]) -> Result<String, CatalogError> {

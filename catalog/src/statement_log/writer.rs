@@ -1,16 +1,19 @@
 //! One task writes both logs: whatever waits goes into one transaction (group commit), so a flood of statements costs few
-//! flushes of the disk.
+//! flushes of the disk. It chains the records as it writes them, and signs how far the chain has come.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::rows::{Identity, Row, finish_row};
 use super::{ExecutionStatus, StatementEnd};
 use crate::error::CatalogError;
+use crate::log_proof::chain::Chain;
+use crate::log_proof::head::{Signer, store_head};
 use crate::store::{Backend, Store};
 
 /// When a writer's caller goes on.
@@ -32,6 +35,8 @@ const GATHER: Duration = Duration::from_millis(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// After so many refusals of a row, while others were written, it is given up (and said so in the server's log).
 const ATTEMPTS_MAX: u32 = 10;
+/// Records are under a signed head after so long.
+const HEAD_EVERY: Duration = Duration::from_secs(15);
 
 /// The way to the writing task.
 #[derive(Debug)]
@@ -71,17 +76,37 @@ enum Op {
         attempts: u32,
     },
     Flush(Ack),
+    /// Signs how far the chain has come; `last`: it ends there.
+    Sign {
+        last: bool,
+        ack: Ack,
+    },
 }
 
 impl LogWriter {
     /// Ends what a dead process left running, then starts the task.
-    pub(crate) async fn start(store: Store, instance_id: Option<String>, process: Uuid) -> Result<LogWriter, CatalogError> {
+    pub(crate) async fn start(
+        store: Store,
+        signer: Arc<Signer>,
+        instance_id: Option<String>,
+        process: Uuid,
+    ) -> Result<LogWriter, CatalogError> {
         let process = process.to_string();
-        mark_lost(&store, instance_id.as_deref(), &process).await?;
+        let chain = mark_lost(&store, instance_id.as_deref(), &process).await?;
         let identity = Identity { writer: instance_id.unwrap_or_else(|| process.clone()), process };
         let (queue, inbox) = mpsc::channel(QUEUE_ROWS_MAX);
         let orphans = Arc::new(Orphans::default());
-        let task = Task { store, inbox, orphans: orphans.clone(), retained: VecDeque::new() };
+        let task = Task {
+            store,
+            inbox,
+            orphans: orphans.clone(),
+            retained: VecDeque::new(),
+            signer,
+            process: identity.process.clone(),
+            signed: 0,
+            head_due: Instant::now() + HEAD_EVERY,
+            chain,
+        };
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(task.run());
         // It ends when the last handle is gone and the queue is empty.
@@ -116,8 +141,20 @@ impl LogWriter {
         acknowledged(done).await
     }
 
+    /// Returns when everything that was queued before is under a signed head.
+    pub(crate) async fn sign(&self) -> Result<(), CatalogError> {
+        let (ack, done) = oneshot::channel();
+        self.send(Op::Sign { last: false, ack }).await?;
+        acknowledged(done).await
+    }
+
     pub(crate) async fn close(&self) {
-        if let Err(error) = self.flush().await {
+        let (ack, done) = oneshot::channel();
+        let closed = match self.send(Op::Sign { last: true, ack }).await {
+            Ok(()) => acknowledged(done).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = closed {
             tracing::error!(%error, "the statement log could not be written to its end");
         }
     }
@@ -178,31 +215,33 @@ fn unavailable(detail: String) -> CatalogError {
     CatalogError::LogUnavailable { detail }
 }
 
-/// With SQLite there is one process at a time, so whatever runs there is dead.
-async fn mark_lost(store: &Store, instance_id: Option<&str>, process: &str) -> Result<(), CatalogError> {
-    let mut transaction = store.begin_write().await?;
-    let now = chrono::Utc::now().timestamp_micros();
-    let query = match (store.backend(), instance_id) {
-        (Backend::Sqlite, _) => sqlx::query(
-            "UPDATE statements SET execution_status = 'LOST', end_time = $1 WHERE execution_status = 'RUNNING' AND process <> $2",
-        )
-        .bind(now)
-        .bind(process.to_owned()),
-        (Backend::Postgres, Some(writer)) => sqlx::query(
-            "UPDATE statements SET execution_status = 'LOST', end_time = $1 \
-             WHERE execution_status = 'RUNNING' AND process <> $2 AND writer = $3",
-        )
-        .bind(now)
-        .bind(process.to_owned())
-        .bind(writer.to_owned()),
-        (Backend::Postgres, None) => return Ok(()),
+/// Begins the process' chain with the ends of what a dead process left running. With SQLite there is one process at a time, so whatever
+/// runs there is dead.
+async fn mark_lost(store: &Store, instance_id: Option<&str>, process: &str) -> Result<Option<Chain>, CatalogError> {
+    let mut transaction = store.begin_log().await?;
+    let lost: Vec<String> = match (store.backend(), instance_id) {
+        (Backend::Sqlite, _) => {
+            let sql = "SELECT statement_id FROM statements WHERE execution_status = 'RUNNING' AND process <> $1 ORDER BY statement_id";
+            sqlx::query_scalar(sql).bind(process.to_owned()).fetch_all(&mut *transaction).await?
+        }
+        (Backend::Postgres, Some(writer)) => {
+            let sql = "SELECT statement_id FROM statements WHERE execution_status = 'RUNNING' AND process <> $1 AND writer = $2 \
+                 ORDER BY statement_id";
+            sqlx::query_scalar(sql).bind(process.to_owned()).bind(writer.to_owned()).fetch_all(&mut *transaction).await?
+        }
+        (Backend::Postgres, None) => Vec::new(),
     };
-    let lost = query.execute(&mut *transaction).await?.rows_affected();
-    transaction.commit().await?;
-    if lost > 0 {
-        tracing::warn!(statements = lost, "statements of an earlier process had not ended; they are marked as lost");
+    let mut chain = Chain::begin(&mut transaction, process).await?;
+    for id in &lost {
+        let id = id.parse().map_err(CatalogError::corrupted)?;
+        finish_row(id, StatementEnd::new(ExecutionStatus::Lost), None).write(&mut transaction, &mut chain).await?;
     }
-    Ok(())
+    chain.store_tip(&mut transaction).await?;
+    transaction.commit().await?;
+    if !lost.is_empty() {
+        tracing::warn!(statements = lost.len(), "statements of an earlier process had not ended; they are marked as lost");
+    }
+    Ok(Some(chain))
 }
 
 struct Task {
@@ -211,6 +250,13 @@ struct Task {
     orphans: Arc<Orphans>,
     /// In order, before anything newer.
     retained: VecDeque<Op>,
+    signer: Arc<Signer>,
+    process: String,
+    /// As it is stored; `None` where that is not known, or it ended: the next record begins a new one.
+    chain: Option<Chain>,
+    /// Records under the newest head.
+    signed: u64,
+    head_due: Instant,
 }
 
 /// Why a batch was not written.
@@ -225,7 +271,32 @@ impl Task {
     async fn run(mut self) {
         while let Some(batch) = self.next_batch().await {
             self.write_batch(batch).await;
+            if self.head_due <= Instant::now()
+                && let Err(error) = self.sign(false).await
+            {
+                tracing::error!(%error, "a head of the log could not be signed");
+            }
         }
+    }
+
+    fn is_unsigned(&self) -> bool {
+        self.chain.as_ref().is_some_and(|chain| chain.size > self.signed)
+    }
+
+    /// Where nothing is new, the newest head stays it.
+    async fn sign(&mut self, last: bool) -> Result<(), String> {
+        self.head_due = Instant::now() + HEAD_EVERY;
+        let Some(chain) = self.chain.as_ref().filter(|chain| last || chain.size > self.signed) else { return Ok(()) };
+        let failed = |error: CatalogError| detail(&error);
+        let mut transaction = self.store.begin_log().await.map_err(failed)?;
+        let head = store_head(&mut transaction, &self.signer, chain, last).await.map_err(failed)?;
+        transaction.commit().await.map_err(|error| error.to_string())?;
+        tracing::info!(chain = head.chain, size = head.size, root = crate::log_proof::hex(&head.root), last, "log head");
+        self.signed = head.size;
+        if last {
+            (self.chain, self.signed) = (None, 0);
+        }
+        Ok(())
     }
 
     /// Waits for work; `None` when all handles are gone and nothing is left to write.
@@ -241,6 +312,7 @@ impl Task {
                 },
                 () = orphans.arrived.notified() => {}
                 () = tokio::time::sleep(RETRY_AFTER), if !self.retained.is_empty() => {}
+                () = tokio::time::sleep_until(self.head_due), if self.is_unsigned() => {}
             }
         } else {
             tokio::time::sleep(RETRY_AFTER).await;
@@ -294,25 +366,47 @@ impl Task {
         if batch.is_empty() {
             return;
         }
+        let (heads, batch): (Vec<Op>, Vec<Op>) = batch.into_iter().partition(|op| matches!(op, Op::Sign { .. }));
         match self.write_together(&batch).await {
             Ok(()) => batch.into_iter().for_each(|op| op.answer(Ok(()))),
             Err(Failure::Store(error)) => self.keep(batch, &error),
             Err(Failure::Row(_)) => self.write_apart(batch).await,
         }
+        for op in heads {
+            let Op::Sign { last, .. } = op else { continue };
+            let signed = match self.retained.is_empty() {
+                true => self.sign(last).await,
+                false => Err("what came before could not be written".to_owned()),
+            };
+            op.answer(signed);
+        }
     }
 
-    async fn write_together(&self, batch: &[Op]) -> Result<(), Failure> {
+    async fn write_together(&mut self, batch: &[Op]) -> Result<(), Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Store(error.to_string());
+        if !batch.iter().any(|op| matches!(op, Op::Write { .. })) {
+            return Ok(());
+        }
         let mut transaction = self.store.begin_log().await.map_err(|error| failed(&detail(&error)))?;
+        let mut chain = match &self.chain {
+            Some(chain) => chain.clone(),
+            None => Chain::begin(&mut transaction, &self.process).await.map_err(|error| failed(&detail(&error)))?,
+        };
         for op in batch {
             if let Op::Write { row, .. } = op {
-                row.write(&mut transaction).await.map_err(|error| match &error {
+                row.write(&mut transaction, &mut chain).await.map_err(|error| match &error {
                     sqlx::Error::Database(_) | sqlx::Error::Encode(_) => Failure::Row(error.to_string()),
                     _ => failed(&error),
                 })?;
             }
         }
-        transaction.commit().await.map_err(|error| failed(&error))?;
+        chain.store_tip(&mut transaction).await.map_err(|error| failed(&error))?;
+        if let Err(error) = transaction.commit().await {
+            // Nobody knows whether it is stored: what follows does not count on it.
+            (self.chain, self.signed) = (None, 0);
+            return Err(failed(&error));
+        }
+        self.chain = Some(chain);
         metrics::counter!("lakegate_log_commits_total").increment(1);
         metrics::counter!("lakegate_log_rows_total").increment(u64::try_from(batch.len()).unwrap_or(0));
         Ok(())
@@ -358,7 +452,7 @@ impl Task {
                     }
                     self.retained.push_back(Op::Write { row, begins, ack: None, attempts: attempts.saturating_add(1) });
                 }
-                Op::Flush(ack) => {
+                Op::Flush(ack) | Op::Sign { ack, .. } => {
                     let _ = ack.send(Err(error.to_owned()));
                 }
             }
@@ -370,17 +464,17 @@ impl Op {
     fn attempts(&self) -> u32 {
         match self {
             Op::Write { attempts, .. } => *attempts,
-            Op::Flush(_) => 0,
+            Op::Flush(_) | Op::Sign { .. } => 0,
         }
     }
 
     /// Somebody goes on only when it is done.
     fn is_awaited(&self) -> bool {
-        matches!(self, Op::Write { ack: Some(_), .. } | Op::Flush(_))
+        matches!(self, Op::Write { ack: Some(_), .. } | Op::Flush(_) | Op::Sign { .. })
     }
 
     fn answer(self, result: Result<(), String>) {
-        let (Op::Write { ack: Some(ack), .. } | Op::Flush(ack)) = self else { return };
+        let (Op::Write { ack: Some(ack), .. } | Op::Flush(ack) | Op::Sign { ack, .. }) = self else { return };
         // Nobody may be left to hear it.
         let _ = ack.send(result);
     }

@@ -13,6 +13,8 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (4, include_str!("migrations/0004_readers.sql")),
     (5, include_str!("migrations/0005_governance.sql")),
     (6, include_str!("migrations/0006_roles.sql")),
+    (7, include_str!("migrations/0007_log_chains.sql")),
+    (8, include_str!("migrations/0008_detections.sql")),
     (10, include_str!("migrations/0010_privacy.sql")),
 ];
 

@@ -46,7 +46,11 @@ pub(super) fn start(role: Oid, name: &str, text: &str) -> StatementStart {
         tables_read: vec!["main.public.t".to_owned()],
         tables_written: Vec::new(),
         columns_read: Vec::new(),
+        columns_written: Vec::new(),
         tags_read: Vec::new(),
+        functions: vec!["upper".to_owned()],
+        auth_method: Some("scram-sha-256".to_owned()),
+        tls_version: Some("TLSv1.3".to_owned()),
         query_tags: BTreeMap::new(),
         text: text.to_owned(),
         parameters: Vec::new(),
@@ -234,7 +238,7 @@ async fn moved_rows_do_not_open(fixture: Fixture) {
     assert!(catalog.history(&ADMIN, filter).await.is_err(), "a row given to another role");
 }
 
-fn event(action: &str, actor: Oid) -> AuditEvent {
+pub(super) fn event(action: &str, actor: Oid) -> AuditEvent {
     AuditEvent {
         event_time: Utc::now(),
         actor_oid: actor,

@@ -4,6 +4,7 @@ mod authentication;
 mod authorization;
 mod crash;
 mod grants;
+mod log_proof;
 mod logs;
 mod objects;
 mod opening;

@@ -217,6 +217,12 @@ pub trait Prepared: Send + Sync {
     /// Delta version of each table it reads, as planned: a transaction block pins them for its later statements.
     fn table_versions(&self) -> Vec<(lakegate_catalog::model::RelationName, u64)>;
 
+    /// Columns of each relation that it reads, as far as the engine knows them before it runs; nothing where the plan is made anew when it
+    /// runs (UPDATE, DELETE, MERGE).
+    fn columns_read(&self) -> Vec<(lakegate_catalog::model::RelationName, Vec<String>)> {
+        Vec::new()
+    }
+
     /// Runs it. `parameters`: one array of length 1 a parameter, of the type in [`Prepared::parameters`].
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError>;
 

@@ -208,6 +208,13 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn sequence_of_column(&self, _table: Oid, _column: &str) -> Result<Option<Oid>, EngineError> {
         Ok(None)
     }
+    /// `lakegate.decrypt_statement`: `None` where there is no such statement, or its key was destroyed.
+    ///
+    /// # Errors
+    /// No right to it; no number; the log cannot be told.
+    fn decrypt_statement(&self, _statement: &str) -> Result<Option<String>, EngineError> {
+        Err(EngineError::Unsupported { feature: "lakegate.decrypt_statement".to_owned(), hint: None })
+    }
     /// Takes an advisory lock for the session or its transaction. What waits leaves the queue where it is dropped.
     fn take_advisory_lock(&self, _request: AdvisoryRequest) -> AdvisoryTaken {
         Box::pin(async { Err(EngineError::Unsupported { feature: "an advisory lock here".to_owned(), hint: None }) })

@@ -47,6 +47,10 @@ impl Prepared for PreparedExplain {
         self.query.table_versions()
     }
 
+    fn columns_read(&self) -> Vec<(RelationName, Vec<String>)> {
+        self.query.columns_read()
+    }
+
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
         let plan = self.query.query.plan.clone();
         let values = match self.parameters().is_empty() {

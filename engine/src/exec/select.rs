@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Shared, Small, collect_metrics, interruptible};
 use crate::error;
-use crate::plan::{PlannedQuery, Sessions, cast_to, filled_plan};
+use crate::plan::{PlannedQuery, Sessions, cast_to, columns_needed, filled_plan};
 
 /// A planned SELECT or VALUES.
 pub struct PreparedSelect {
@@ -52,6 +52,10 @@ impl Prepared for PreparedSelect {
 
     fn table_versions(&self) -> Vec<(RelationName, u64)> {
         self.versions.clone()
+    }
+
+    fn columns_read(&self) -> Vec<(RelationName, Vec<String>)> {
+        columns_needed([&self.query.plan])
     }
 
     fn renew(&self, facts: &SessionFacts) -> bool {

@@ -1,6 +1,7 @@
 //! From a bound AST to a DataFusion plan.
 
 mod apart;
+mod columns_needed;
 mod columns_read;
 mod comparable;
 mod context;
@@ -20,6 +21,7 @@ mod small;
 mod source_order;
 mod spelling;
 
+pub use self::columns_needed::columns_needed;
 pub use self::comparable::comparable;
 pub use self::context::{Planner, Sources, ViewSource, VisibleColumns, planning_error, relation_reference};
 pub use self::explain::{Showing, plan_json, plan_lines};

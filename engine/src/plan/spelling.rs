@@ -6,6 +6,8 @@ use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, ObjectNamePart, Query, Value, VisitMut, VisitorMut,
 };
 
+use crate::functions::sealed_log::LAKEGATE_FUNCTIONS;
+
 /// FETCH FIRST becomes LIMIT, `pg_catalog.f()` becomes `f()`, `count(*)` becomes `count(1)`.
 pub fn respell(statement: &mut impl VisitMut) {
     let _: ControlFlow<()> = statement.visit(&mut Spelling);
@@ -31,6 +33,13 @@ impl VisitorMut for Spelling {
         if let Expr::Function(function) = expr
             && let [ObjectNamePart::Identifier(schema), _] = function.name.0.as_slice()
             && schema.value.eq_ignore_ascii_case("pg_catalog")
+        {
+            function.name.0.remove(0);
+        }
+        if let Expr::Function(function) = expr
+            && let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+            && schema.value.eq_ignore_ascii_case("lakegate")
+            && LAKEGATE_FUNCTIONS.iter().any(|known| name.value.eq_ignore_ascii_case(known))
         {
             function.name.0.remove(0);
         }

@@ -29,7 +29,7 @@ use crate::delta::TableScan;
 use crate::error;
 use crate::exec::{Opened, Shared, interruptible, open_relations, parameter_values};
 use crate::plan::{
-    Planner, Sessions, Sources, analyzed_plan, declared_fields, filled_plan, parameters_of, planning_error, returned_schema,
+    Planner, Sessions, Sources, analyzed_plan, columns_needed, declared_fields, filled_plan, parameters_of, planning_error, returned_schema,
 };
 use crate::planner_pg::present_columns;
 use crate::policy::{PolicedSource, TargetUse};
@@ -291,6 +291,13 @@ impl Prepared for PreparedChange {
 
     fn table_versions(&self) -> Vec<(RelationName, u64)> {
         self.versions.clone()
+    }
+
+    fn columns_read(&self) -> Vec<(RelationName, Vec<String>)> {
+        match &self.way {
+            Way::Append { rows, .. } => columns_needed([rows]),
+            Way::Clear | Way::Rows { .. } => Vec::new(),
+        }
     }
 
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {

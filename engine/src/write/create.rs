@@ -30,7 +30,7 @@ use super::vectors;
 use crate::delta::{CONSTRAINT_PREFIX, DELTA_PG_TYPE_KEY, Table, TableColumn, TableColumns, stored_type};
 use crate::error;
 use crate::exec::{Shared, collect_metrics, interruptible, open_relations, parameter_values};
-use crate::plan::{Audience, PlannedQuery, Planner, Sessions, cast_to, check_depth, filled_plan, plan_query};
+use crate::plan::{Audience, PlannedQuery, Planner, Sessions, cast_to, check_depth, columns_needed, filled_plan, plan_query};
 use crate::store::check_commits;
 
 /// Spark's key for the declared type of text columns, enforced by Spark on write.
@@ -208,6 +208,10 @@ impl Prepared for PreparedCreate {
 
     fn table_versions(&self) -> Vec<(RelationName, u64)> {
         self.0.versions.clone()
+    }
+
+    fn columns_read(&self) -> Vec<(RelationName, Vec<String>)> {
+        columns_needed([&self.0.query.plan])
     }
 
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {

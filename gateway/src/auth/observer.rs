@@ -18,6 +18,8 @@ pub struct LoginAttempt {
     pub application_name: Option<String>,
     pub client_address: Option<SocketAddr>,
     pub tls: bool,
+    /// `TLSv1.3`.
+    pub tls_version: Option<&'static str>,
     /// `scram-sha-256` and so on; `None` where it did not come so far.
     pub auth_method: Option<&'static str>,
     /// 0 before there is a session.
@@ -85,7 +87,11 @@ fn event(attempt: &LoginAttempt, action: &str, role: Option<&Authenticated>, err
         action_name: action.to_owned(),
         object_type: Some("database".to_owned()),
         object_name: Some(attempt.database.clone()),
-        request_params: serde_json::json!({ "tls": attempt.tls }),
+        request_params: serde_json::json!({
+            "tls": attempt.tls,
+            "tls_version": attempt.tls_version,
+            "channel_binding": attempt.auth_method == Some("scram-sha-256-plus"),
+        }),
         status: if error.is_some() { AuditStatus::Denied } else { AuditStatus::Success },
         sqlstate: error.map(|error| error.state.code().to_owned()),
         error_message: error.map(|error| error.message.clone()),

@@ -107,6 +107,12 @@ pub struct ServeArgs {
     /// Program whose standard output is the key-encryption key, base64 of 32 bytes; instead of the file
     #[arg(long, env = "LAKEGATE_KEK_COMMAND")]
     pub kek_command: Option<String>,
+    /// Address that findings of detections are sent to, as JSON by POST
+    #[arg(long, env = "LAKEGATE_FINDINGS_WEBHOOK")]
+    pub findings_webhook: Option<String>,
+    /// Folder of Sigma rules (*.yml, *.yaml) that become detections
+    #[arg(long, env = "LAKEGATE_SIGMA_RULES")]
+    pub sigma_rules: Option<PathBuf>,
     /// Let clients without TLS in from other hosts too (SCRAM only).
     #[arg(long, env = "LAKEGATE_ALLOW_PLAIN_REMOTE", num_args = 0..=1, default_missing_value = "true")]
     pub allow_plain_remote: Option<bool>,
@@ -147,8 +153,34 @@ pub enum AdminWork {
 
 #[derive(Debug, Subcommand)]
 pub enum AdminLog {
-    /// Open every sealed entry of the statement log and the audit log, and count them.
-    Verify,
+    /// Check that no record of the statement log and the audit log was altered, removed, moved or cut off, by its chain and the signed
+    /// heads. With --backup offline, without a server or its key-encryption key; without it every sealed entry is opened, too.
+    Verify {
+        /// A file that `admin backup` wrote.
+        #[arg(long, requires = "public_key")]
+        backup: Option<PathBuf>,
+        /// The public key as `admin log public-key` prints it, or a file that holds it; for the catalog itself: its own.
+        #[arg(long)]
+        public_key: Option<String>,
+        /// A file with a head that was kept elsewhere, as `admin log head` prints it: the log must hold it.
+        #[arg(long)]
+        head: Option<PathBuf>,
+    },
+    /// Print the key that the heads of the log are signed with, base64.
+    PublicKey,
+    /// Sign how far the log has come, and print it: kept elsewhere, it shows later whether records were cut off.
+    Head,
+    /// Print the proof that an audit event or a statement is in the log, as JSON.
+    Prove {
+        /// event_id or statement_id.
+        record: String,
+    },
+    /// Check a proof that `admin log prove` printed.
+    CheckProof {
+        file: PathBuf,
+        #[arg(long)]
+        public_key: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -208,6 +240,8 @@ pub struct Config {
     pub password_memory_kib: u32,
     pub password_passes: u32,
     pub kek_command: Option<String>,
+    pub findings_webhook: Option<String>,
+    pub sigma_rules: Option<PathBuf>,
     pub allow_plain_remote: bool,
     pub demo: bool,
 }
@@ -267,6 +301,8 @@ impl ServeArgs {
             )?,
             password_passes: in_range("--password-passes", self.password_passes.or(file.password_passes).unwrap_or(2), 1..=16)?,
             kek_command: self.kek_command.or(file.kek_command),
+            findings_webhook: self.findings_webhook.or(file.findings_webhook),
+            sigma_rules: self.sigma_rules.or(file.sigma_rules),
             allow_plain_remote: self.allow_plain_remote.or(file.allow_plain_remote).unwrap_or(false),
             demo: self.demo.or(file.demo).unwrap_or(false),
             data_dir,

@@ -34,6 +34,7 @@ pub async fn fill(shared: &Arc<Shared>, identity: Authenticated) -> Result<(), S
         client_address: None,
         server_address: None,
         tls: false,
+        tls_version: None,
         auth_method: "internal",
     };
     let mut session = Sessions(Arc::clone(shared)).open(start).await?;

@@ -12,6 +12,7 @@ use super::table_definition::Definition;
 use crate::frontend::Response;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::{CreateTable, name_parts};
+use crate::sql::facets::{Facets, Mentioned};
 use crate::sql::journal::Journal;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
@@ -157,6 +158,7 @@ async fn create_as(
     let snapshot = session.catalog().snapshot();
     let facts = session.facts(&snapshot);
     let mut query = Box::new(query.clone());
+    let mentioned = Mentioned::by(query.as_ref());
     let bound = session.binder(&snapshot, &facts).bind(query.as_mut(), &[]).await?;
     journal.note_read(bound.tables_read.iter().cloned());
     journal.note_written([place.name.clone()]);
@@ -169,12 +171,13 @@ async fn create_as(
         .prepare(BoundStatement {
             statement_id: journal.statement_id(),
             work: Work::CreateTableAs { table, query, with_data },
-            relations: bound.relations,
+            relations: bound.relations.clone(),
             session: facts,
             parameter_types: Vec::new(),
             renewable: false,
         })
         .await?;
+    journal.note_facets(&Facets::of(&snapshot, mentioned, &bound, &[], Some(prepared.as_ref())));
     if !session.transaction.pin(&snapshot, prepared.table_versions()) {
         let message = "could not serialize access: a transaction with the same snapshot has read another version of a table";
         return Err(SqlError::new(SqlState::SerializationFailure, message));

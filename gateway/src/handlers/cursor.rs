@@ -43,7 +43,8 @@ pub async fn declare(
             return Err(error);
         }
     };
-    let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.bound).await?;
+    let durable = plan.bound.touches_tables();
+    let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
     // It outlives the statement, so a cancel of this one must not reach it later.
     let token = CancellationToken::new();
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: token.clone() };

@@ -10,6 +10,7 @@ pub mod create_table;
 pub mod create_view;
 pub mod cursor;
 pub mod database;
+pub mod detection;
 pub mod drop;
 pub mod external_location;
 pub mod governance;
@@ -122,6 +123,7 @@ async fn dispatch(
         Command::Governance(command) => governance::run(session, command).await,
         Command::Privacy(call) => privacy::run(session, call, deadline, journal).await,
         Command::TwoPhase(command) => transaction::two_phase(session, command).await,
+        Command::Watch(watch) => detection::run(session, watch, statement, deadline).await,
         Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) => {
             Err(SqlError::new(SqlState::InternalError, "a command came by the wrong way"))
         }

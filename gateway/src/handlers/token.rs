@@ -57,7 +57,7 @@ pub async fn drop(session: &mut GatewaySession, drop: &DropToken) -> Result<Resp
     Ok(Response::Command { tag: "DROP TOKEN".to_owned() })
 }
 
-fn expiry(written: &TokenExpiry) -> Result<Option<DateTime<Utc>>, SqlError> {
+pub(crate) fn expiry(written: &TokenExpiry) -> Result<Option<DateTime<Utc>>, SqlError> {
     match written {
         TokenExpiry::Never => Ok(None),
         TokenExpiry::Default => Ok(Some(Utc::now() + Duration::days(DAYS_DEFAULT))),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::RecordBatch;
+use lakegate_catalog::audit::AuditStatus;
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::ddl::SequenceState;
 use lakegate_catalog::model::{
@@ -94,6 +95,21 @@ impl SessionLookup {
 }
 
 impl SessionLookup {
+    fn signal(&self, pid: i32, signal: SessionSignal) -> Signalled {
+        let Some(target) = self.live.role_of(pid) else { return Signalled::NoSuchSession };
+        let role = self.principal.current_role;
+        let superior = self.snapshot.is_superuser(role);
+        let may = self.snapshot.has_privileges_of(role, target) || self.snapshot.has_privileges_of(role, PG_SIGNAL_BACKEND_OID);
+        if !superior && (self.snapshot.is_superuser(target) || !may) {
+            return Signalled::Denied;
+        }
+        let found = match signal {
+            SessionSignal::CancelStatement => self.live.cancel(pid),
+            SessionSignal::Terminate => self.live.terminate(pid),
+        };
+        if found { Signalled::Sent } else { Signalled::NoSuchSession }
+    }
+
     /// A sequence on which the role has one of some privileges; nobody needs any for an identity column's.
     fn sequence(&self, oid: Oid, privileges: &[Privilege]) -> Result<(&Relation, &Sequence), EngineError> {
         let undefined = || EngineError::Sql {
@@ -448,19 +464,27 @@ impl CatalogLookup for SessionLookup {
     }
 
     /// As `pg_signal_backend` checks: a superuser's session obeys superusers only.
+    fn decrypt_statement(&self, statement: &str) -> Result<Option<String>, EngineError> {
+        let id = statement.parse().map_err(|_| EngineError::Data {
+            error: DataError::InvalidTextRepresentation,
+            message: format!("invalid input syntax for type uuid: \"{statement}\""),
+        })?;
+        self.effects.log.open(self.principal, id).map_err(|error| refused(SqlError::from(error)))
+    }
+
     fn signal_session(&self, pid: i32, signal: SessionSignal) -> Signalled {
-        let Some(target) = self.live.role_of(pid) else { return Signalled::NoSuchSession };
-        let role = self.principal.current_role;
-        let superior = self.snapshot.is_superuser(role);
-        let may = self.snapshot.has_privileges_of(role, target) || self.snapshot.has_privileges_of(role, PG_SIGNAL_BACKEND_OID);
-        if !superior && (self.snapshot.is_superuser(target) || !may) {
-            return Signalled::Denied;
-        }
-        let found = match signal {
-            SessionSignal::CancelStatement => self.live.cancel(pid),
-            SessionSignal::Terminate => self.live.terminate(pid),
+        let action = match signal {
+            SessionSignal::CancelStatement => "cancel",
+            SessionSignal::Terminate => "terminate",
         };
-        if found { Signalled::Sent } else { Signalled::NoSuchSession }
+        let signalled = self.signal(pid, signal);
+        let status = match signalled {
+            Signalled::NoSuchSession => return signalled,
+            Signalled::Sent => AuditStatus::Success,
+            Signalled::Denied => AuditStatus::Denied,
+        };
+        self.effects.log.tell(&self.principal, action, "session", pid.to_string(), status);
+        signalled
     }
 
     fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String, EngineError> {

@@ -189,6 +189,7 @@ impl Door {
             application_name: setting("application_name").cloned(),
             client_address: Some(address),
             tls: identity.is_some(),
+            tls_version: encryption.map(|encryption| encryption.version),
             auth_method: None,
             pid: 0,
         };
@@ -267,6 +268,7 @@ impl Door {
             client_address: attempt.client_address,
             server_address: local,
             tls: attempt.tls,
+            tls_version: attempt.tls_version,
             auth_method: method,
         };
         let sql = self.sessions.open(start).await.map_err(refusal)?;

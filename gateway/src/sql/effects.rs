@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::advisory::AdvisoryLocks;
 use super::notifications::{Notifications, Post};
 use super::sequences::SessionSequences;
+use super::session_log::SessionLog;
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Most wishes of one statement.
@@ -39,6 +40,7 @@ pub struct Effects {
     /// What RESET gives, by lower-case name.
     pub resets: BTreeMap<String, String>,
     pub sequences: SessionSequences,
+    pub log: SessionLog,
     /// `lock_timeout` in milliseconds, 0 for none.
     lock_timeout_ms: AtomicU64,
     wishes: Mutex<Wishes>,
@@ -60,8 +62,9 @@ impl Effects {
         advisory: AdvisoryLocks,
         resets: BTreeMap<String, String>,
         sequences: SessionSequences,
+        log: SessionLog,
     ) -> Self {
-        Effects { pid, notifications, advisory, resets, sequences, lock_timeout_ms: AtomicU64::new(0), wishes: Mutex::default() }
+        Effects { pid, notifications, advisory, resets, sequences, log, lock_timeout_ms: AtomicU64::new(0), wishes: Mutex::default() }
     }
 
     pub fn set_lock_timeout(&self, limit: Option<Duration>) {

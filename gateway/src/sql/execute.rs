@@ -154,7 +154,9 @@ async fn run_plan(
             return Err(error);
         }
     };
-    let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.bound).await?;
+    let durable = plan.bound.touches_tables();
+    let mut journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
+    journal.note_compiled(plan.take_planning());
     crate::system::audit::subjects_read(session, &plan.bound, journal.statement_id()).await?;
     let result = start(&plan, parameters, &journal, deadline).await;
     if !plan.bound.tables_written.is_empty() {

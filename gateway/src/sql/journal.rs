@@ -14,8 +14,8 @@ use lakegate_catalog::statement_log::{ExecutionStatus, StatementEnd, StatementMe
 use lakegate_engine_api::{MetricsSnapshot, Outcome};
 use uuid::Uuid;
 
-use super::bind::Bound;
-use super::fingerprint::fingerprint;
+use super::facets::{self, Facets};
+use super::fingerprint::normalised;
 use super::grammar::Command;
 use super::redact::redact;
 use super::session::GatewaySession;
@@ -36,6 +36,8 @@ pub struct Journal {
     /// Where it ran for less time than its entry is open.
     elapsed: Option<Duration>,
     named: Mutex<Named>,
+    /// Milliseconds that planning took, and those that the client took to fetch the rows.
+    compiled_ms: Option<u64>,
     /// What the audit log hears where a privilege lacks; nothing once the work is done.
     denial: Option<Box<AuditEvent>>,
     /// For those who look on, as long as it works.
@@ -47,11 +49,13 @@ pub struct Journal {
 struct Named {
     read: BTreeSet<RelationName>,
     written: BTreeSet<RelationName>,
+    columns: BTreeSet<(RelationName, String)>,
+    tags: BTreeSet<String>,
     metrics: StatementMetrics,
 }
 
 impl Journal {
-    /// Logs a statement that an engine runs. Durable on return when it opens stored tables.
+    /// Logs a statement that an engine runs. `durable` on return: where it opens stored tables.
     ///
     /// # Errors
     /// 58030: it must not run.
@@ -60,14 +64,19 @@ impl Journal {
         command: &Command,
         text: &str,
         parameters: &[ArrayRef],
-        bound: &Bound,
+        touched: &Facets,
+        durable: bool,
     ) -> Result<Self, SqlError> {
-        let kind = statement_type(command);
+        let kind = session.logged_as.unwrap_or_else(|| statement_type(command));
         let mut start = start(session, kind, text);
-        start.tables_read = super::prepare::names(&bound.tables_read);
-        start.tables_written = super::prepare::names(&bound.tables_written);
+        start.tables_read = facets::tables(&touched.relations_read);
+        start.tables_written = facets::tables(&touched.tables_written);
+        start.columns_read = facets::columns(&touched.columns_read);
+        start.columns_written = facets::columns(&touched.columns_written);
+        start.tags_read = touched.tags_read.iter().cloned().collect();
+        start.functions = touched.functions.iter().cloned().collect();
         start.parameters = parameters.iter().map(shown).collect();
-        Journal::open(session, kind, start, bound.touches_tables(), bound.tables_written.iter().next().cloned()).await
+        Journal::open(session, kind, start, durable, touched.tables_written.iter().next().cloned()).await
     }
 
     /// Logs a statement of the session or the catalog. Durable on return when it changes the catalog.
@@ -110,6 +119,7 @@ impl Journal {
             ticket: Mutex::new(Some(ticket)),
             started,
             elapsed: None,
+            compiled_ms: None,
             named: Mutex::default(),
             denial,
             entry: Some(session.shared.system.live().work().enter(worker, written)),
@@ -123,6 +133,19 @@ impl Journal {
 
     pub fn note_read(&self, names: impl IntoIterator<Item = RelationName>) {
         self.named.lock().unwrap_or_else(PoisonError::into_inner).read.extend(names);
+    }
+
+    /// What a query inside reads, once it is planned.
+    pub fn note_facets(&self, touched: &Facets) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.read.extend(touched.relations_read.iter().cloned());
+        named.columns.extend(touched.columns_read.iter().cloned());
+        named.tags.extend(touched.tags_read.iter().cloned());
+    }
+
+    /// How long planning took.
+    pub fn note_compiled(&mut self, planning: Duration) {
+        self.compiled_ms = Some(u64::try_from(planning.as_millis()).unwrap_or(u64::MAX));
     }
 
     pub fn note_written(&self, names: impl IntoIterator<Item = RelationName>) {
@@ -186,9 +209,11 @@ impl Journal {
     }
 
     /// A result stream ended, failed or was dropped: told to the log without keeping the caller.
-    pub fn ended_behind(self, error: Option<SqlError>, rows: u64, read: MetricsSnapshot) {
+    /// `fetched`: how long the client had the rows in hand.
+    pub fn ended_behind(self, error: Option<SqlError>, rows: u64, read: MetricsSnapshot, fetched: Duration) {
         let mut end = error.as_ref().map_or_else(|| StatementEnd::new(ExecutionStatus::Finished), failure);
-        end.metrics = StatementMetrics { produced_rows: Some(rows), ..metrics(read) };
+        let fetched_ms = u64::try_from(fetched.as_millis()).unwrap_or(u64::MAX);
+        end.metrics = StatementMetrics { produced_rows: Some(rows), result_fetch_duration_ms: Some(fetched_ms), ..metrics(read) };
         crate::tasks::spawn("statement end", async move {
             if let Err(error) = self.finish(end, false).await {
                 tracing::error!(%error, "the end of a statement could not be logged");
@@ -209,7 +234,13 @@ impl Journal {
         if !named.written.is_empty() {
             end.tables_written = Some(super::prepare::names(&named.written));
         }
-        end.metrics.execution_duration_ms = Some(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        if !named.columns.is_empty() {
+            end.columns_read = Some(facets::columns(&named.columns));
+            end.tags_read = Some(named.tags.into_iter().collect());
+        }
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        end.metrics.compilation_duration_ms = self.compiled_ms;
+        end.metrics.execution_duration_ms = Some(elapsed_ms.saturating_sub(end.metrics.result_fetch_duration_ms.unwrap_or(0)));
         metrics::counter!("lakegate_statements_total", "type" => self.statement_type, "status" => end.status.word()).increment(1);
         metrics::histogram!("lakegate_statement_seconds", "type" => self.statement_type).record(elapsed.as_secs_f64());
         tracing::info!(
@@ -263,15 +294,19 @@ fn start(session: &GatewaySession, kind: &str, text: &str) -> StatementStart {
         client_application: optional("application_name"),
         client_driver: None,
         source_ip_address: session.start.client_address.map(|address| address.ip().to_string()),
+        auth_method: Some(session.start.auth_method.to_owned()),
+        tls_version: session.start.tls_version.map(str::to_owned),
         database: session.database().to_owned(),
         warehouse: optional("lakegate.warehouse"),
         engine: Some("embedded".to_owned()),
-        fingerprint: Some(fingerprint(text)),
+        fingerprint: Some(session.shared.catalog.fingerprint(&normalised(text))),
         start_time: Utc::now(),
         tables_read: Vec::new(),
         tables_written: Vec::new(),
         columns_read: Vec::new(),
+        columns_written: Vec::new(),
         tags_read: Vec::new(),
+        functions: Vec::new(),
         query_tags: optional("lakegate.query_tags").map(|tags| [("tags".to_owned(), tags)].into()).unwrap_or_default(),
         text: redact(text).into_owned(),
         parameters: Vec::new(),

@@ -164,6 +164,10 @@ impl Drop for Counted {
 
 #[async_trait]
 impl Prepared for KeptRows {
+    fn columns_read(&self) -> Vec<(lakegate_catalog::model::RelationName, Vec<String>)> {
+        self.inner.columns_read()
+    }
+
     fn parameters(&self) -> &[FieldRef] {
         self.inner.parameters()
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use futures::Stream;
@@ -23,6 +24,9 @@ pub struct LoggedRows<E> {
     deadline: Deadline,
     timer: Option<Pin<Box<tokio::time::Sleep>>>,
     rows: u64,
+    /// When the last batch was given, and how long batches were in other hands so far.
+    given: Option<Instant>,
+    fetched: Duration,
 }
 
 impl<E: Into<SqlError> + 'static> LoggedRows<E> {
@@ -33,7 +37,7 @@ impl<E: Into<SqlError> + 'static> LoggedRows<E> {
         deadline: Deadline,
     ) -> ClientRows {
         let timer = deadline.at().map(|at| Box::pin(tokio::time::sleep_until(at)));
-        Box::pin(LoggedRows { stream: Some(stream), metrics, journal: Some(journal), deadline, timer, rows: 0 })
+        Box::pin(LoggedRows { stream: Some(stream), metrics, journal: Some(journal), deadline, timer, rows: 0, given: None, fetched: Duration::ZERO })
     }
 
     fn fail(&mut self, error: SqlError) -> Poll<Option<Result<RecordBatch, SqlError>>> {
@@ -47,7 +51,7 @@ impl<E> LoggedRows<E> {
     fn end(&mut self, error: Option<&SqlError>) {
         self.stream = None;
         if let Some(journal) = self.journal.take() {
-            journal.ended_behind(error.cloned(), self.rows, self.metrics.snapshot());
+            journal.ended_behind(error.cloned(), self.rows, self.metrics.snapshot(), self.fetched);
         }
     }
 }
@@ -56,6 +60,9 @@ impl<E: Into<SqlError> + 'static> Stream for LoggedRows<E> {
     type Item = Result<RecordBatch, SqlError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(given) = self.given.take() {
+            self.fetched += given.elapsed();
+        }
         if let Some(timer) = &mut self.timer
             && timer.as_mut().poll(context).is_ready()
         {
@@ -71,6 +78,7 @@ impl<E: Into<SqlError> + 'static> Stream for LoggedRows<E> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(batch))) => {
                 self.rows += batch.num_rows() as u64;
+                self.given = Some(Instant::now());
                 Poll::Ready(Some(Ok(batch)))
             }
             Poll::Ready(Some(Err(error))) => self.fail(error.into()),

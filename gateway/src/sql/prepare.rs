@@ -13,6 +13,7 @@ use sqlparser::ast::{self, Statement};
 use uuid::Uuid;
 
 use super::bind::Bound;
+use super::facets::{Facets, Mentioned};
 use super::grammar::{Command, TwoPhase};
 use super::kept_plans::Circumstances;
 use super::locking_reads;
@@ -55,6 +56,9 @@ type SettingsMap = Arc<std::collections::BTreeMap<String, String>>;
 /// An engine's plan, with what it was made from.
 pub struct Plan {
     pub bound: Bound,
+    pub facets: Facets,
+    /// How long it took to make, for the log entry of the statement that it was made for.
+    took: Mutex<Option<Duration>>,
     pub prepared: Arc<dyn Prepared>,
     catalog_version: u64,
     message: u64,
@@ -266,6 +270,8 @@ async fn plan_over(
     let Some(statement) = planned(command) else {
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
     };
+    let began = std::time::Instant::now();
+    let mentioned = Mentioned::by(statement);
     let mut statement = Box::new(statement.clone());
     if matches!(command, Command::Sql(_)) {
         // Elsewhere they are refused.
@@ -278,8 +284,8 @@ async fn plan_over(
         Statement::Query(query) if matches!(command, Command::Sql(_)) => follows(query, &bound.relations),
         _ => None,
     };
-    let work = match targets.into_iter().next() {
-        Some(first) => Work::Change { statement, target: first.name },
+    let work = match targets.first() {
+        Some(first) => Work::Change { statement, target: first.name.clone() },
         None => Work::Query(statement),
     };
     let prepared = session
@@ -294,12 +300,15 @@ async fn plan_over(
             renewable: of_catalog == Some(Follows::Moment),
         })
         .await?;
+    let facets = Facets::of(snapshot, mentioned, &bound, &targets, Some(prepared.as_ref()));
     let keeps_rows = of_catalog.is_some_and(|follows| follows < Follows::Moment)
         && prepared.parameters().is_empty()
         && session.settings.current.get("lakegate.result_cache") == Some("on");
     let prepared = if keeps_rows { session.shared.kept_plans.with_rows(prepared) } else { prepared };
     Ok(Plan {
         bound,
+        facets,
+        took: Mutex::new(Some(began.elapsed())),
         prepared,
         of_catalog: of_catalog.map(|follows| (follows, Arc::downgrade(snapshot))),
         catalog_version: snapshot.version(),
@@ -311,6 +320,11 @@ async fn plan_over(
 }
 
 impl Plan {
+    /// How long it took to make; zero when it is used again.
+    pub fn take_planning(&self) -> Duration {
+        self.took.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
     /// Made under the role and the settings of now; `got`: the session's when it got it.
     fn is_of(&self, session: &GatewaySession, got: &SettingsMap) -> bool {
         let now = session.settings.current.all();
@@ -425,6 +439,9 @@ fn utility_schema(session: &GatewaySession, command: &Command) -> Result<Option<
             return Ok(session.cursors.find(&fetch.cursor).ok().map(|cursor| Arc::clone(&cursor.schema)));
         }
         Command::CreateToken(_) => return Ok(Some(crate::handlers::token::schema())),
+        Command::Watch(watch) if matches!(**watch, super::grammar::Watch::Hunt { .. }) => {
+            return Ok(Some(crate::handlers::detection::schema()));
+        }
         Command::TableWork(work) => return Ok(crate::handlers::table_work::maintenance(work).schema()),
         Command::Privacy(_) => return Ok(Some(crate::handlers::privacy::schema())),
         _ => return Ok(None),

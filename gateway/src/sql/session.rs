@@ -28,6 +28,7 @@ use super::named_statements::{NamedStatement, NamedStatements};
 use super::notifications::Notifications;
 use super::pending_notifications::{Change, PendingNotifications};
 use super::sequences::SessionSequences;
+use super::session_log::SessionLog;
 use super::session_settings::SessionSettings;
 use super::settings::{Setting, Settings};
 use super::together::CommittedTogether;
@@ -94,12 +95,18 @@ pub struct GatewaySession {
     pub(crate) has_temporary: bool,
     /// More statements may follow before the end of the message or pipeline: a change does not commit by itself.
     pub(crate) more_follows: bool,
+    /// The statement around the one that runs, as the log shows it.
+    pub(crate) logged_as: Option<&'static str>,
+    /// What a rule over the past takes for now.
+    pub(crate) clock: Option<DateTime<Utc>>,
+    /// The records that a rule looks at.
+    pub(crate) log_rows: Option<crate::detect::LogRows>,
     /// The statements of the message or pipeline are one transaction without a BEGIN.
     implicit: bool,
 }
 
 impl GatewaySession {
-    async fn open(shared: Arc<Shared>, start: SessionStart) -> Result<Self, SqlError> {
+    pub(crate) async fn open(shared: Arc<Shared>, start: SessionStart) -> Result<Self, SqlError> {
         let snapshot = shared.catalog.refresh().await?;
         let role = start.authenticated.role();
         let principal = Principal::new(role);
@@ -120,15 +127,17 @@ impl GatewaySession {
         current.set_internal("session_authorization", start.authenticated.name());
         current.set_role(None, "none", snapshot.is_superuser(role));
         let sequences = SessionSequences::new(shared.catalog.clone());
+        let session_id = Uuid::now_v7();
+        let log = SessionLog::new(shared.catalog.clone(), crate::system::audit::of_start(&start, session_id));
         let (notifications, advisory) = (Arc::clone(&shared.notifications), shared.advisory.clone());
-        let effects = Effects::new(start.backend_pid, notifications, advisory, current.resets().clone(), sequences);
+        let effects = Effects::new(start.backend_pid, notifications, advisory, current.resets().clone(), sequences, log);
         let mut session = GatewaySession {
             effects: Arc::new(effects),
             pending: PendingNotifications::default(),
             wake: Arc::default(),
             refusals: Vec::new(),
             shared,
-            session_id: Uuid::now_v7(),
+            session_id,
             start,
             principal,
             settings: SessionSettings::new(current),
@@ -140,6 +149,9 @@ impl GatewaySession {
             changes_made: 0,
             has_temporary: false,
             more_follows: false,
+            logged_as: None,
+            clock: None,
+            log_rows: None,
             implicit: false,
         };
         super::settings::REGISTRY.iter().filter(|setting| setting.reported).for_each(|setting| session.report(setting));
@@ -183,7 +195,7 @@ impl GatewaySession {
 
     pub(crate) fn facts(&self, snapshot: &Arc<Snapshot>) -> Arc<SessionFacts> {
         let scope = self.scope(snapshot);
-        let now = Utc::now();
+        let now = self.clock.unwrap_or_else(Utc::now);
         let search_path = scope.existing_schemas(snapshot);
         self.effects.set_lock_timeout(self.settings.current.timeout("lock_timeout"));
         Arc::new(SessionFacts {
@@ -217,6 +229,7 @@ impl GatewaySession {
 
     pub(crate) fn binder<'a>(&'a self, snapshot: &'a Arc<Snapshot>, facts: &'a Arc<SessionFacts>) -> Binder<'a> {
         Binder {
+            session: self,
             snapshot,
             principal: self.principal,
             scope: self.scope(snapshot),

@@ -52,6 +52,7 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Analyze(_) => "ANALYZE",
         Command::Governance(governance) => governance.tag(),
         Command::Privacy(_) => "CALL",
+        Command::Watch(watch) => watch.tag(),
         Command::TwoPhase(TwoPhase::Prepare) => "PREPARE TRANSACTION",
         Command::TwoPhase(TwoPhase::Finish { .. }) => "COMMIT PREPARED",
     }

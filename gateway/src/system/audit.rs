@@ -8,16 +8,22 @@ use lakegate_engine_api::RelationSource;
 use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
 
+use super::LogWindow;
 use super::columns::Columns;
+use crate::frontend::SessionStart;
 use crate::privacy::function_of;
 use crate::sql::bind::Bound;
-use crate::sql::grammar::{Alter, AlterAction, Command, Governance, GrantTarget, Keys, Owned, PrivilegeWord, RelationWord};
+use crate::sql::grammar::{
+    Alter, AlterAction, AlterRoleChange, Command, CreateToken, Governance, GrantTarget, Keys, Owned, PrivilegeWord, RelationWord,
+    RoleOptions, TokenExpiry, Watch,
+};
 use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
 
-pub async fn rows(catalog: &Catalog, principal: &Principal) -> Result<RelationSource, SqlError> {
-    let filter = AuditFilter { limit: Some(u32::MAX), ..AuditFilter::default() };
+pub async fn rows(catalog: &Catalog, principal: &Principal, what: &LogWindow) -> Result<RelationSource, SqlError> {
+    let filter =
+        AuditFilter { limit: Some(u32::MAX), since: what.since, until: what.until, without_details: !what.opens, ..AuditFilter::default() };
     let rows = catalog.audit_rows(principal, filter).await?;
     table(&rows)
 }
@@ -96,8 +102,14 @@ pub fn undone(mut event: AuditEvent, error: &SqlError) -> AuditEvent {
 fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_json::Value) {
     let nothing = serde_json::Value::Null;
     match command {
-        Command::CreateRole(role) => (Some("role"), Some(role.name.clone()), nothing),
-        Command::AlterRole(role) => (Some("role"), role.name.clone(), nothing),
+        Command::CreateRole(role) => (Some("role"), Some(role.name.clone()), role_options(&role.options)),
+        Command::AlterRole(role) => {
+            let params = match &role.change {
+                AlterRoleChange::Options(options) => role_options(options),
+                _ => nothing,
+            };
+            (Some("role"), role.name.clone(), params)
+        }
         Command::DefaultPrivileges(alter) => {
             let words: Vec<&str> = alter.privileges.iter().map(|privilege| privilege.word.as_str()).collect();
             let params = serde_json::json!({ "privileges": words, "grantees": alter.grantees, "kind": alter.kind.letter() });
@@ -107,7 +119,7 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::Keys(Keys::DestroyOfRole(role)) => (Some("keys"), Some(format!("role {role}")), nothing),
         Command::Keys(Keys::DestroyOfDay(day)) => (Some("keys"), Some(format!("day {day}")), nothing),
         Command::Privacy(call) => (Some("subject"), Some(call.kind().to_owned()), serde_json::json!({ "call": call.word() })),
-        Command::CreateToken(create) => (Some("token"), Some(create.name.clone()), serde_json::json!({ "role": create.role })),
+        Command::CreateToken(create) => (Some("token"), Some(create.name.clone()), token_params(create)),
         Command::DropToken(drop) => (Some("token"), Some(drop.name.clone()), serde_json::json!({ "role": drop.role })),
         Command::CreateDatabase(create) => (Some("database"), Some(create.name.clone()), nothing),
         Command::AlterDatabase(alter) => (Some("database"), Some(alter.name.clone()), nothing),
@@ -147,6 +159,17 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             };
             (Some(kind), Some(name), params)
         }
+        Command::Watch(watch) => {
+            let (kind, name) = watch.subject();
+            let params = match watch.as_ref() {
+                Watch::AlterFinding { state, .. } => serde_json::json!({ "state": state }),
+                Watch::Alter { changes, .. } => {
+                    serde_json::json!({ "changes": changes.iter().map(|change| format!("{change:?}")).collect::<Vec<_>>() })
+                }
+                _ => nothing,
+            };
+            (Some(kind), Some(name.to_owned()), params)
+        }
         Command::Copy(_)
         | Command::DeclareCursor(_)
         | Command::Fetch(_)
@@ -166,6 +189,28 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
             _ => (None, None, nothing),
         },
     }
+}
+
+/// What a role may do; of its password only that it has one.
+fn role_options(options: &RoleOptions) -> serde_json::Value {
+    serde_json::json!({
+        "superuser": options.superuser,
+        "createrole": options.create_role,
+        "createdb": options.create_db,
+        "bypassrls": options.bypass_rls,
+        "login": options.login,
+        "password": options.password.is_some(),
+    })
+}
+
+/// Half a year and more is long.
+fn token_params(create: &CreateToken) -> serde_json::Value {
+    let long_lived = match &create.expires {
+        TokenExpiry::Default => false,
+        TokenExpiry::Never => true,
+        expires => crate::handlers::token::expiry(expires).ok().flatten().is_none_or(|at| at - Utc::now() > chrono::Duration::days(183)),
+    };
+    serde_json::json!({ "role": create.role, "long_lived": long_lived })
 }
 
 /// Tags and who is masked, which an auditor asks for.
@@ -219,6 +264,22 @@ fn granted(
     (Some(kind), Some(name), serde_json::json!({ "privileges": words, "grantees": grantees }))
 }
 
+/// Texts of others were opened through the history.
+///
+/// # Errors
+/// 58030: they are not shown then.
+pub async fn opened(session: &GatewaySession, statements: usize) -> Result<(), SqlError> {
+    let event = AuditEvent {
+        service_name: "log".to_owned(),
+        action_name: "decrypt".to_owned(),
+        object_type: Some("relation".to_owned()),
+        object_name: Some("system.query.history".to_owned()),
+        request_params: serde_json::json!({ "statements": statements }),
+        ..event(session)
+    };
+    Ok(session.shared.catalog.audit(event, true).await?)
+}
+
 /// The end of a session.
 pub async fn session_end(session: &GatewaySession) {
     let logout = AuditEvent { action_name: "logout".to_owned(), ..event(session) };
@@ -251,7 +312,66 @@ pub async fn subjects_read(session: &GatewaySession, bound: &Bound, statement_id
     Ok(())
 }
 
-fn event(session: &GatewaySession) -> AuditEvent {
+/// Of a session, before there is one.
+#[must_use]
+pub fn of_start(start: &SessionStart, session_id: Uuid) -> AuditEvent {
+    let application = start.settings.iter().find(|(name, _)| name.eq_ignore_ascii_case("application_name")).map(|(_, value)| value.clone());
+    let name = start.authenticated.name().to_owned();
+    AuditEvent {
+        actor_oid: start.authenticated.role(),
+        actor: name.clone(),
+        run_as: name,
+        source_ip_address: start.client_address.map(|address| address.ip().to_canonical().to_string()),
+        session_id: Some(session_id.to_string()),
+        client_application: application,
+        auth_method: Some(start.auth_method.to_owned()),
+        ..of_nobody()
+    }
+}
+
+/// Of the program itself, or of a client that did not say who it is.
+#[must_use]
+pub fn of_nobody() -> AuditEvent {
+    AuditEvent {
+        event_time: Utc::now(),
+        actor_oid: 0,
+        actor: String::new(),
+        run_as: String::new(),
+        source_ip_address: None,
+        session_id: None,
+        client_application: None,
+        auth_method: None,
+        service_name: "accounts".to_owned(),
+        action_name: String::new(),
+        object_type: None,
+        object_name: None,
+        request_params: serde_json::Value::Null,
+        status: AuditStatus::Success,
+        sqlstate: None,
+        error_message: None,
+        rows_affected: None,
+        statement_id: None,
+    }
+}
+
+/// Rows went out by COPY: to the client, or to a file at an external location.
+///
+/// # Errors
+/// 58030.
+pub async fn exported(session: &GatewaySession, location: Option<String>) -> Result<(), SqlError> {
+    let to_client = location.is_none();
+    let event = AuditEvent {
+        service_name: "warehouse".to_owned(),
+        action_name: "export".to_owned(),
+        object_type: Some(if to_client { "client" } else { "external location" }.to_owned()),
+        object_name: location,
+        ..event(session)
+    };
+    Ok(session.shared.catalog.audit(event, false).await?)
+}
+
+#[must_use]
+pub fn event(session: &GatewaySession) -> AuditEvent {
     let snapshot = session.catalog().snapshot();
     AuditEvent {
         event_time: Utc::now(),

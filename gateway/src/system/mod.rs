@@ -2,14 +2,16 @@
 
 pub mod audit;
 mod columns;
+mod detections;
 mod governance;
 mod privacy;
 mod progress;
-mod query_history;
+pub mod query_history;
 mod tokens;
 mod unsupported;
 
 use arrow_schema::SchemaRef;
+use chrono::{DateTime, Utc};
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::model::RelationName;
 use lakegate_catalog::{Catalog, Snapshot};
@@ -33,6 +35,8 @@ pub const RELATIONS: &[(&str, &str)] = &[
     ("query", "progress"),
     ("privacy", "requests"),
     ("privacy", "certificates"),
+    ("access", "detections"),
+    ("access", "findings"),
 ];
 
 /// Whether database `system` has the relation.
@@ -51,6 +55,8 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
         ("access", "tokens") => tokens::table(&[]),
         ("privacy", "requests") => privacy::requests_table(&[]),
         ("privacy", "certificates") => privacy::certificates_table(&[]),
+        ("access", "detections") => detections::rules_table(&[]),
+        ("access", "findings") => detections::findings_table(&[]),
         ("compat", "unsupported") => unsupported::table(&[]),
         ("information_schema", table) => match governance::empty(table) {
             Ok(Some(source)) => Ok(source),
@@ -62,6 +68,24 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
         Ok(RelationSource::Rows { schema, .. }) => Some(schema),
         _ => None,
     }
+}
+
+/// Which records of the logs are wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogWindow {
+    /// At or after.
+    pub since: Option<DateTime<Utc>>,
+    /// Before.
+    pub until: Option<DateTime<Utc>>,
+    /// What is sealed, too, as far as the role may read it.
+    pub opens: bool,
+}
+
+/// A relation of the moment.
+pub struct SystemRows {
+    pub source: RelationSource,
+    /// Statements of others whose texts are in it.
+    pub opened: usize,
 }
 
 /// Makes the relations' rows from the catalog, each time they are asked for.
@@ -91,11 +115,32 @@ impl SystemRelations {
     ///
     /// # Errors
     /// 42P01; 57P03 where the catalog cannot be reached.
-    pub async fn rows(&self, name: &RelationName, principal: &Principal, snapshot: &Snapshot) -> Result<RelationSource, SqlError> {
+    pub async fn rows(
+        &self,
+        name: &RelationName,
+        principal: &Principal,
+        snapshot: &Snapshot,
+        what: &LogWindow,
+    ) -> Result<SystemRows, SqlError> {
+        if (name.schema.as_str(), name.name.as_str()) == ("query", "history") {
+            let (source, opened) = query_history::rows(&self.catalog, principal, what).await?;
+            return Ok(SystemRows { source, opened });
+        }
+        Ok(SystemRows { source: self.other_rows(name, principal, snapshot, what).await?, opened: 0 })
+    }
+
+    async fn other_rows(
+        &self,
+        name: &RelationName,
+        principal: &Principal,
+        snapshot: &Snapshot,
+        what: &LogWindow,
+    ) -> Result<RelationSource, SqlError> {
         match (name.schema.as_str(), name.name.as_str()) {
-            ("query", "history") => query_history::rows(&self.catalog, principal).await,
             ("query", "progress") => progress::rows(&self.live, principal, snapshot),
-            ("access", "audit") => audit::rows(&self.catalog, principal).await,
+            ("access", "audit") => audit::rows(&self.catalog, principal, what).await,
+            ("access", "detections") => detections::rules(&self.catalog, principal).await,
+            ("access", "findings") => detections::findings(&self.catalog, principal).await,
             ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
             ("privacy", "requests") => privacy::requests(&self.catalog, principal, snapshot).await,
             ("privacy", "certificates") => privacy::certificates(&self.catalog, principal, snapshot).await,

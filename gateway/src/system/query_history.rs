@@ -5,13 +5,23 @@ use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::statement_log::{HistoryFilter, HistoryRow};
 use lakegate_engine_api::RelationSource;
 
+use super::LogWindow;
 use super::columns::Columns;
 use crate::sqlstate::SqlError;
 
-pub async fn rows(catalog: &Catalog, principal: &Principal) -> Result<RelationSource, SqlError> {
-    let filter = HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() };
+/// With the number of statements of others whose texts were opened for it.
+pub async fn rows(catalog: &Catalog, principal: &Principal, what: &LogWindow) -> Result<(RelationSource, usize), SqlError> {
+    let filter = HistoryFilter {
+        limit: Some(u32::MAX),
+        since: what.since,
+        until: what.until,
+        without_texts: !what.opens,
+        ..HistoryFilter::default()
+    };
     let rows = catalog.history(principal, filter).await?;
-    table(&rows)
+    let is_own = |row: &HistoryRow| row.executed_by_oid == principal.session_role || row.executed_by_oid == principal.current_role;
+    let opened = rows.iter().filter(|row| row.statement_text.is_some() && !is_own(row)).count();
+    Ok((table(&rows)?, opened))
 }
 
 /// The rows as a relation.
@@ -57,6 +67,10 @@ pub fn table(rows: &[HistoryRow]) -> Result<RelationSource, SqlError> {
         .texts("tables_written", |row| row.tables_written.clone())
         .texts("columns_read", |row| row.columns_read.clone())
         .texts("tags_read", |row| row.tags_read.clone())
+        .texts("columns_written", |row| row.columns_written.clone())
+        .texts("functions", |row| row.functions.clone())
+        .text("auth_method", |row| row.auth_method.clone())
+        .text("tls_version", |row| row.tls_version.clone())
         .json("query_tags", |row| row.query_tags.as_ref().map(|tags| serde_json::json!(tags).to_string()))
         .finish()
 }

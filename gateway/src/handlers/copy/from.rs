@@ -21,6 +21,7 @@ use crate::server::Copy;
 use crate::sql::bind::Bound;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::name_parts;
+use crate::sql::facets::Facets;
 use crate::sql::journal::{self, Journal};
 use crate::sql::prepare::PreparedStatement;
 use crate::sql::row_errors::RowErrors;
@@ -79,7 +80,8 @@ pub async fn begin(
     let copy = session.shared.system.live().work().enter_copy(copied);
     let told = RowErrors::of(session, &name);
     let reader = Reader::new(name.name, options, schema, &session.input_manner(&facts))?;
-    let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
+    let touched = Facets::of_bound(&session.catalog().snapshot(), &bound);
+    let journal = Journal::begin(session, &statement.command, &statement.text, &[], &touched, true).await?;
     let (sender, receiver) = mpsc::channel::<RecordBatch>(QUEUE_BATCHES);
     let (answer, outcome) = oneshot::channel();
     let rows = futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|batch| (Ok(batch), receiver)) });

@@ -11,6 +11,7 @@ use crate::server::Copy;
 use crate::sql::bind::Bound;
 use crate::sql::execute::Deadline;
 use crate::sql::grammar::name_parts;
+use crate::sql::facets::Facets;
 use crate::sql::journal::Journal;
 use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
@@ -37,7 +38,8 @@ pub async fn run(
     binder
         .bind_target(&mut bound, target.clone(), Access::INSERT, &ColumnsChanged { inserted, ..ColumnsChanged::default() }, false)
         .await?;
-    let journal = Journal::begin(session, &statement.command, &statement.text, &[], &bound).await?;
+    let touched = Facets::of_bound(&session.catalog().snapshot(), &bound);
+    let journal = Journal::begin(session, &statement.command, &statement.text, &[], &touched, true).await?;
     let relation = bound.relation(&target, None).map_or(0, super::from::relation_oid);
     let copied = Copy::new(session, relation, true).counted_as(journal.statement_id());
     let copy = session.shared.system.live().work().enter_copy(copied);

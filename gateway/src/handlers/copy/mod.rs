@@ -15,7 +15,8 @@ mod sink;
 mod text;
 mod to;
 
-use lakegate_catalog::model::Relation;
+use lakegate_catalog::authorize::file_access;
+use lakegate_catalog::model::{Privilege, Relation};
 
 use crate::frontend::Response;
 use crate::sql::execute::Deadline;
@@ -47,8 +48,17 @@ pub async fn run(
         }
     };
     match (&copy.source, &copy.target) {
-        (source, CopyTarget::File(url)) if copy.to => files::write(session, statement, source, options, url, deadline).await,
-        (source, _) if copy.to => to::stdout(session, statement, source, options, deadline).await,
+        (source, CopyTarget::File(url)) if copy.to => {
+            let written = files::write(session, statement, source, options, url, deadline).await?;
+            let access = file_access(&session.catalog().snapshot(), &session.principal, url, Privilege::WriteFiles)?;
+            crate::system::audit::exported(session, Some(access.location().name.clone())).await?;
+            Ok(written)
+        }
+        (source, _) if copy.to => {
+            let rows = to::stdout(session, statement, source, options, deadline).await?;
+            crate::system::audit::exported(session, None).await?;
+            Ok(rows)
+        }
         (CopySource::Table { name, columns }, CopyTarget::File(url)) if options.format == Format::Parquet => {
             from_url::run(session, statement, name, columns, url, deadline).await
         }

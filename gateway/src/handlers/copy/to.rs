@@ -119,7 +119,10 @@ pub async fn rows(
         characters_before: 0,
     };
     let prepared = crate::sql::prepare::prepare(session, parsed, &[]).await?;
-    let response = Box::pin(execute::execute(session, &prepared, Vec::new(), deadline.token().clone())).await?;
+    session.logged_as = Some("COPY");
+    let response = Box::pin(execute::execute(session, &prepared, Vec::new(), deadline.token().clone())).await;
+    session.logged_as = None;
+    let response = response?;
     let Response::Rows { schema, rows, .. } = response else {
         return Err(SqlError::new(SqlState::InternalError, "COPY TO ran what answers no rows"));
     };

@@ -12,7 +12,7 @@ use lakegate_catalog::Snapshot;
 use lakegate_catalog::authorize::{self, Access, AuthorizedTable, ColumnsChanged, Principal};
 use lakegate_catalog::model::{BOOTSTRAP_ROLE_OID, ObjectRef, Oid, Privilege, Relation, RelationKind, RelationName, ViewRead};
 use lakegate_engine_api::{BoundRelation, RelationSource, SessionFacts, TablePolicies};
-use sqlparser::ast::VisitMut;
+use sqlparser::ast::{Visit, VisitMut};
 
 pub use names::{NameScope, SYSTEM_DATABASE, undefined};
 pub use policies::selected_from;
@@ -22,11 +22,17 @@ use crate::pg_catalog;
 use crate::sql::advisory::AdvisoryLocks;
 use crate::sql::changes::Changes;
 use crate::sql::cursors::Cursors;
+use crate::sql::facets::Mentioned;
 use crate::sql::named_statements::NamedStatements;
+use crate::sql::session::GatewaySession;
 use crate::sql::target::ChangedBy;
 use crate::sql::time_travel::{Past, past_of};
 use crate::sql::together::CommittedTogether;
 use crate::sqlstate::{SqlError, SqlState};
+use crate::system::LogWindow;
+
+/// Columns of the logs that are sealed; a statement that names none of them opens nothing.
+const SEALED_COLUMNS: [&str; 6] = ["statement_text", "statement_parameters", "error_message", "query_tags", "request_params", "reason"];
 
 /// Views within views within views.
 const VIEW_DEPTH_MAX: usize = 32;
@@ -36,6 +42,7 @@ pub const VIEW_SEARCH_PATH: &str = "lakegate.search_path";
 
 /// What binding needs to know of the session; cheap to make for each statement.
 pub struct Binder<'a> {
+    pub session: &'a GatewaySession,
     pub snapshot: &'a Arc<Snapshot>,
     pub principal: Principal,
     pub scope: NameScope,
@@ -63,6 +70,8 @@ pub struct Bound {
     /// Tables read, those behind views included.
     pub tables_read: BTreeSet<RelationName>,
     pub tables_written: BTreeSet<RelationName>,
+    /// It names columns of the logs that are sealed.
+    opens_texts: bool,
     /// Tables whose policies are being bound, the innermost last.
     policing: Vec<Oid>,
 }
@@ -115,9 +124,10 @@ impl Binder<'_> {
     ///
     /// # Errors
     /// 42P01, 42501, 42809 for changing what is no table.
-    pub async fn bind(&self, node: &mut (impl VisitMut + Send), targets: &[ChangedBy]) -> Result<Bound, SqlError> {
+    pub async fn bind(&self, node: &mut (impl Visit + VisitMut + Send), targets: &[ChangedBy]) -> Result<Bound, SqlError> {
+        let opens_texts = Mentioned::by(node).names_any(&SEALED_COLUMNS);
         let mut mentions = qualify(node, &self.scope, self.snapshot)?;
-        let mut bound = Bound::default();
+        let mut bound = Bound { opens_texts, ..Bound::default() };
         for ChangedBy { name, access, columns, mentions: as_target } in targets {
             // Its own mention as the target does not read it.
             let read = mentions.remove(name).is_some_and(|count| count > *as_target);
@@ -207,9 +217,7 @@ impl Binder<'_> {
             return self.bind_subjects(bound, name, &function, place).await;
         }
         if name.database == SYSTEM_DATABASE {
-            let source = self.system.rows(name, &self.principal, self.snapshot).await?;
-            bound.relations.push(place.bound(name, source));
-            return Ok(());
+            return self.bind_system(bound, name, place).await;
         }
         if let Some((table, past)) = past_of(name) {
             return self.bind_past(bound, name, &table, past, place).await;
@@ -232,6 +240,22 @@ impl Binder<'_> {
         bound.tables_read.insert(name.clone());
         let policies = self.policies(bound, &table, place, false).await?;
         bound.relations.push(place.bound(name, self.table(table, policies)));
+        Ok(())
+    }
+
+    /// Rows of the moment. Whoever opens texts of others by it is audited before they are there.
+    async fn bind_system(&self, bound: &mut Bound, name: &RelationName, place: Place) -> Result<(), SqlError> {
+        if let Some(source) = self.session.log_rows.as_ref().and_then(|rows| rows.of(name)) {
+            bound.relations.push(place.bound(name, source));
+            return Ok(());
+        }
+        // A view may name anything.
+        let what = LogWindow { opens: bound.opens_texts || place.depth > 0, ..LogWindow::default() };
+        let rows = self.system.rows(name, &self.principal, self.snapshot, &what).await?;
+        if rows.opened > 0 {
+            crate::system::audit::opened(self.session, rows.opened).await?;
+        }
+        bound.relations.push(place.bound(name, rows.source));
         Ok(())
     }
 

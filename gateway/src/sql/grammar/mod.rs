@@ -6,6 +6,7 @@ mod convert;
 mod copy;
 mod cursor;
 mod database;
+mod detection;
 mod external_location;
 mod governance;
 mod grant;
@@ -32,6 +33,7 @@ pub use convert::ConvertToDelta;
 pub use copy::{Copy, CopyOption, CopySource, CopyTarget, CopyValue};
 pub use cursor::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 pub use database::CreateDatabase;
+pub use detection::{CreateDetection, DetectionChange, DetectionRule, Watch};
 pub use external_location::{CreateExternalLocation, DropExternalLocation};
 pub use governance::{AlterTags, ChangePolicy, CreateMaskingPolicy, CreatePolicy, DropPolicy, Governance, MaskSpec, RoleWord};
 pub use grant::{AlterDefaultPrivileges, Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
@@ -88,6 +90,7 @@ pub enum Command {
     TwoPhase(TwoPhase),
     Governance(Box<Governance>),
     Privacy(Box<PrivacyCall>),
+    Watch(Box<Watch>),
 }
 
 /// Why a statement did not parse.
@@ -119,6 +122,9 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let Some(governance) = governance::parse(parser, &words)? {
         return Ok(Command::Governance(Box::new(governance)));
+    }
+    if let Some(watch) = detection::parse(parser, &words)? {
+        return Ok(Command::Watch(Box::new(watch)));
     }
     match words.as_slice() {
         ["CREATE", "EXTERNAL", "LOCATION", ..] => external_location::parse_create(parser),

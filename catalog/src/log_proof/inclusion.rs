@@ -1,0 +1,151 @@
+//! Proof that one record is in the log, for somebody who has the public key alone.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::head::{HEAD, Head, is_signed};
+use super::merkle::{self, Hash};
+use super::record::{self, RecordKind};
+use super::verify::values;
+use crate::catalog::Catalog;
+use crate::error::CatalogError;
+use crate::store::number;
+
+/// A record, the way from it to a root, and the signed head that has this root. Binary values are base64.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InclusionProof {
+    /// As [`RecordKind::word`].
+    pub kind: String,
+    /// The columns that are hashed; sealed ones as they are stored.
+    pub record: serde_json::Map<String, serde_json::Value>,
+    /// From 1.
+    pub number: u64,
+    /// Hashes beside the way to the root, from below (RFC 6962).
+    pub path: Vec<String>,
+    /// The text that is signed.
+    pub head: String,
+    pub signature: String,
+    pub public_key: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    #[error("the proof is incomplete, or has values that are none")]
+    Malformed,
+    #[error("the head is not signed with this key")]
+    Signature,
+    #[error("the record is not under the head's root")]
+    Root,
+}
+
+impl InclusionProof {
+    /// Checks the record against the key, which has to come from elsewhere than the proof. Gives the head.
+    ///
+    /// # Errors
+    /// [`ProofError`].
+    pub fn verify(&self, public_key: &[u8]) -> Result<Head, ProofError> {
+        let kind = RecordKind::ALL.into_iter().find(|kind| kind.word() == self.kind).ok_or(ProofError::Malformed)?;
+        let values = record::from_json(kind, &self.record).ok_or(ProofError::Malformed)?;
+        let bytes = |text: &String| STANDARD.decode(text).map_err(|_| ProofError::Malformed);
+        let hash = |text: &String| Hash::try_from(bytes(text)?).map_err(|_| ProofError::Malformed);
+        let path = self.path.iter().map(hash).collect::<Result<Vec<Hash>, ProofError>>()?;
+        if !is_signed(public_key, HEAD, self.head.as_bytes(), &bytes(&self.signature)?) {
+            return Err(ProofError::Signature);
+        }
+        let head = Head::parse(&self.head).ok_or(ProofError::Malformed)?;
+        let index = self.number.checked_sub(1).ok_or(ProofError::Malformed)?;
+        match merkle::root_of_path(record::leaf(kind, &values), index, head.size, &path) {
+            Some(root) if root == head.root => Ok(head),
+            _ => Err(ProofError::Root),
+        }
+    }
+}
+
+impl Catalog {
+    /// The proof of an audit event, or of a statement: of its end where it has one, else of its start. Signs a head where none is over it
+    /// yet.
+    ///
+    /// # Errors
+    /// 22023 where there is no such record, or it was written before records were chained;
+    /// [`CatalogError::Unavailable`], [`CatalogError::LogUnavailable`].
+    pub async fn inclusion_proof(&self, record_id: &str) -> Result<InclusionProof, CatalogError> {
+        self.log().sign().await?;
+        let mut read = self.store().begin_read().await?;
+        for kind in [RecordKind::Event, RecordKind::End, RecordKind::Start] {
+            let (table, [chain, seq, link]) = kind.place();
+            let columns = kind.columns();
+            let sql = format!(
+                "SELECT {}, {chain}, {seq}, {link} FROM {table} WHERE {} = $1 AND {chain} IS NOT NULL",
+                columns.join(", "),
+                columns[0]
+            );
+            let Some(row) = sqlx::query(AssertSqlSafe(sql)).bind(record_id.to_owned()).fetch_optional(&mut *read).await? else { continue };
+            let values = values(&row, kind)?;
+            let (chain, seq): (String, u64) = (row.try_get(columns.len())?, number(row.try_get(columns.len() + 1)?)?);
+            let sql = "SELECT head, signature FROM log_heads WHERE chain = $1 AND size >= $2 ORDER BY size LIMIT 1";
+            let head = sqlx::query(sql).bind(chain.clone()).bind(i64::try_from(seq).map_err(CatalogError::internal)?);
+            let Some(head) = head.fetch_optional(&mut *read).await? else {
+                return Err(CatalogError::parameter("the record is not under a signed head: its writer ended before it signed one"));
+            };
+            let (text, signature): (String, Vec<u8>) = (head.try_get(0)?, head.try_get(1)?);
+            let size = Head::parse(&text).ok_or_else(|| CatalogError::corrupted("a head of the log"))?.size;
+            let leaves = leaves(&mut read, &chain, size).await?;
+            let index = usize::try_from(seq - 1).map_err(CatalogError::internal)?;
+            let path = merkle::path(&leaves, index).iter().map(|hash| STANDARD.encode(hash)).collect();
+            return Ok(InclusionProof {
+                kind: kind.word().to_owned(),
+                record: record::to_json(kind, &values),
+                number: seq,
+                path,
+                head: text,
+                signature: STANDARD.encode(signature),
+                public_key: STANDARD.encode(self.public_key()),
+            });
+        }
+        Err(CatalogError::parameter(format!("there is no chained record \"{record_id}\"")))
+    }
+
+    /// The newest head, signed now where something is new: to be kept elsewhere.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`], [`CatalogError::LogUnavailable`].
+    pub async fn signed_head(&self) -> Result<String, CatalogError> {
+        self.log().sign().await?;
+        let sql = "SELECT head FROM log_heads ORDER BY time_us DESC LIMIT 1";
+        let head: Option<String> = sqlx::query_scalar(sql).fetch_optional(self.store().reads()).await?;
+        head.ok_or_else(|| CatalogError::parameter("nothing was logged yet"))
+    }
+
+    /// Of the key that signs heads, and whatever [`Catalog::sign`] signs.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 32] {
+        self.signer().public_key()
+    }
+
+    /// An ed25519 signature over "lakegate ", the context, a newline and the document; [`super::is_signed`] checks it.
+    #[must_use]
+    pub fn sign(&self, context: &str, document: &[u8]) -> Vec<u8> {
+        self.signer().sign(context, document)
+    }
+}
+
+/// Of the first records of a chain, in order.
+async fn leaves(connection: &mut sqlx::AnyConnection, chain: &str, size: u64) -> Result<Vec<Hash>, CatalogError> {
+    use futures::TryStreamExt as _;
+    let mut leaves: Vec<Option<Hash>> = vec![None; usize::try_from(size).map_err(CatalogError::internal)?];
+    for kind in RecordKind::ALL {
+        let (table, [chain_column, seq, _]) = kind.place();
+        let sql = format!("SELECT {}, {seq} FROM {table} WHERE {chain_column} = $1", kind.columns().join(", "));
+        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(chain.to_owned()).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            let seq: u64 = number(row.try_get(kind.columns().len())?)?;
+            let place = usize::try_from(seq).ok().and_then(|seq| seq.checked_sub(1));
+            if let Some(leaf) = place.and_then(|place| leaves.get_mut(place)) {
+                *leaf = Some(record::leaf(kind, &values(&row, kind)?));
+            }
+        }
+    }
+    leaves.into_iter().collect::<Option<Vec<Hash>>>().ok_or_else(|| CatalogError::corrupted("records of the log are missing"))
+}

@@ -1,0 +1,75 @@
+//! The records that rules look at: read once for all rules that look as far back.
+
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, TimestampMicrosecondArray};
+use chrono::{DateTime, Utc};
+use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::model::RelationName;
+use lakegate_engine_api::RelationSource;
+
+use crate::sql::session::GatewaySession;
+use crate::sqlstate::{SqlError, SqlState};
+use crate::system::{LogWindow, audit, query_history};
+
+/// `system.access.audit` and `system.query.history`, newest first.
+#[derive(Clone)]
+pub struct LogRows {
+    audit: RelationSource,
+    history: RelationSource,
+}
+
+impl LogRows {
+    /// # Errors
+    /// XX000.
+    pub fn none() -> Result<LogRows, SqlError> {
+        Ok(LogRows { audit: audit::table(&[])?, history: query_history::table(&[])? })
+    }
+
+    /// What a role may see of a time. Statements come without their texts: a rule lives on what is in clear.
+    ///
+    /// # Errors
+    /// 57P03.
+    pub async fn load(
+        session: &GatewaySession,
+        principal: &Principal,
+        since: Option<DateTime<Utc>>,
+        until: Option<DateTime<Utc>>,
+        opens: bool,
+    ) -> Result<LogRows, SqlError> {
+        let catalog = &session.shared.catalog;
+        let (history, _) = query_history::rows(catalog, principal, &LogWindow { since, until, opens: false }).await?;
+        Ok(LogRows { audit: audit::rows(catalog, principal, &LogWindow { since, until, opens }).await?, history })
+    }
+
+    #[must_use]
+    pub fn of(&self, name: &RelationName) -> Option<RelationSource> {
+        match (name.schema.as_str(), name.name.as_str()) {
+            ("access", "audit") => Some(self.audit.clone()),
+            ("query", "history") => Some(self.history.clone()),
+            _ => None,
+        }
+    }
+
+    /// Those of a part of the time.
+    ///
+    /// # Errors
+    /// XX000.
+    pub fn between(&self, since: Option<DateTime<Utc>>, until: DateTime<Utc>) -> Result<LogRows, SqlError> {
+        Ok(LogRows { audit: part(&self.audit, "event_time", since, until)?, history: part(&self.history, "start_time", since, until)? })
+    }
+}
+
+fn part(source: &RelationSource, column: &str, since: Option<DateTime<Utc>>, until: DateTime<Utc>) -> Result<RelationSource, SqlError> {
+    let RelationSource::Rows { schema, batches } = source else { return Ok(source.clone()) };
+    let cut = |batch: &RecordBatch| {
+        let times = batch.column_by_name(column).and_then(|times| times.as_any().downcast_ref::<TimestampMicrosecondArray>());
+        let times = times.ok_or_else(|| SqlError::new(SqlState::InternalError, "records without their times"))?;
+        // Newest first.
+        let begin = times.values().partition_point(|time| *time > until.timestamp_micros());
+        let end = since.map_or(times.len(), |since| times.values().partition_point(|time| *time >= since.timestamp_micros()));
+        Ok(batch.slice(begin, end.saturating_sub(begin)))
+    };
+    let batches: Result<Vec<RecordBatch>, SqlError> = batches.iter().map(cut).collect();
+    Ok(RelationSource::Rows { schema: Arc::clone(schema), batches: batches?.into() })
+}
