@@ -37,6 +37,8 @@ pub struct CatalogOptions {
     /// Nobody else changes the catalog while this handle is open, as in a data directory that is locked: then what this process
     /// knows is what is stored, and asking for it costs nothing.
     pub sole_process: bool,
+    /// Opened beside a process that may work on it, for a moment: nothing of its is taken for lost.
+    pub beside: bool,
 }
 
 /// The URL can hold a password.
@@ -57,6 +59,7 @@ impl CatalogOptions {
             protected_roots: Vec::new(),
             password_cost: PasswordCost::default(),
             sole_process: false,
+            beside: false,
         }
     }
 }
@@ -106,7 +109,7 @@ impl Catalog {
         let process = Uuid::new_v4();
         let fingerprints = keyring.fingerprints().await?;
         let signer = Arc::new(Signer::new(&*keyring.signing().await?)?);
-        let log = LogWriter::start(store.clone(), Arc::clone(&signer), options.instance_id, process).await?;
+        let log = LogWriter::start(store.clone(), Arc::clone(&signer), options.instance_id, process, options.beside).await?;
         let mut read = store.begin_read().await?;
         let snapshot = store::load::snapshot(&mut read, protected_roots.clone()).await?;
         drop(read);

@@ -36,6 +36,25 @@ impl Catalog {
         Ok(())
     }
 
+    /// Statements of processes that have been silent for long become LOST. Gives their number.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`], [`CatalogError::LogUnavailable`].
+    pub async fn end_lost_statements(&self) -> Result<usize, CatalogError> {
+        if self.is_sole_process() {
+            return Ok(0);
+        }
+        let silent = Utc::now().timestamp_micros().saturating_sub(i64::try_from(GONE_AFTER.as_micros()).map_err(CatalogError::internal)?);
+        let sql = "SELECT statement_id FROM statements WHERE execution_status = 'RUNNING' AND start_time < $1 AND process <> $2 \
+             AND process NOT IN (SELECT process FROM readers WHERE told_us > $1) ORDER BY statement_id LIMIT 10000";
+        let lost: Vec<String> =
+            sqlx::query_scalar(sql).bind(silent).bind(self.process().to_string()).fetch_all(self.store().reads()).await?;
+        for id in &lost {
+            self.log_lost(id.parse().map_err(CatalogError::corrupted)?).await?;
+        }
+        Ok(lost.len())
+    }
+
     /// This process reads no more.
     ///
     /// # Errors

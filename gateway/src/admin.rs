@@ -3,16 +3,17 @@
 use std::io::{BufRead, Write};
 use std::os::unix::fs::DirBuilderExt;
 
+use lakegate_catalog::audit::AuditEvent;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::backup::copy_catalog;
 use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
 use lakegate_catalog::privacy::{CertificateFile, VerifyError};
-use lakegate_catalog::{CatalogError, DataDirLock, Kek};
+use lakegate_catalog::{Catalog, CatalogError, CatalogOptions, DataDirLock, Kek};
 use zeroize::Zeroizing;
 
-use crate::config::{AdminCertificate, AdminKeys, AdminUser, AdminWork, Config};
-use crate::serve::{Foundation, next_kek_file};
+use crate::config::{AdminCertificate, AdminKeys, AdminLog, AdminUser, AdminWork, Config};
+use crate::serve::{Foundation, kek_of, next_kek_file};
 
 /// Without a catalog: the file is all that is needed, and the key where it is to be told whose certificate it is.
 ///
@@ -81,6 +82,10 @@ pub enum AdminError {
 /// What the catalog says, or the terminal.
 pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminError> {
     let catalog = &foundation.catalog;
+    if let Some(event) = event(&work) {
+        // Before it is done: what cannot be recorded is not done.
+        catalog.audit(event, true).await?;
+    }
     let principal = Principal::new(BOOTSTRAP_ROLE_OID);
     match work {
         AdminWork::User(AdminUser::Add { name, superuser }) => {
@@ -116,6 +121,43 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
     }
     catalog.close().await;
     Ok(())
+}
+
+fn event(work: &AdminWork) -> Option<AuditEvent> {
+    let (action, object) = match work {
+        AdminWork::User(AdminUser::Add { name, .. }) => ("user_add", Some(("role", name.as_str()))),
+        AdminWork::User(AdminUser::Passwd { name }) => ("user_passwd", Some(("role", name.as_str()))),
+        AdminWork::User(AdminUser::List) => ("user_list", None),
+        AdminWork::Certificate(_) => return None,
+        AdminWork::Keys(AdminKeys::Rotate) => ("keys_rotate", Some(("keys", "all"))),
+        AdminWork::Backup { .. } => ("backup", Some(("catalog", "catalog"))),
+        AdminWork::Restore { .. } => ("restore", Some(("catalog", "catalog"))),
+        AdminWork::Migrate { .. } => ("migrate", Some(("catalog", "catalog"))),
+        AdminWork::Log(AdminLog::Verify { .. }) => ("log_verify", None),
+        AdminWork::Log(AdminLog::Prove { record }) => ("log_prove", Some(("record", record.as_str()))),
+        AdminWork::Log(AdminLog::PublicKey | AdminLog::Head | AdminLog::CheckProof { .. }) => return None,
+    };
+    Some(crate::system::audit::admin_command(action, object))
+}
+
+/// In the catalog that is read (or, of a restore, was made), where its key is at hand.
+async fn audit_copy(work: &AdminWork, config: &Config) {
+    let Some(event) = event(work) else { return };
+    if config.kek.is_none() && config.kek_command.is_none() && !config.kek_file.exists() {
+        return;
+    }
+    let told = async {
+        let mut options = CatalogOptions::new(config.catalog_url.clone(), kek_of(config)?);
+        // A server may run on it.
+        options.beside = true;
+        let catalog = Catalog::open(options).await?;
+        let told = catalog.audit(event, true).await;
+        catalog.close().await;
+        told
+    };
+    if let Err(error) = told.await {
+        tracing::warn!(%error, "the audit log was not told of this command");
+    }
 }
 
 /// The new key is on disk before the catalog needs it, and takes the old one's place after that: wherever it is cut off, one of the two
@@ -159,7 +201,13 @@ pub async fn copy(work: &AdminWork, config: &Config) -> Result<(), AdminError> {
         AdminWork::Restore { .. } => Some(DataDirLock::acquire(&config.data_dir)?),
         _ => None,
     };
+    if !matches!(work, AdminWork::Restore { .. }) {
+        audit_copy(work, config).await;
+    }
     let copied = copy_catalog(&from, &to).await?;
+    if matches!(work, AdminWork::Restore { .. }) {
+        audit_copy(work, config).await;
+    }
     say(&format!("{} rows of {} tables copied", copied.rows, copied.tables))
 }
 

@@ -46,6 +46,8 @@ pub enum ServeError {
     Recovery(SqlError),
     #[error("could not fill the demo database: {0}")]
     Demo(SqlError),
+    #[error("could not write the audit log: {0}")]
+    Audit(SqlError),
     #[error("could not wait for signals: {0}")]
     Signals(std::io::Error),
     #[error("could not print the ready line: {0}")]
@@ -168,6 +170,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         server_start: Utc::now(),
     });
     keep_telling_readers(catalog.clone(), live.clone(), stop.clone());
+    crate::system::audit::server_start(catalog, &address.to_string(), config).await.map_err(ServeError::Audit)?;
     let watch = WatchOptions { webhook: config.findings_webhook.clone(), sigma_rules: config.sigma_rules.clone() };
     crate::detect::runner::start(&shared, watch, &stop);
     if let Err(error) = crate::sql::temporary::drop_leftovers(&shared).await {
@@ -208,6 +211,11 @@ fn keep_telling_readers(catalog: lakegate_catalog::Catalog, live: server::LiveSe
         loop {
             if let Err(error) = catalog.tell_oldest_reader(live.oldest_reader(0)).await {
                 tracing::warn!(%error, "other processes could not be told what is being read");
+            }
+            match catalog.end_lost_statements().await {
+                Ok(0) => {}
+                Ok(lost) => tracing::warn!(statements = lost, "statements of a process that is gone are marked as lost"),
+                Err(error) => tracing::warn!(%error, "statements of processes that are gone could not be looked for"),
             }
             tokio::select! {
                 () = stop.cancelled() => break,

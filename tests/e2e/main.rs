@@ -21,6 +21,8 @@ mod definitions;
 #[cfg(test)]
 mod delta;
 #[cfg(test)]
+mod detections;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod errors;
@@ -34,6 +36,8 @@ mod introspection;
 mod leaks;
 #[cfg(test)]
 mod locks;
+#[cfg(test)]
+mod log_chains;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]

@@ -243,6 +243,11 @@ impl Catalog {
         self.log_finish(ticket, end, wait).await
     }
 
+    /// The process of a statement is gone.
+    pub(crate) async fn log_lost(&self, statement: Uuid) -> Result<(), CatalogError> {
+        self.log().append(rows::finish_row(statement, StatementEnd::new(ExecutionStatus::Lost), None), Wait::Queued).await
+    }
+
     async fn begin(&self, mut start: StatementStart, wait: Wait) -> Result<StatementTicket, CatalogError> {
         let key = self.keyring().of_day(start.start_time, start.executed_by).await.map_err(unavailable)?;
         let id = start.statement_id.to_string();

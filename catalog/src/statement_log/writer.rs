@@ -90,9 +90,10 @@ impl LogWriter {
         signer: Arc<Signer>,
         instance_id: Option<String>,
         process: Uuid,
+        beside: bool,
     ) -> Result<LogWriter, CatalogError> {
         let process = process.to_string();
-        let chain = mark_lost(&store, instance_id.as_deref(), &process).await?;
+        let chain = mark_lost(&store, instance_id.as_deref(), &process, beside).await?;
         let identity = Identity { writer: instance_id.unwrap_or_else(|| process.clone()), process };
         let (queue, inbox) = mpsc::channel(QUEUE_ROWS_MAX);
         let orphans = Arc::new(Orphans::default());
@@ -217,9 +218,10 @@ fn unavailable(detail: String) -> CatalogError {
 
 /// Begins the process' chain with the ends of what a dead process left running. With SQLite there is one process at a time, so whatever
 /// runs there is dead.
-async fn mark_lost(store: &Store, instance_id: Option<&str>, process: &str) -> Result<Option<Chain>, CatalogError> {
+async fn mark_lost(store: &Store, instance_id: Option<&str>, process: &str, beside: bool) -> Result<Option<Chain>, CatalogError> {
     let mut transaction = store.begin_log().await?;
     let lost: Vec<String> = match (store.backend(), instance_id) {
+        _ if beside => Vec::new(),
         (Backend::Sqlite, _) => {
             let sql = "SELECT statement_id FROM statements WHERE execution_status = 'RUNNING' AND process <> $1 ORDER BY statement_id";
             sqlx::query_scalar(sql).bind(process.to_owned()).fetch_all(&mut *transaction).await?

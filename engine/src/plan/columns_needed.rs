@@ -17,8 +17,8 @@ pub fn columns_needed<'p>(plans: impl IntoIterator<Item = &'p LogicalPlan>) -> V
     }
     let named = |(table, columns): (TableReference, BTreeSet<String>)| match table {
         TableReference::Full { catalog, schema, table } => {
-            // The table of a name that says which of its versions is meant, too.
-            let name = table.split('\0').next().unwrap_or_default().to_owned();
+            // What stands behind a control character is for the program alone.
+            let name = table.split(char::is_control).next().unwrap_or_default().to_owned();
             let name = RelationName { database: catalog.to_string(), schema: schema.to_string(), name };
             Some((name, columns.into_iter().filter(|column| !column.starts_with('\0')).collect()))
         }

@@ -165,6 +165,10 @@ impl Door {
                     if self.admission.may_cancel(address.ip()) {
                         let found = self.live.cancel_with_key(pid, &key);
                         tracing::info!(session_id = pid, found, "cancel request");
+                        if found {
+                            let canceled = crate::system::audit::cancel_request(address.ip(), pid);
+                            crate::system::audit::record(&self.catalog, canceled).await;
+                        }
                     }
                     return None;
                 }

@@ -167,9 +167,9 @@ impl Facets {
     }
 }
 
-/// Without what says which of a table's versions is meant.
+/// Without what stands behind it for the program alone: which of a table's versions is meant, or whose data is looked for.
 fn plain(name: &RelationName) -> RelationName {
-    RelationName { name: name.name.split('\0').next().unwrap_or_default().to_owned(), ..name.clone() }
+    RelationName { name: name.name.split(char::is_control).next().unwrap_or_default().to_owned(), ..name.clone() }
 }
 
 /// Three-part names.

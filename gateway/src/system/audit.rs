@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::LogWindow;
 use super::columns::Columns;
+use crate::config::Config;
 use crate::frontend::SessionStart;
 use crate::privacy::function_of;
 use crate::sql::bind::Bound;
@@ -351,6 +352,62 @@ pub fn of_nobody() -> AuditEvent {
         error_message: None,
         rows_affected: None,
         statement_id: None,
+    }
+}
+
+/// A statement was canceled by whoever knows its session's key.
+#[must_use]
+pub fn cancel_request(address: std::net::IpAddr, pid: i32) -> AuditEvent {
+    AuditEvent {
+        source_ip_address: Some(address.to_canonical().to_string()),
+        service_name: "warehouse".to_owned(),
+        action_name: "cancel".to_owned(),
+        object_type: Some("session".to_owned()),
+        object_name: Some(pid.to_string()),
+        auth_method: Some("cancel key".to_owned()),
+        ..of_nobody()
+    }
+}
+
+/// A server begins: how clients may come in. `access` is the same as long as nothing of it changes.
+///
+/// # Errors
+/// 58030.
+pub async fn server_start(catalog: &Catalog, listen: &str, config: &Config) -> Result<(), SqlError> {
+    let rules = config.access_rules.as_deref().and_then(|path| std::fs::read_to_string(path).ok());
+    let access = serde_json::json!({
+        "password": config.auth_password,
+        "plain_remote": config.allow_plain_remote,
+        "client_ca": config.tls_client_ca.is_some(),
+        "jwt_issuer": config.jwt.as_ref().map(|jwt| jwt.issuer.clone()),
+        "rules": rules.map(|rules| catalog.fingerprint(&rules)),
+    });
+    let event = AuditEvent {
+        actor: "server".to_owned(),
+        run_as: "server".to_owned(),
+        service_name: "server".to_owned(),
+        action_name: "server_start".to_owned(),
+        object_type: Some("server".to_owned()),
+        object_name: Some(listen.to_owned()),
+        request_params: serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "access": access.to_string() }),
+        ..of_nobody()
+    };
+    Ok(catalog.audit(event, true).await?)
+}
+
+/// A command of `lakegate admin`, by whoever may run it on the server's machine.
+#[must_use]
+pub fn admin_command(action: &str, object: Option<(&str, &str)>) -> AuditEvent {
+    AuditEvent {
+        actor: "lakegate admin".to_owned(),
+        run_as: "admin".to_owned(),
+        client_application: Some("lakegate admin".to_owned()),
+        service_name: "administration".to_owned(),
+        action_name: format!("admin_{action}"),
+        object_type: object.map(|(kind, _)| kind.to_owned()),
+        object_name: object.map(|(_, name)| name.to_owned()),
+        request_params: serde_json::json!({ "os_user": std::env::var("USER").ok() }),
+        ..of_nobody()
     }
 }
 
