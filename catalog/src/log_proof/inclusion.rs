@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::head::{HEAD, Head, is_signed};
-use super::merkle::{self, Hash};
+use super::chain::Chain;
+use super::head::{HEAD, Head, is_signed, store_head};
+use super::merkle::{self, Frontier, Hash};
 use super::record::{self, RecordKind};
 use super::verify::values;
 use crate::catalog::Catalog;
@@ -86,10 +87,11 @@ impl Catalog {
             let (chain, seq): (String, u64) = (row.try_get(columns.len())?, number(row.try_get(columns.len() + 1)?)?);
             let sql = "SELECT head, signature FROM log_heads WHERE chain = $1 AND size >= $2 ORDER BY size LIMIT 1";
             let head = sqlx::query(sql).bind(chain.clone()).bind(i64::try_from(seq).map_err(CatalogError::internal)?);
-            let Some(head) = head.fetch_optional(&mut *read).await? else {
-                return Err(CatalogError::parameter("the record is not under a signed head: its writer ended before it signed one"));
+            let (text, signature): (String, Vec<u8>) = match head.fetch_optional(&mut *read).await? {
+                Some(head) => (head.try_get(0)?, head.try_get(1)?),
+                // Its writer ended before it signed one.
+                None => self.sign_for_another(&mut read, &chain).await?,
             };
-            let (text, signature): (String, Vec<u8>) = (head.try_get(0)?, head.try_get(1)?);
             let size = Head::parse(&text).ok_or_else(|| CatalogError::corrupted("a head of the log"))?.size;
             let leaves = leaves(&mut read, &chain, size).await?;
             let index = usize::try_from(seq - 1).map_err(CatalogError::internal)?;
@@ -105,6 +107,33 @@ impl Catalog {
             });
         }
         Err(CatalogError::parameter(format!("there is no chained record \"{record_id}\"")))
+    }
+
+    /// A head over all that is stored of a chain, where its links are whole.
+    async fn sign_for_another(&self, read: &mut sqlx::AnyConnection, chain: &str) -> Result<(String, Vec<u8>), CatalogError> {
+        let row = sqlx::query("SELECT process, started_us, follows, size, link FROM log_chains WHERE chain = $1");
+        let row = row.bind(chain.to_owned()).fetch_one(&mut *read).await?;
+        let (process, follows): (String, String) = (row.try_get(0)?, row.try_get(2)?);
+        let mut signed = Chain {
+            link: super::chain::genesis(chain, &process, row.try_get(1)?, &follows),
+            id: chain.to_owned(),
+            size: number(row.try_get(3)?)?,
+            tree: Frontier::default(),
+        };
+        for leaf in leaves(read, chain, signed.size).await? {
+            signed.link = super::chain::link(&signed.link, &leaf);
+            signed.tree.push(leaf);
+        }
+        let stored: Vec<u8> = row.try_get(4)?;
+        if stored != signed.link {
+            return Err(CatalogError::corrupted("a chain of the log does not fit its records"));
+        }
+        let mut write = self.store().begin_log().await?;
+        let head = store_head(&mut write, self.signer(), &signed, false).await?;
+        write.commit().await?;
+        let text = head.text();
+        let signature = self.sign(HEAD, text.as_bytes());
+        Ok((text, signature))
     }
 
     /// The newest head, signed now where something is new: to be kept elsewhere.

@@ -1,8 +1,10 @@
 //! Statements and audit events that name a data subject: what is sealed of them is replaced, who did what when stays.
 
+use chrono::Utc;
 use sqlx::Row as _;
 use uuid::Uuid;
 
+use crate::audit::{AuditEvent, AuditStatus};
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
 use crate::keyring::Cell;
@@ -18,6 +20,8 @@ pub struct LogErased {
     pub audit_events: u64,
     /// Entries whose keys were destroyed before: nobody can open them.
     pub destroyed: u64,
+    /// The audit event of this, which the entries name: without it the log would not be whole.
+    event: Option<Uuid>,
 }
 
 /// What is looked for in opened entries.
@@ -49,6 +53,29 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
+fn erasure_event(request: Uuid) -> AuditEvent {
+    AuditEvent {
+        event_time: Utc::now(),
+        actor_oid: 0,
+        actor: "server".to_owned(),
+        run_as: "server".to_owned(),
+        source_ip_address: None,
+        session_id: None,
+        client_application: None,
+        auth_method: None,
+        service_name: "privacy".to_owned(),
+        action_name: "erase_log_texts".to_owned(),
+        object_type: Some("request".to_owned()),
+        object_name: Some(request.to_string()),
+        request_params: serde_json::Value::Null,
+        status: AuditStatus::Success,
+        sqlstate: None,
+        error_message: None,
+        rows_affected: None,
+        statement_id: None,
+    }
+}
+
 impl Catalog {
     /// Goes through all entries of both logs. What is replaced says `erased` and the request. Idempotent.
     ///
@@ -62,12 +89,22 @@ impl Catalog {
         Ok(erased)
     }
 
+    /// The event of an erasure, on disk before the first entry is replaced.
+    async fn erasure(&self, request: Uuid, erased: &mut LogErased) -> Result<String, CatalogError> {
+        let event = match erased.event {
+            Some(event) => event,
+            None => self.audit_durable(erasure_event(request)).await?,
+        };
+        erased.event = Some(event);
+        Ok(event.to_string())
+    }
+
     async fn erase_statements(&self, request: Uuid, named: &Named<'_>, erased: &mut LogErased) -> Result<(), CatalogError> {
         let mut last = String::new();
         loop {
             let rows = sqlx::query(
-                "SELECT statement_id, executed_by_oid, start_time, key_id, sealed_statement, sealed_error, tables_read, tables_written \
-                 FROM statements WHERE statement_id > $1 ORDER BY statement_id LIMIT $2",
+                "SELECT statement_id, executed_by_oid, start_time, key_id, sealed_statement, sealed_error, \
+                 COALESCE(ended_tables_read, tables_read), COALESCE(ended_tables_written, tables_written) FROM statements WHERE statement_id > $1 ORDER BY statement_id LIMIT $2",
             )
             .bind(last.clone())
             .bind(PAGE)
@@ -100,18 +137,21 @@ impl Catalog {
                 let note = format!("<erased: named a data subject, request {request}>");
                 let empty = serde_json::json!({ "text": note, "parameters": [], "query_tags": {} });
                 let plain = serde_json::to_vec(&empty).map_err(CatalogError::internal)?;
+                let event = self.erasure(request, erased).await?;
                 let mut transaction = self.store().begin_write().await?;
                 if names_statement {
-                    sqlx::query("UPDATE statements SET sealed_statement = $2 WHERE statement_id = $1")
+                    sqlx::query("UPDATE statements SET sealed_statement = $2, erased_by = $3 WHERE statement_id = $1")
                         .bind(id.clone())
                         .bind(key.seal(statement, &plain)?)
+                        .bind(event.clone())
                         .execute(&mut *transaction)
                         .await?;
                 }
                 if names_error {
-                    sqlx::query("UPDATE statements SET sealed_error = $2 WHERE statement_id = $1")
+                    sqlx::query("UPDATE statements SET sealed_error = $2, erased_by = $3 WHERE statement_id = $1")
                         .bind(id.clone())
                         .bind(key.seal(error, note.as_bytes())?)
+                        .bind(event.clone())
                         .execute(&mut *transaction)
                         .await?;
                 }
@@ -155,10 +195,12 @@ impl Catalog {
                 let note = format!("<erased: named a data subject, request {request}>");
                 let plain = serde_json::json!({ "request_params": null, "error_message": note });
                 let plain = serde_json::to_vec(&plain).map_err(CatalogError::internal)?;
+                let event = self.erasure(request, erased).await?;
                 let mut transaction = self.store().begin_write().await?;
-                sqlx::query("UPDATE audit_events SET sealed_detail = $2 WHERE event_id = $1")
+                sqlx::query("UPDATE audit_events SET sealed_detail = $2, erased_by = $3 WHERE event_id = $1")
                     .bind(id.clone())
                     .bind(key.seal(detail, &plain)?)
+                    .bind(event)
                     .execute(&mut *transaction)
                     .await?;
                 transaction.commit().await?;

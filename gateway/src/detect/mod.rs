@@ -82,10 +82,22 @@ impl Compiled {
 pub fn compile(detection: &Detection) -> Result<Compiled, SqlError> {
     let (query, said) = match detection.language.as_str() {
         "sigma" => sigma::compile(&detection.definition)?,
-        _ => (crate::sql::parse::parse_query(&detection.definition)?, sigma::Said::default()),
+        _ => (query(&detection.definition)?, sigma::Said::default()),
     };
     let opens = Mentioned::by(&query).names_any(&["request_params", "error_message"]);
     Ok(Compiled { command: Command::Sql(Box::new(Statement::Query(Box::new(query)))), opens, said })
+}
+
+fn query(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
+    let query = crate::sql::parse::parse_query(text).map_err(|error| match error.state {
+        SqlState::DataCorrupted => SqlError::new(SqlState::SyntaxError, "a detection is one query"),
+        _ => error,
+    })?;
+    let command = Command::Sql(Box::new(Statement::Query(Box::new(query.clone()))));
+    match crate::sql::prepare::is_change(&command) || crate::sql::prepare::has_select_into(&query) {
+        true => Err(SqlError::unsupported("a data-modifying statement in a detection")),
+        false => Ok(query),
+    }
 }
 
 /// Plans the rule over no records: whether it can run, and says whom its rows are about.
@@ -245,8 +257,8 @@ fn times(detection: &Detection, since: DateTime<Utc>, until: DateTime<Utc>) -> R
         return Ok(vec![until]);
     }
     let step = detection.every.max(span / STEPS_MAX).min(detection.window / 2).max(Duration::from_secs(1));
-    let steps = span.as_secs() / step.as_secs().max(1);
-    if steps > u64::from(STEPS_MAX) {
+    let steps = span.as_millis() / step.as_millis().max(1);
+    if steps > u128::from(STEPS_MAX) {
         let text = format!("{steps} times lie between SINCE and UNTIL at which detection \"{}\" had to be asked", detection.name);
         return Err(SqlError::new(SqlState::ProgramLimitExceeded, text)
             .hint(format!("At most {STEPS_MAX} are: hunt through a shorter time, or with a longer WINDOW.")));
