@@ -112,7 +112,10 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
         }
         AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
         AdminWork::Certificate(AdminCertificate::Key) => say(&catalog.certificate_key().await?)?,
-        AdminWork::Certificate(AdminCertificate::Verify { .. }) | AdminWork::Backup { .. } | AdminWork::Restore { .. } | AdminWork::Migrate { .. } => {}
+        AdminWork::Certificate(AdminCertificate::Verify { .. })
+        | AdminWork::Backup { .. }
+        | AdminWork::Restore { .. }
+        | AdminWork::Migrate { .. } => {}
         AdminWork::Log(work) => {
             let done = crate::admin_log::run(&work, foundation).await;
             catalog.close().await;

@@ -131,8 +131,9 @@ async fn the_pack_finds_what_it_must_and_nothing_near_it() {
 async fn findings_are_told_sent_and_closed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (sender, mut sent) = tokio::sync::mpsc::unbounded_channel::<String>();
-    tokio::spawn(async move {
+    let (sender, mut sent) = tokio::sync::mpsc::channel::<String>(2);
+    let mut receiver = tokio::task::JoinSet::new();
+    receiver.spawn(async move {
         // The first attempt is refused: it comes again.
         for (number, answer) in ["503 Busy", "204 No Content"].into_iter().enumerate() {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -144,7 +145,7 @@ async fn findings_are_told_sent_and_closed() {
                 assert!(count > 0, "{number}");
             }
             socket.write_all(format!("HTTP/1.1 {answer}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
-            sender.send(String::from_utf8_lossy(&bytes).into_owned()).unwrap();
+            sender.send(String::from_utf8_lossy(&bytes).into_owned()).await.unwrap();
         }
     });
     let folder = tempfile::tempdir().unwrap();

@@ -37,7 +37,16 @@ impl<E: Into<SqlError> + 'static> LoggedRows<E> {
         deadline: Deadline,
     ) -> ClientRows {
         let timer = deadline.at().map(|at| Box::pin(tokio::time::sleep_until(at)));
-        Box::pin(LoggedRows { stream: Some(stream), metrics, journal: Some(journal), deadline, timer, rows: 0, given: None, fetched: Duration::ZERO })
+        Box::pin(LoggedRows {
+            stream: Some(stream),
+            metrics,
+            journal: Some(journal),
+            deadline,
+            timer,
+            rows: 0,
+            given: None,
+            fetched: Duration::ZERO,
+        })
     }
 
     fn fail(&mut self, error: SqlError) -> Poll<Option<Result<RecordBatch, SqlError>>> {
