@@ -86,7 +86,7 @@ fn tell(report: &Report) -> Result<(), AdminError> {
     }
     say(&format!("{} records of {} chains, {} signed heads", report.records, report.chains, report.heads))?;
     if report.unsigned > 0 {
-        say(&format!("{} records were written after the last head of their chain", report.unsigned))?;
+        say(&format!("{} records are under no signature yet", report.unsigned))?;
     }
     if report.erased > 0 {
         say(&format!("{} sealed texts were erased, each by an event of the log", report.erased))?;

@@ -76,7 +76,7 @@ pub struct Report {
     pub chains: u64,
     pub records: u64,
     pub heads: u64,
-    /// Written after the newest head of their chain: held by their links and by later chains alone.
+    /// Under no signature yet: held by their links alone.
     pub unsigned: u64,
     /// Whose sealed text was erased, by an event that is in the log.
     pub erased: u64,
@@ -119,6 +119,7 @@ pub(crate) async fn verify_store(store: &Store, public_key: &[u8], anchor: Optio
     let mut claim = |tip: &Tip| said.entry(tip.chain.clone()).or_default().push(tip.clone());
     heads.iter().flat_map(|head| head.others.iter()).for_each(&mut claim);
     chains.values().flat_map(|chain| chain.follows.iter()).for_each(&mut claim);
+    let signed = signed(&chains, &heads);
     for chain in chains.values() {
         claim(&chain.tip);
     }
@@ -138,9 +139,27 @@ pub(crate) async fn verify_store(store: &Store, public_key: &[u8], anchor: Optio
         let mut heads = by_chain.remove(&name).unwrap_or_default();
         heads.sort_by_key(|head| head.size);
         chain.check(&name, &heads, tips, &mut report);
+        let last = chain.records.keys().next_back().copied().unwrap_or(0);
+        report.unsigned += last.saturating_sub(signed.get(&name).copied().unwrap_or(0));
     }
     report.findings.sort_by(|one, other| (&one.chain, one.seq).cmp(&(&other.chain, other.seq)));
     Ok(report)
+}
+
+/// Up to where each chain is under a signature: of its own heads, or of heads of others, which name its tip or stand in a chain that began
+/// with it.
+fn signed(chains: &BTreeMap<String, Stored>, heads: &[Head]) -> HashMap<String, u64> {
+    let mut signed: HashMap<String, u64> = HashMap::new();
+    let mut up_to = |chain: &str, size: u64| {
+        let known = signed.entry(chain.to_owned()).or_default();
+        *known = size.max(*known);
+    };
+    for head in heads {
+        up_to(&head.chain, head.size);
+        let began_with = chains.get(&head.chain).map(|chain| chain.follows.as_slice()).unwrap_or_default();
+        head.others.iter().chain(began_with).for_each(|tip| up_to(&tip.chain, tip.size));
+    }
+    signed
 }
 
 fn bad_anchor() -> CatalogError {
@@ -339,7 +358,6 @@ impl Stored {
         if claimed > last {
             report.find(Fault::Truncated, name, last + 1, None);
         }
-        report.unsigned += last.saturating_sub(heads.last().map_or(0, |head| head.size));
     }
 
     fn fits(&self, before: &Hash, record: &StoredRecord) -> bool {

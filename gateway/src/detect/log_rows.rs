@@ -12,6 +12,10 @@ use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
 use crate::system::{LogWindow, audit, query_history};
 
+/// Records of each log that a rule is given at most, and audit events whose parameters it is given.
+const RECORDS_MAX: u32 = 200_000;
+const OPENED_MAX: u32 = 50_000;
+
 /// `system.access.audit` and `system.query.history`, newest first.
 #[derive(Clone)]
 pub struct LogRows {
@@ -26,7 +30,7 @@ impl LogRows {
         Ok(LogRows { audit: audit::table(&[])?, history: query_history::table(&[])? })
     }
 
-    /// What a role may see of a time. Statements come without their texts: a rule lives on what is in clear.
+    /// What a role may see of a time, the newest of it. Statements come without their texts: a rule lives on what is in clear.
     ///
     /// # Errors
     /// 57P03.
@@ -38,8 +42,10 @@ impl LogRows {
         opens: bool,
     ) -> Result<LogRows, SqlError> {
         let catalog = &session.shared.catalog;
-        let (history, _) = query_history::rows(catalog, principal, &LogWindow { since, until, opens: false }).await?;
-        Ok(LogRows { audit: audit::rows(catalog, principal, &LogWindow { since, until, opens }).await?, history })
+        let of_history = LogWindow { since, until, opens: false, limit: Some(RECORDS_MAX) };
+        let (history, _) = query_history::rows(catalog, principal, &of_history).await?;
+        let of_audit = LogWindow { opens, limit: Some(if opens { OPENED_MAX } else { RECORDS_MAX }), ..of_history };
+        Ok(LogRows { audit: audit::rows(catalog, principal, &of_audit).await?, history })
     }
 
     #[must_use]

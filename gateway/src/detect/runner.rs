@@ -70,7 +70,10 @@ async fn pass(shared: &Arc<Shared>, options: &WatchOptions) -> Result<(), SqlErr
     let due: Vec<Detection> = shared.catalog.detections().await?.into_iter().filter(|detection| is_due(detection, now)).collect();
     if !due.is_empty() {
         let mut session = session(shared).await?;
-        let mut known: HashMap<(Duration, bool, u32), LogRows> = HashMap::new();
+        // All that are due are given parts of what the one that looks back farthest is given.
+        let farthest =
+            due.iter().map(|detection| detection.window).max().filter(|_| due.iter().all(|detection| !detection.window.is_zero()));
+        let mut known = Known { farthest, rows: HashMap::new() };
         for detection in due {
             let ran = run(&mut session, &detection, now, &mut known, options).await;
             if let Err(error) = &ran {
@@ -93,6 +96,13 @@ fn is_due(detection: &Detection, now: DateTime<Utc>) -> bool {
     detection.enabled && next.is_none_or(|next| next <= now)
 }
 
+/// Records that are read already, by whom they are for and whether their parameters are opened.
+struct Known {
+    /// `None`: without end.
+    farthest: Option<Duration>,
+    rows: HashMap<(bool, u32), LogRows>,
+}
+
 /// Of the program itself; its statements are no users' and are not logged.
 async fn session(shared: &Arc<Shared>) -> Result<GatewaySession, SqlError> {
     let start = SessionStart {
@@ -113,7 +123,7 @@ async fn run(
     session: &mut GatewaySession,
     detection: &Detection,
     now: DateTime<Utc>,
-    known: &mut HashMap<(Duration, bool, u32), LogRows>,
+    known: &mut Known,
     options: &WatchOptions,
 ) -> Result<(), SqlError> {
     let compiled = compile(detection)?;
@@ -137,17 +147,21 @@ async fn rows(
     detection: &Detection,
     compiled: &Compiled,
     now: DateTime<Utc>,
-    known: &mut HashMap<(Duration, bool, u32), LogRows>,
+    known: &mut Known,
 ) -> Result<LogRows, SqlError> {
-    let key = (detection.window, compiled.opens, detection.owner);
-    if let Some(rows) = known.get(&key) {
-        return Ok(rows.clone());
-    }
-    let since =
-        (!detection.window.is_zero()).then(|| chrono::Duration::from_std(detection.window).ok().map(|window| now - window)).flatten();
-    let rows = LogRows::load(session, &Principal::new(detection.owner), since, None, compiled.opens).await?;
-    known.insert(key, rows.clone());
-    Ok(rows)
+    let before = |window: Duration| chrono::Duration::from_std(window).ok().map(|window| now - window);
+    let key = (compiled.opens, detection.owner);
+    let all = match known.rows.get(&key) {
+        Some(rows) => rows.clone(),
+        None => {
+            let since = known.farthest.and_then(before);
+            let rows = LogRows::load(session, &Principal::new(detection.owner), since, None, compiled.opens).await?;
+            known.rows.insert(key, rows.clone());
+            rows
+        }
+    };
+    let since = (!detection.window.is_zero()).then(|| before(detection.window)).flatten();
+    all.between(since, now)
 }
 
 /// Once for the same events, and not more often than the rule says.

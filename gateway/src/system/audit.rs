@@ -23,8 +23,13 @@ use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
 
 pub async fn rows(catalog: &Catalog, principal: &Principal, what: &LogWindow) -> Result<RelationSource, SqlError> {
-    let filter =
-        AuditFilter { limit: Some(u32::MAX), since: what.since, until: what.until, without_details: !what.opens, ..AuditFilter::default() };
+    let filter = AuditFilter {
+        limit: Some(what.limit.unwrap_or(u32::MAX)),
+        since: what.since,
+        until: what.until,
+        without_details: !what.opens,
+        ..AuditFilter::default()
+    };
     let rows = catalog.audit_rows(principal, filter).await?;
     table(&rows)
 }

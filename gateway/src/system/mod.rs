@@ -79,6 +79,8 @@ pub struct LogWindow {
     pub until: Option<DateTime<Utc>>,
     /// What is sealed, too, as far as the role may read it.
     pub opens: bool,
+    /// The newest; `None`: all.
+    pub limit: Option<u32>,
 }
 
 /// A relation of the moment.
@@ -122,11 +124,12 @@ impl SystemRelations {
         snapshot: &Snapshot,
         what: &LogWindow,
     ) -> Result<SystemRows, SqlError> {
-        if (name.schema.as_str(), name.name.as_str()) == ("query", "history") {
-            let (source, opened) = query_history::rows(&self.catalog, principal, what).await?;
-            return Ok(SystemRows { source, opened });
-        }
-        Ok(SystemRows { source: self.other_rows(name, principal, snapshot, what).await?, opened: 0 })
+        let (source, opened) = match (name.schema.as_str(), name.name.as_str()) {
+            ("query", "history") => query_history::rows(&self.catalog, principal, what).await?,
+            ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await?,
+            _ => (self.other_rows(name, principal, snapshot, what).await?, 0),
+        };
+        Ok(SystemRows { source, opened })
     }
 
     async fn other_rows(
@@ -144,7 +147,6 @@ impl SystemRelations {
             ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
             ("privacy", "requests") => privacy::requests(&self.catalog, principal, snapshot).await,
             ("privacy", "certificates") => privacy::certificates(&self.catalog, principal, snapshot).await,
-            ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await,
             ("information_schema", table) => governance::rows(snapshot, principal, table)?
                 .ok_or_else(|| undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),
             _ => Err(undefined(&[name.database.clone(), name.schema.clone(), name.name.clone()])),

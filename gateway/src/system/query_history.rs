@@ -12,16 +12,21 @@ use crate::sqlstate::SqlError;
 /// With the number of statements of others whose texts were opened for it.
 pub async fn rows(catalog: &Catalog, principal: &Principal, what: &LogWindow) -> Result<(RelationSource, usize), SqlError> {
     let filter = HistoryFilter {
-        limit: Some(u32::MAX),
+        limit: Some(what.limit.unwrap_or(u32::MAX)),
         since: what.since,
         until: what.until,
         without_texts: !what.opens,
         ..HistoryFilter::default()
     };
     let rows = catalog.history(principal, filter).await?;
+    Ok((table(&rows)?, opened(&rows, principal)))
+}
+
+/// How many texts of others are open in these rows.
+#[must_use]
+pub fn opened(rows: &[HistoryRow], principal: &Principal) -> usize {
     let is_own = |row: &HistoryRow| row.executed_by_oid == principal.session_role || row.executed_by_oid == principal.current_role;
-    let opened = rows.iter().filter(|row| row.statement_text.is_some() && !is_own(row)).count();
-    Ok((table(&rows)?, opened))
+    rows.iter().filter(|row| row.statement_text.is_some() && !is_own(row)).count()
 }
 
 /// The rows as a relation.

@@ -23,9 +23,11 @@ pub struct Refusals {
     last_seen: DateTime<Utc>,
 }
 
-pub async fn rows(catalog: &Catalog, principal: &Principal) -> Result<RelationSource, SqlError> {
+/// With the number of statements of others that were opened for it: why one was refused is sealed.
+pub async fn rows(catalog: &Catalog, principal: &Principal) -> Result<(RelationSource, usize), SqlError> {
     let filter = HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() };
-    table(&counted(&catalog.history(principal, filter).await?))
+    let rows = catalog.history(principal, filter).await?;
+    Ok((table(&counted(&rows))?, super::query_history::opened(&rows, principal)))
 }
 
 /// The rows as a relation.
