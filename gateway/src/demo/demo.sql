@@ -20,9 +20,9 @@ COMMENT ON COLUMN demo.public.customers.name IS 'Personal data';
 
 ALTER TABLE demo.public.customers SET TAGS ('subject' = 'customer');
 
-ALTER TABLE demo.public.customers ALTER COLUMN customer_id SET TAGS ('subject_key' = 'customer');
+ALTER TABLE demo.public.customers ALTER COLUMN customer_id SET TAGS ('subject' = 'customer');
 
-ALTER TABLE demo.public.customers ALTER COLUMN email SET TAGS ('pii' = 'email');
+ALTER TABLE demo.public.customers ALTER COLUMN email SET TAGS ('pii' = 'email', 'subject' = 'customer');
 
 ALTER TABLE demo.public.customers ALTER COLUMN name SET TAGS ('pii' = 'name');
 
@@ -52,6 +52,8 @@ CREATE TABLE demo.public.orders (
     quantity int NOT NULL CHECK (quantity > 0),
     amount numeric(12,2) NOT NULL
 );
+
+ALTER TABLE demo.public.orders ALTER COLUMN customer_id SET TAGS ('subject' = 'customer');
 
 COMMENT ON TABLE demo.public.orders IS 'One row an order; customer_id names a customer';
 
