@@ -297,8 +297,9 @@ async fn sigma_correlations_run() {
 
 /// The end of a statement is written a moment after its answer.
 async fn eventually_hunted(client: &Client, name: &str, fires: bool) -> Vec<String> {
+    let since = client.value("SELECT now() - interval '3 minutes'").await.unwrap();
     for _ in 0..20 {
-        let hunted = client.rows(&format!("HUNT {name}")).await.unwrap();
+        let hunted = client.rows(&format!("HUNT {name} SINCE '{since}'")).await.unwrap();
         if !hunted.is_empty() || !fires {
             return hunted.into_iter().map(|row| row[1].clone()).collect();
         }
