@@ -6,6 +6,7 @@
 #
 # Needs Rust, Python 3.9 or newer, and Debian's packages postgresql-15 and openssl (installed here when this is root).
 # Environment: CARGO_TARGET_DIR, PG15_BIN, LAKEGATE_TEST_PYTHON (a Python that has tests/requirements.txt),
+# LAKEGATE_TPC_PYTHON (one that has tests/tpc/requirements.txt), LAKEGATE_TPC_SCALE (0.1),
 # LAKEGATE_FUZZ_SECONDS (20).
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -30,18 +31,28 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-prepare_python() {
-  [ -n "${LAKEGATE_TEST_PYTHON:-}" ] && return
-  local venv="${XDG_CACHE_HOME:-$HOME/.cache}/lakegate/venv"
-  local stamp="$venv/requirements.txt"
-  if ! cmp -s tests/requirements.txt "$stamp"; then
+# A Python environment of its own with what a file asks for.
+prepare_venv() {
+  local venv="$1" requirements="$2"
+  if ! cmp -s "$requirements" "$venv/requirements.txt"; then
     say "preparing a Python environment in $venv"
     rm -rf "$venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
-    cp tests/requirements.txt "$stamp"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+    cp "$requirements" "$venv/requirements.txt"
   fi
-  export LAKEGATE_TEST_PYTHON="$venv/bin/python"
+}
+
+prepare_python() {
+  local cache="${XDG_CACHE_HOME:-$HOME/.cache}/lakegate"
+  if [ -z "${LAKEGATE_TEST_PYTHON:-}" ]; then
+    prepare_venv "$cache/venv" tests/requirements.txt
+    export LAKEGATE_TEST_PYTHON="$cache/venv/bin/python"
+  fi
+  if [ -z "${LAKEGATE_TPC_PYTHON:-}" ]; then
+    prepare_venv "$cache/tpc" tests/tpc/requirements.txt
+    export LAKEGATE_TPC_PYTHON="$cache/tpc/bin/python"
+  fi
 }
 
 install_packages

@@ -384,7 +384,7 @@ impl Catalog {
         let _turn = stage.turn.lock().await;
         let mut transaction = self.inner.store.begin_write().await?;
         if let Some(intent) = intent {
-            crate::intents::decide(&mut transaction, intent).await?;
+            crate::intents::decide(&mut transaction, intent, !self.inner.sole_process).await?;
             if stage.count() == 0 && self.inner.sole_process {
                 transaction.commit().await?;
                 return Ok(());
@@ -401,6 +401,7 @@ impl Catalog {
         }
         if intent.is_some() && !self.inner.sole_process {
             snapshot.intended = Arc::new(crate::intents::intended(&mut transaction).await?);
+            snapshot.together = Arc::new(crate::intents::groups(&mut transaction).await?);
         }
         transaction.commit().await?;
         snapshot.version = version;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
@@ -127,11 +127,56 @@ pub(crate) async fn intended(connection: &mut AnyConnection) -> Result<BTreeSet<
     Ok(locations)
 }
 
-/// The record goes: with the caller's transaction the commit stands.
+/// Tables that became visible together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitGroup {
+    pub decided: DateTime<Utc>,
+    pub commits: Vec<IntendedCommit>,
+}
+
+/// The groups that a transaction of some process may have read a part of.
+pub(crate) async fn groups(connection: &mut AnyConnection) -> Result<Vec<CommitGroup>, CatalogError> {
+    let rows = sqlx::query("SELECT decided_us, tables FROM commit_groups ORDER BY decided_us").fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let (decided, tables): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
+            let decided = DateTime::from_timestamp_micros(decided).unwrap_or_default();
+            Ok(CommitGroup { decided, commits: serde_json::from_str(&tables).map_err(CatalogError::corrupted)? })
+        })
+        .collect()
+}
+
+/// Clocks of processes may be so far apart.
+pub const CLOCKS_APART: TimeDelta = TimeDelta::seconds(60);
+
+/// Other processes learn of the group; those that nobody can have read a part of go.
+async fn tell_group(connection: &mut AnyConnection, id: Uuid) -> Result<(), CatalogError> {
+    let now = Utc::now().timestamp_micros();
+    let apart = CLOCKS_APART.num_microseconds().unwrap_or(i64::MAX);
+    sqlx::query(
+        "INSERT INTO commit_groups (group_id, decided_us, tables) \
+         SELECT intent_id, $1, tables FROM commit_intents WHERE intent_id = $2 AND state = 'pending'",
+    )
+    .bind(now)
+    .bind(id.to_string())
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM commit_groups WHERE decided_us < (SELECT MIN(oldest_us) FROM readers WHERE told_us > $1) - $2")
+        .bind(now.saturating_sub(apart))
+        .bind(apart)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The record goes: with the caller's transaction the commit stands. `is_shared`: there are other processes.
 ///
 /// # Errors
 /// [`CatalogError::Conflict`] where it was given up.
-pub(crate) async fn decide(connection: &mut AnyConnection, id: Uuid) -> Result<(), CatalogError> {
+pub(crate) async fn decide(connection: &mut AnyConnection, id: Uuid, is_shared: bool) -> Result<(), CatalogError> {
+    if is_shared {
+        tell_group(connection, id).await?;
+    }
     let gone = sqlx::query("DELETE FROM commit_intents WHERE intent_id = $1 AND state = 'pending'")
         .bind(id.to_string())
         .execute(connection)

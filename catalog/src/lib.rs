@@ -21,6 +21,7 @@ pub mod governance;
 pub mod intents;
 pub mod kek;
 mod keyring;
+pub mod leases;
 pub mod log_proof;
 pub mod model;
 pub mod needles;

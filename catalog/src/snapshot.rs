@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::acl::{Acl, Privileges, SEQUENCE_PRIVILEGES, all_privileges};
 use crate::authorize::{NormalUrl, normalise_url};
 use crate::error::{CatalogError, ObjectKind};
+use crate::intents::CommitGroup;
 use crate::model::{
     Database, DefaultAcl, DefaultAclKind, ExternalLocation, Grant, Membership, Name, ObjectRef, Oid, PG_READ_ALL_DATA_OID,
     PG_WRITE_ALL_DATA_OID, PUBLIC, Privilege, Relation, RelationKind, RelationName, Role, RoleSettings, Schema,
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub(crate) protected_roots: Arc<[NormalUrl]>,
     /// Root URLs of tables that a commit of several tables is changing now; empty in a catalog with one process, which knows itself.
     pub(crate) intended: Arc<BTreeSet<String>>,
+    /// What other processes, and this one, have committed together lately.
+    pub(crate) together: Arc<Vec<CommitGroup>>,
     /// Role to the roles whose privileges it has (itself included); superusers are not expanded.
     privileges_of: Arc<HashMap<Oid, Arc<BTreeSet<Oid>>>>,
     /// Role to the roles it is a member of, inheriting or not (itself included).
@@ -262,6 +265,13 @@ impl Snapshot {
     #[must_use]
     pub fn is_intended(&self, location: &str) -> bool {
         self.intended.contains(location)
+    }
+
+    /// Versions of tables that became visible together, of which a transaction may have read one before. Empty where nobody else uses the
+    /// catalog.
+    #[must_use]
+    pub fn committed_together(&self) -> &[CommitGroup] {
+        &self.together
     }
 
     /// The table that has this index, by the index's OID.

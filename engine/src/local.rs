@@ -20,7 +20,7 @@ use crate::error;
 use crate::exec::{PreparedExplain, PreparedSelect, ProgressBoard, Shared, Small, open_relations};
 use crate::files::{list_files, read_file, write_file};
 use crate::functions::session::Session;
-use crate::maintain::maintain;
+use crate::maintain::{is_worn, maintain};
 use crate::options::EngineOptions;
 use crate::plan::{Audience, Planner, Sessions, check_depth, plan_query};
 use crate::runtime::EngineRuntime;
@@ -150,6 +150,12 @@ impl Engine for LocalEngine {
     async fn scan_bytes(&self, location: &str, scan: ByteScan, context: ExecutionContext) -> Result<Scanned, EngineError> {
         let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
         self.shared.runtime.run_cooperative(async move { scan_bytes(&shared, &location, &scan, &context).await }).await
+    }
+
+    async fn is_worn(&self, location: &str) -> Result<bool, EngineError> {
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        let asked = async move { is_worn(&shared.tables.table(&location).await?).await };
+        self.shared.runtime.run(CancellationToken::new(), asked).await
     }
 
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {

@@ -191,6 +191,9 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         drain: config.drain,
         ..ServerOptions::default()
     };
+    if let Some(maintenance) = config.maintenance {
+        crate::background::keep_tidy(Arc::clone(&shared), maintenance, stop.clone());
+    }
     announce(address, generated_password.as_ref().map(|password| password.as_str())).map_err(ServeError::Output)?;
     readiness.set(true);
     let draining = stop_on_signal(stop.clone(), readiness)?;

@@ -10,7 +10,7 @@ use lakegate_tests::tools::{eventually, python};
 use crate::support::{self, in_new_schema, unique};
 
 /// Folders of the tables whose name begins so.
-fn folders_of(warehouse: &Path, table: &str) -> Vec<PathBuf> {
+pub fn folders_of(warehouse: &Path, table: &str) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![warehouse.to_owned()]);
     while let Some(folder) = folders.pop() {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();

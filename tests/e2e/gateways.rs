@@ -16,16 +16,20 @@ pub fn two(folder: &Path) -> [Server; 2] {
 }
 
 fn over(cluster: &Cluster, folder: &Path) -> [Server; 2] {
+    options_over(cluster, folder).map(|options| Server::start(&options).unwrap())
+}
+
+/// How they are started.
+pub fn options_over(cluster: &Cluster, folder: &Path) -> [Options; 2] {
     let database = unique("catalog");
     cluster.execute("main", &format!("CREATE DATABASE {database}")).unwrap();
     ["one", "two"].map(|name| {
-        let options = Options::new(&folder.join(name))
+        Options::new(&folder.join(name))
             .argument("--catalog-url")
             .argument(cluster.url(&database))
             .argument("--warehouse-root")
             .argument(folder.join("warehouse").display().to_string())
-            .environment("LAKEGATE_KEK", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
-        Server::start(&options).unwrap()
+            .environment("LAKEGATE_KEK", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
     })
 }
 

@@ -31,6 +31,8 @@ mod fuzz;
 #[cfg(test)]
 mod gateways;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod introspection;
 #[cfg(test)]
 mod leaks;
@@ -38,6 +40,8 @@ mod leaks;
 mod locks;
 #[cfg(test)]
 mod log_chains;
+#[cfg(test)]
+mod maintenance;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
@@ -66,6 +70,8 @@ mod subjects;
 mod support;
 #[cfg(test)]
 mod table_work;
+#[cfg(test)]
+mod tpc;
 #[cfg(test)]
 mod transactions;
 #[cfg(test)]

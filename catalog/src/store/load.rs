@@ -81,6 +81,7 @@ pub(crate) async fn snapshot(connection: &mut AnyConnection, protected_roots: Ar
         snapshot.default_acls.insert(acl.oid, Arc::new(acl));
     }
     snapshot.intended = Arc::new(crate::intents::intended(&mut *connection).await?);
+    snapshot.together = Arc::new(crate::intents::groups(&mut *connection).await?);
     snapshot.close_memberships();
     Ok(snapshot)
 }

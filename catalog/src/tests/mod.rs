@@ -11,6 +11,7 @@ mod opening;
 mod policies;
 mod postgres;
 mod roles;
+mod shared_work;
 mod staging;
 
 use std::path::PathBuf;

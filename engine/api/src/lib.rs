@@ -160,6 +160,14 @@ pub trait Engine: Send + Sync + 'static {
         Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
     }
 
+    /// Whether [`Maintenance::Tidy`] would find something to do.
+    ///
+    /// # Errors
+    /// `Storage`, `Corrupted`, `Unsupported`.
+    async fn is_worn(&self, _location: &str) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
     /// Deletes every object under a managed table's root. Idempotent.
     async fn drop_table(&self, location: &str) -> Result<(), EngineError>;
 

@@ -40,6 +40,9 @@ pub enum Maintenance {
     /// OPTIMIZE: small files become large ones, deleted rows leave their files; `order`: columns by whose values rows are laid out
     /// (Z-order where there are several).
     Optimize { condition: Option<Box<ast::Expr>>, order: Vec<String>, whole: bool },
+    /// What a table needs from time to time: files are put together where there are many small ones, the log is cleaned. Gives way to
+    /// others who change the table. Data files of at most `budget_bytes` are rewritten.
+    Tidy { budget_bytes: u64 },
     /// VACUUM: files that no version of the last `retention` needs are deleted, nor any that somebody may still read: those that left
     /// the table after `open_since`, when the oldest reader began.
     Vacuum { retention: Option<Duration>, open_since: Option<DateTime<Utc>>, dry_run: bool },
@@ -136,7 +139,7 @@ impl Maintenance {
             Maintenance::Detail => Some(Arc::clone(&DETAIL)),
             Maintenance::Compatibility => Some(Arc::clone(&COMPATIBILITY)),
             Maintenance::Restore(_) => Some(Arc::clone(&RESTORED)),
-            Maintenance::Optimize { .. } => Some(Arc::clone(&OPTIMIZED)),
+            Maintenance::Optimize { .. } | Maintenance::Tidy { .. } => Some(Arc::clone(&OPTIMIZED)),
             Maintenance::Vacuum { dry_run: true, .. } => Some(Arc::clone(&DRY_RUN)),
             Maintenance::Vacuum { .. } => None,
         }

@@ -197,6 +197,10 @@ impl Moment {
             let width = if fill { 0 } else { width };
             if value < 0 { format!("-{:0>width$}", value.abs()) } else { format!("{value:0>width$}") }
         };
+        let signed = |value: i64, width: usize| {
+            let width = if fill { 0 } else { width };
+            format!("{value:0width$}")
+        };
         let shown_year = |year: i64| if self.days.is_some() && year <= 0 { 1 - year } else { year };
         let name = |names: &[&str], at: i64| usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or_default().to_owned();
         let cased = |text: String, width: usize| {
@@ -283,7 +287,7 @@ impl Moment {
             }
             "DAY" => cased(name(&DAYS, civil::day_of_week(self.date()?)), 9),
             "DY" => cased(name(&DAYS, civil::day_of_week(self.date()?)).chars().take(3).collect(), 0),
-            "DDD" => padded(
+            "DDD" => signed(
                 match self.days {
                     Some(days) => civil::day_of_year(days),
                     None => self.year * 360 + self.month * 30 + self.day,
@@ -295,7 +299,8 @@ impl Moment {
                 let (year, _) = civil::iso_week(days);
                 padded(days - civil::iso_week_start(year, 1) + 1, 3)
             }
-            "DD" => padded(self.day, 2),
+            // Unlike those of the others, the width of days counts the sign.
+            "DD" => signed(self.day, 2),
             "D" => (civil::day_of_week(self.date()?) + 1).to_string(),
             "ID" => ((civil::day_of_week(self.date()?) + 6) % 7 + 1).to_string(),
             "W" => ((self.day - 1) / 7 + 1).to_string(),

@@ -4,6 +4,7 @@ mod detail;
 mod history;
 mod optimize;
 mod restore;
+mod tidy;
 mod vacuum;
 mod zorder;
 
@@ -14,6 +15,7 @@ use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Maintain
 
 pub use self::history::{commit_times, first_version, version_at};
 use self::optimize::Wish;
+pub use self::tidy::is_worn;
 use self::vacuum::Keep;
 use crate::error;
 use crate::exec::Shared;
@@ -49,16 +51,20 @@ pub async fn maintain(
             let protocol = shared.tables.table(&location).await?.protocol().await?;
             return described(detail::compatibility(&protocol, schema?)?);
         }
-        Maintenance::Restore(_) | Maintenance::Optimize { .. } | Maintenance::Vacuum { .. } => {}
+        Maintenance::Restore(_) | Maintenance::Optimize { .. } | Maintenance::Tidy { .. } | Maintenance::Vacuum { .. } => {}
     }
     let progress = shared.progress.begin(context.statement_id, Phase::Initializing);
     let target = Target::open(&shared, std::slice::from_ref(&target), &target.name).await?;
     match &work {
         Maintenance::Restore(moment) => restore::restore(&shared, &target, moment, &session, schema?, &context).await,
         Maintenance::Optimize { condition, order, whole } => {
-            let wish = Wish { condition: condition.as_deref(), order, whole: *whole };
+            let wish = Wish { condition: condition.as_deref(), order, whole: *whole, small: None };
             let state = shared.sessions.state(&session);
             optimize::optimize(&shared, &target, wish, &state, schema?, &context, &progress).await
+        }
+        Maintenance::Tidy { budget_bytes } => {
+            let state = shared.sessions.state(&session);
+            tidy::tidy(&shared, &target, *budget_bytes, &state, schema?, &context, &progress).await
         }
         Maintenance::Vacuum { retention, open_since, dry_run } => {
             let keep = Keep { retention: *retention, open_since: *open_since };

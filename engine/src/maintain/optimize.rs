@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use arrow_array::cast::AsArray;
@@ -19,6 +20,7 @@ use futures::TryStreamExt;
 use lakegate_engine_api::{EngineError, ExecutionContext, Maintained, Outcome, Phase, SqlMistake};
 use sqlparser::ast;
 
+use super::tidy::{SMALL_BYTES, SMALL_FILES_MIN};
 use super::zorder::z_order;
 use crate::delta::TableScan;
 use crate::error;
@@ -33,6 +35,8 @@ pub struct Wish<'a> {
     pub order: &'a [String],
     /// Files that are large already, too.
     pub whole: bool,
+    /// Small files alone, up to so many bytes of them, where there are many; and who changes the table goes first.
+    pub small: Option<u64>,
 }
 
 /// Files that become one, or some of the target size; numbers in the version's list.
@@ -85,7 +89,7 @@ pub async fn optimize(
     };
     if !done.is_empty() {
         progress.enter(Phase::Committing);
-        outcome.version = make_visible(shared, target, layout, done).await?;
+        outcome.version = make_visible(shared, target, layout, done, wish.small.is_some()).await?;
     }
     Ok(Maintained { rows: Some(figures.rows(target, schema)?), outcome, summary: None })
 }
@@ -127,11 +131,17 @@ fn bins(target: &Target, wish: &Wish<'_>, state: &SessionState) -> Result<Vec<Bi
     }
     let is_worn = |number: &usize| {
         let file = &files.files[*number];
+        if wish.small.is_some() {
+            return file.size_bytes < SMALL_BYTES;
+        }
         wish.whole || !wish.order.is_empty() || file.deletion_vector.is_some() || file.size_bytes < TARGET_FILE_BYTES / 4 * 3
     };
     let mut bins = Vec::new();
     for files_of_one in partitions.into_values() {
         let worn: Vec<usize> = files_of_one.into_iter().filter(is_worn).collect();
+        if wish.small.is_some() && worn.len() < SMALL_FILES_MIN {
+            continue;
+        }
         // Rows are laid out across all files of a partition.
         let limit = if wish.order.is_empty() { TARGET_FILE_BYTES } else { u64::MAX };
         let mut bin = Bin { files: Vec::new(), adds: Vec::new() };
@@ -153,10 +163,20 @@ fn bins(target: &Target, wish: &Wish<'_>, state: &SessionState) -> Result<Vec<Bi
         _ => true,
     };
     bins.retain(is_worth_it);
+    if let Some(budget) = wish.small {
+        let mut bytes = 0_u64;
+        bins.retain(|bin| {
+            // One at least: a budget that is smaller would do nothing for ever.
+            let fits = bytes < budget;
+            bytes += bin.files.iter().map(|number| files.files[*number].size_bytes).sum::<u64>();
+            fits
+        });
+    }
     Ok(bins)
 }
 
-fn partition_keys(partitions: &[ArrayRef]) -> Result<Vec<OwnedRow>, EngineError> {
+/// One key a file; none where the table has no partitions.
+pub fn partition_keys(partitions: &[ArrayRef]) -> Result<Vec<OwnedRow>, EngineError> {
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
@@ -248,13 +268,26 @@ async fn discard(layout: &FileLayout, bins: &[Bin]) {
     }
 }
 
-/// One commit; files that somebody has changed meanwhile stay as they are.
-async fn make_visible(shared: &Shared, target: &Target, layout: FileLayout, bins: Vec<Bin>) -> Result<Option<u64>, EngineError> {
+/// One commit; files that somebody has changed meanwhile stay as they are. `gives_way`: so do all where a transaction of this process
+/// changes the table, and statements that rewrite files come first.
+async fn make_visible(
+    shared: &Shared,
+    target: &Target,
+    layout: FileLayout,
+    bins: Vec<Bin>,
+    gives_way: bool,
+) -> Result<Option<u64>, EngineError> {
     let target = target.clone();
     shared
         .runtime
         .run_to_end(async move {
-            let _order = target.table.writes.commits.lock().await;
+            let writes = &target.table.writes;
+            let _rewrites = if gives_way { Some(writes.rewrites.lock().await) } else { None };
+            let _order = writes.commits.lock().await;
+            if gives_way && writes.open_transactions.load(Ordering::SeqCst) > 0 {
+                discard(&layout, &bins).await;
+                return Err(EngineError::Conflict { table: target.name.name.clone() });
+            }
             let committed = commit_what_stands(&target, &bins).await;
             match &committed {
                 // Of a commit that may have happened the files must stay.

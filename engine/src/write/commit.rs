@@ -257,16 +257,17 @@ async fn has_additions(table: &Table, from: u64, to: u64) -> Result<bool, Engine
     Ok(false)
 }
 
+/// Versions from one checkpoint to the next.
+#[must_use]
+pub fn checkpoint_interval(version: &TableVersion) -> u64 {
+    let configuration = version.snapshot.metadata().configuration();
+    let interval = configuration.get("delta.checkpointInterval").and_then(|interval| interval.parse::<u64>().ok());
+    interval.filter(|interval| *interval > 0).unwrap_or(100)
+}
+
 /// Checkpoints when it is time for one. The commit stands whatever becomes of this.
 async fn finish(table: &Arc<Table>, committed: PostCommit, base: &TableVersion) {
-    let interval = base
-        .snapshot
-        .metadata()
-        .configuration()
-        .get("delta.checkpointInterval")
-        .and_then(|interval| interval.parse::<u64>().ok())
-        .filter(|interval| *interval > 0)
-        .unwrap_or(100);
+    let interval = checkpoint_interval(base);
     if !(committed.version + 1).is_multiple_of(interval) {
         return;
     }

@@ -30,7 +30,7 @@ mod vectors;
 pub use self::alter::alter_table;
 pub use self::append_rows::append_rows;
 pub use self::change::{prepare_change, prepare_truncates};
-pub use self::commit::{Change, CommitId, commit, record, same_definition};
+pub use self::commit::{Change, CommitId, checkpoint_interval, commit, record, same_definition};
 pub use self::convert::convert_to_delta;
 pub use self::copy::PreparedCopy;
 pub use self::create::{create_table, prepare_create_as};

@@ -1,5 +1,6 @@
 //! This process's writes to one table, in order. Appends that come while another commit is under way share the next one.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -19,6 +20,8 @@ pub struct WriteQueue {
     pub rewrites: tokio::sync::Mutex<()>,
     /// Held from reading the newest version to the commit on top of it.
     pub commits: Arc<tokio::sync::Mutex<()>>,
+    /// Transactions that have named the table as one that they change.
+    pub open_transactions: AtomicUsize,
     waiting: Mutex<Vec<Append>>,
 }
 

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -72,6 +73,23 @@ struct ChangedTable {
     location: String,
     table: Arc<Table>,
     base: Arc<TableVersion>,
+    _open: Arc<Open>,
+}
+
+/// The table is being changed by a transaction, as long as this lives.
+struct Open(Arc<Table>);
+
+impl Open {
+    fn new(table: &Arc<Table>) -> Arc<Open> {
+        table.writes.open_transactions.fetch_add(1, Ordering::SeqCst);
+        Arc::new(Open(Arc::clone(table)))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.writes.open_transactions.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl LocalTransaction {
@@ -200,7 +218,8 @@ impl LocalTransaction {
         }
         let table = self.shared.tables.table(location).await?;
         let base = self.shared.tables.version(location, pinned).await?;
-        let changed = ChangedTable { name: name.name.clone(), location: location.to_owned(), table, base };
+        let _open = Open::new(&table);
+        let changed = ChangedTable { name: name.name.clone(), location: location.to_owned(), table, base, _open };
         let mut stage = self.stage();
         stage.table = Some(changed.clone());
         stage.pictured = None;

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 pub use file::ConfigFileError;
 
 use crate::auth::jwt::JwtOptions;
+use crate::background::Maintenance;
 
 /// A SQL warehouse gateway: PostgreSQL clients in front, Delta Lake tables behind.
 #[derive(Debug, Parser)]
@@ -116,6 +117,15 @@ pub struct ServeArgs {
     /// Let clients without TLS in from other hosts too (SCRAM only).
     #[arg(long, env = "LAKEGATE_ALLOW_PLAIN_REMOTE", num_args = 0..=1, default_missing_value = "true")]
     pub allow_plain_remote: Option<bool>,
+    /// Put small files of tables together and clean their logs without being asked; false leaves it to OPTIMIZE [default: true]
+    #[arg(long, env = "LAKEGATE_MAINTENANCE", num_args = 0..=1, default_missing_value = "true")]
+    pub maintenance: Option<bool>,
+    /// Seconds between looks at what there is to do [default: 60]
+    #[arg(long, env = "LAKEGATE_MAINTENANCE_SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub maintenance_seconds: Option<u32>,
+    /// Most megabytes of a table's data files that one look rewrites [default: 1024]
+    #[arg(long, env = "LAKEGATE_MAINTENANCE_MB", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub maintenance_mb: Option<u32>,
     /// Fill database demo on first start.
     #[arg(long, env = "LAKEGATE_DEMO", num_args = 0..=1, default_missing_value = "true")]
     pub demo: Option<bool>,
@@ -244,6 +254,8 @@ pub struct Config {
     pub sigma_rules: Option<PathBuf>,
     pub allow_plain_remote: bool,
     pub demo: bool,
+    /// `None`: tables are left alone.
+    pub maintenance: Option<Maintenance>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -305,6 +317,11 @@ impl ServeArgs {
             sigma_rules: self.sigma_rules.or(file.sigma_rules),
             allow_plain_remote: self.allow_plain_remote.or(file.allow_plain_remote).unwrap_or(false),
             demo: self.demo.or(file.demo).unwrap_or(false),
+            maintenance: maintenance(
+                self.maintenance.or(file.maintenance),
+                self.maintenance_seconds.or(file.maintenance_seconds),
+                self.maintenance_mb.or(file.maintenance_mb),
+            )?,
             data_dir,
         })
     }
@@ -329,6 +346,13 @@ fn option(option: &'static str, problem: impl Into<String>) -> ConfigError {
 
 fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|error| option("--data-dir", error.to_string()))
+}
+
+fn maintenance(on: Option<bool>, seconds: Option<u32>, megabytes: Option<u32>) -> Result<Option<Maintenance>, ConfigError> {
+    let seconds = in_range("--maintenance-seconds", seconds.unwrap_or(60), 1..=86_400)?;
+    let megabytes = in_range("--maintenance-mb", megabytes.unwrap_or(1_024), 1..=1_048_576)?;
+    let maintenance = Maintenance { every: Duration::from_secs(u64::from(seconds)), bytes_max: u64::from(megabytes) * 1_000_000 };
+    Ok(on.unwrap_or(true).then_some(maintenance))
 }
 
 /// All of issuer, audience and keys, or none.

@@ -14,12 +14,14 @@ enum Kind {
 
 const KNOWN: &[(&str, Kind)] = &[
     ("delta.appendOnly", Kind::Boolean),
+    ("delta.autoOptimize.autoCompact", Kind::Boolean),
     ("delta.checkpointInterval", Kind::Count),
     ("delta.dataSkippingNumIndexedCols", Kind::Count),
     ("delta.dataSkippingStatsColumns", Kind::Text),
     ("delta.deletedFileRetentionDuration", Kind::Interval),
     ("delta.enableChangeDataFeed", Kind::Boolean),
     ("delta.enableDeletionVectors", Kind::Boolean),
+    ("delta.enableExpiredLogCleanup", Kind::Boolean),
     ("delta.logRetentionDuration", Kind::Interval),
 ];
 

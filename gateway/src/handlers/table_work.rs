@@ -29,6 +29,7 @@ pub fn maintenance(work: &TableWork) -> Maintenance {
         TableWork::Detail(_) => Maintenance::Detail,
         TableWork::Compatibility(_) => Maintenance::Compatibility,
         TableWork::Restore { moment, .. } => Maintenance::Restore(moment.clone()),
+        TableWork::Optimize { small: Some(budget_bytes), .. } => Maintenance::Tidy { budget_bytes: *budget_bytes },
         TableWork::Optimize { condition, order, whole, .. } => {
             Maintenance::Optimize { condition: condition.clone(), order: order.clone(), whole: *whole }
         }

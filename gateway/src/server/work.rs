@@ -1,7 +1,7 @@
 //! What statements of this gateway do now, for those who look on: `system.query.progress`, `pg_stat_progress_copy`, and the NOTICEs of
 //! long work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -25,6 +25,8 @@ struct Inner {
     engine: OnceLock<Arc<dyn Engine>>,
     statements: Mutex<BTreeMap<Uuid, Arc<Statement>>>,
     copies: Mutex<BTreeMap<Uuid, Arc<Copy>>>,
+    /// Tables that were changed since somebody asked.
+    changed: Mutex<BTreeSet<RelationName>>,
 }
 
 impl std::fmt::Debug for RunningWork {
@@ -100,6 +102,17 @@ impl RunningWork {
         let (id, copy) = (Uuid::new_v4(), Arc::new(copy));
         locked(&self.0.copies).insert(id, Arc::clone(&copy));
         CopyEntry { all: self.clone(), id, copy }
+    }
+
+    /// Tables were changed.
+    pub fn note_changed(&self, tables: impl IntoIterator<Item = RelationName>) {
+        locked(&self.0.changed).extend(tables);
+    }
+
+    /// Those that were changed since the last call.
+    #[must_use]
+    pub fn take_changed(&self) -> BTreeSet<RelationName> {
+        std::mem::take(&mut *locked(&self.0.changed))
     }
 
     /// The statements that take long, oldest first.

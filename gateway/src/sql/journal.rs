@@ -21,7 +21,7 @@ use super::redact::redact;
 use super::session::GatewaySession;
 use super::settings::Settings;
 use super::statement_type::statement_type;
-use crate::server::{WorkEntry, Worker};
+use crate::server::{RunningWork, WorkEntry, Worker};
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::outgoing::Format;
 use crate::wire::rows::{Column, Manner};
@@ -40,6 +40,7 @@ pub struct Journal {
     compiled_ms: Option<u64>,
     /// What the audit log hears where a privilege lacks; nothing once the work is done.
     denial: Option<Box<AuditEvent>>,
+    work: RunningWork,
     /// For those who look on, as long as it works.
     entry: Option<WorkEntry>,
 }
@@ -49,6 +50,8 @@ pub struct Journal {
 struct Named {
     read: BTreeSet<RelationName>,
     written: BTreeSet<RelationName>,
+    /// The same, those known from the start included.
+    changed: BTreeSet<RelationName>,
     columns: BTreeSet<(RelationName, String)>,
     tags: BTreeSet<String>,
     metrics: StatementMetrics,
@@ -76,7 +79,7 @@ impl Journal {
         start.tags_read = touched.tags_read.iter().cloned().collect();
         start.functions = touched.functions.iter().cloned().collect();
         start.parameters = parameters.iter().map(shown).collect();
-        Journal::open(session, kind, start, durable, touched.tables_written.iter().next().cloned()).await
+        Journal::open(session, kind, start, durable, &touched.tables_written).await
     }
 
     /// Logs a statement of the session or the catalog. Durable on return when it changes the catalog.
@@ -85,7 +88,7 @@ impl Journal {
     /// 58030: it must not run.
     pub async fn begin_utility(session: &GatewaySession, command: &Command, text: &str) -> Result<Self, SqlError> {
         let kind = statement_type(command);
-        Journal::open(session, kind, start(session, kind, text), !super::statement_type::is_of_session(command), None).await
+        Journal::open(session, kind, start(session, kind, text), !super::statement_type::is_of_session(command), &BTreeSet::new()).await
     }
 
     async fn open(
@@ -93,7 +96,7 @@ impl Journal {
         kind: &'static str,
         start: StatementStart,
         durable: bool,
-        written: Option<RelationName>,
+        written: &BTreeSet<RelationName>,
     ) -> Result<Self, SqlError> {
         let catalog = session.shared.catalog.clone();
         let started = Instant::now();
@@ -120,9 +123,10 @@ impl Journal {
             started,
             elapsed: None,
             compiled_ms: None,
-            named: Mutex::default(),
+            named: Mutex::new(Named { changed: written.clone(), ..Named::default() }),
             denial,
-            entry: Some(session.shared.system.live().work().enter(worker, written)),
+            work: session.shared.system.live().work().clone(),
+            entry: Some(session.shared.system.live().work().enter(worker, written.first().cloned())),
         })
     }
 
@@ -154,6 +158,7 @@ impl Journal {
             if let Some(entry) = &self.entry {
                 entry.on(&name);
             }
+            named.changed.insert(name.clone());
             named.written.insert(name);
         }
     }
@@ -225,7 +230,10 @@ impl Journal {
         let elapsed = self.elapsed.unwrap_or_else(|| self.started.elapsed());
         end.end_time = Utc::now();
         let named = self.named.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if end.metrics == StatementMetrics::default() {
+        if end.status == ExecutionStatus::Finished && !named.changed.is_empty() {
+            self.work.note_changed(named.changed);
+        }
+        if named.metrics != StatementMetrics::default() {
             end.metrics = named.metrics;
         }
         if !named.read.is_empty() {
@@ -275,7 +283,7 @@ pub async fn refused_text(session: &GatewaySession, text: &str, error: &SqlError
 }
 
 async fn refused_as(session: &GatewaySession, kind: &'static str, text: &str, error: &SqlError) -> Result<(), SqlError> {
-    let journal = Journal::open(session, kind, start(session, kind, text), false, None).await?;
+    let journal = Journal::open(session, kind, start(session, kind, text), false, &BTreeSet::new()).await?;
     journal.failed(error).await;
     Ok(())
 }

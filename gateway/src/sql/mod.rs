@@ -1,6 +1,7 @@
 //! The SQL front end: text to AST, AST to a bound statement, statement to answer.
 
 pub mod advisory;
+pub mod between_symmetric;
 pub mod bind;
 pub mod changes;
 pub mod cursors;

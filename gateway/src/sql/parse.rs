@@ -115,6 +115,10 @@ pub fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
         .with_recursion_limit(NESTING_DEPTH_MAX)
         .with_tokens_with_locations(tokens)
         .parse_expr()
+        .map(|mut expr| {
+            super::between_symmetric::spell_out(&mut expr);
+            expr
+        })
         .map_err(|error| SqlError::new(SqlState::SyntaxError, error.to_string()))
 }
 
@@ -236,6 +240,7 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
         .with_tokens_with_locations(grammar::spell_merge_actions(super::identity_options::in_order(tokens)));
     let marked = |mut command: Command| {
         super::time_travel::mark(&mut command, travels)?;
+        super::grammar::visit_statements(&mut command, &mut super::between_symmetric::Marks);
         let Some(whose) = overriding else { return Ok(command) };
         let marked = match &mut command {
             Command::Sql(statement) => super::overriding::mark(statement, whose),

@@ -34,7 +34,7 @@ pub fn spell_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     spelled.extend(tokens.into_iter().zip(dropped).filter(|(_, dropped)| !dropped).map(|(token, _)| token));
-    locks_last(bracketed_groups(spelled))
+    locks_last(bracketed_groups(super::between_symmetric::mark(spelled)))
 }
 
 /// `ROLLUP ((a)::date, b)` is `ROLLUP (((a)::date), b)`: the parser crate takes an element that begins with a bracket for a list.

@@ -7,14 +7,13 @@ use std::ops::ControlFlow;
 use lakegate_catalog::model::RelationName;
 use lakegate_engine_api::Moment;
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, ObjectName, ObjectNamePart, TableFactor, TableFunctionArgs, TableVersion, Value, VisitMut,
-    VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, ObjectName, ObjectNamePart, TableFactor, TableFunctionArgs, TableVersion, Value, VisitorMut,
 };
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::ParserError;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
-use super::grammar::{Command, CopySource, fold};
+use super::grammar::{Command, fold, visit_statements};
 use super::parse::parse_expression;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -93,17 +92,7 @@ pub fn mark(command: &mut Command, travels: Vec<Travel>) -> Result<(), ParserErr
         return Ok(());
     }
     let mut marker = Marker { travels };
-    let _: ControlFlow<()> = match command {
-        Command::Sql(statement) => statement.visit(&mut marker),
-        Command::CreateTable(table) => table.query.visit(&mut marker),
-        Command::CreateMaterializedView(view) => view.query.visit(&mut marker),
-        Command::DeclareCursor(declare) => declare.query.visit(&mut marker),
-        Command::Copy(copy) => match &mut copy.source {
-            CopySource::Statement(statement) => statement.visit(&mut marker),
-            CopySource::Table { .. } => ControlFlow::Continue(()),
-        },
-        _ => ControlFlow::Continue(()),
-    };
+    visit_statements(command, &mut marker);
     if marker.travels.is_empty() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use lakegate_catalog::intents::IntendedCommit;
+use lakegate_catalog::intents::{CLOCKS_APART, CommitGroup, IntendedCommit};
 use lakegate_catalog::{Catalog, CatalogError};
 use lakegate_engine_api::{CommitDecision, Decision, Engine, EngineError, TableCommit};
 use tokio_util::sync::CancellationToken;
@@ -148,9 +148,21 @@ impl CommittedTogether {
 
     /// The newest version of the table at a root URL that goes with what a transaction since `began` has pinned; `None`: any.
     #[must_use]
-    pub fn ceiling<'a>(&self, location: &str, began: DateTime<Utc>, pinned: impl Iterator<Item = (&'a str, u64)>) -> Option<u64> {
+    pub fn ceiling<'a>(
+        &self,
+        location: &str,
+        began: DateTime<Utc>,
+        pinned: impl Iterator<Item = (&'a str, u64)>,
+        of_all: &[CommitGroup],
+    ) -> Option<u64> {
         let groups = self.groups();
-        let since: Vec<&Group> = groups.iter().rev().take_while(|group| group.at >= began).collect();
+        let version = |commit: &TableCommit| (commit.location.clone(), commit.version);
+        let told = |commit: &IntendedCommit| (commit.location.clone(), commit.version);
+        let mut since: Vec<Vec<(String, u64)>> =
+            groups.iter().rev().take_while(|group| group.at >= began).map(|group| group.commits.iter().map(version).collect()).collect();
+        // A group too many does no harm: of what was committed before, nothing older was pinned.
+        let of_others = of_all.iter().rev().filter(|group| group.decided + CLOCKS_APART >= began && group.commits.len() > 1);
+        since.extend(of_others.map(|group| group.commits.iter().map(told).collect()));
         if since.is_empty() {
             return None;
         }
@@ -159,14 +171,14 @@ impl CommittedTogether {
             let mut changed = false;
             // Newest first: what is not seen of one is not seen of those after it either.
             for group in &since {
-                let is_before = |commit: &TableCommit| limits.get(commit.location.as_str()).is_some_and(|limit| *limit < commit.version);
-                if !group.commits.iter().any(is_before) {
+                let is_before = |(location, version): &(String, u64)| limits.get(location.as_str()).is_some_and(|limit| limit < version);
+                if !group.iter().any(is_before) {
                     continue;
                 }
-                for commit in &group.commits {
-                    let limit = limits.entry(&commit.location).or_insert(u64::MAX);
-                    if *limit >= commit.version {
-                        *limit = commit.version.saturating_sub(1);
+                for (location, version) in group {
+                    let limit = limits.entry(location).or_insert(u64::MAX);
+                    if *limit >= *version {
+                        *limit = version.saturating_sub(1);
                         changed = true;
                     }
                 }
@@ -232,7 +244,7 @@ mod tests {
     fn what_was_committed_together_is_seen_together() {
         let began = Utc::now();
         let together = CommittedTogether::default();
-        let ceiling = |location: &str, pinned: &[(&str, u64)]| together.ceiling(location, began, pinned.iter().copied());
+        let ceiling = |location: &str, pinned: &[(&str, u64)]| together.ceiling(location, began, pinned.iter().copied(), &[]);
         assert_eq!(ceiling("a", &[("b", 1)]), None);
         together.remember(vec![commit("a", 5), commit("b", 2)]);
         together.remember(vec![commit("b", 3), commit("c", 9)]);
@@ -242,6 +254,12 @@ mod tests {
         assert_eq!(ceiling("c", &[("a", 4)]), Some(8));
         assert_eq!(ceiling("c", &[("a", 5)]), None);
         assert_eq!(ceiling("d", &[("a", 4)]), None);
-        assert_eq!(together.ceiling("a", Utc::now() + chrono::TimeDelta::seconds(1), [("b", 1)].into_iter()), None);
+        assert_eq!(together.ceiling("a", Utc::now() + chrono::TimeDelta::seconds(1), [("b", 1)].into_iter(), &[]), None);
+        // Other processes' count alike.
+        let told = |location: &str, version| IntendedCommit { location: location.to_owned(), version, commit_id: String::new() };
+        let others = [CommitGroup { decided: Utc::now(), commits: vec![told("x", 7), told("y", 3)] }];
+        let ceiling = |location: &str, pinned| together.ceiling(location, began, [pinned].into_iter(), &others);
+        assert_eq!(ceiling("y", ("x", 6)), Some(2));
+        assert_eq!(ceiling("y", ("x", 7)), None);
     }
 }

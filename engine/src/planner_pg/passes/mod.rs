@@ -9,6 +9,8 @@ mod conditions;
 mod expressions;
 mod from_functions;
 mod grouping;
+mod grouping_sets;
+mod hypothetical;
 mod multisets;
 mod recursive;
 mod row_values;
@@ -40,6 +42,8 @@ pub fn run(node: &mut (impl VisitMut + ?Sized), relations: &dyn Relations) -> Re
     finish(node.visit(&mut values::BareValues))?;
     finish(node.visit(&mut beside_wildcards::BesideWildcards::new(relations)))?;
     finish(node.visit(&mut bare_names::BareNames::new(relations)))?;
+    finish(node.visit(&mut grouping_sets::GroupingSets))?;
+    finish(node.visit(&mut hypothetical::HypotheticalSets))?;
     finish(node.visit(&mut row_values::RowValues))?;
     finish(node.visit(&mut array_subquery::ArraySubqueries))?;
     finish(node.visit(&mut set_returning::SelectLists))?;

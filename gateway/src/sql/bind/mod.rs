@@ -303,7 +303,7 @@ impl Binder<'_> {
             .versions
             .iter()
             .filter_map(|(oid, version)| self.snapshot.relation_by_oid(*oid).map(|relation| (relation.location.as_str(), *version)));
-        self.together.ceiling(&table.location, began, pinned)
+        self.together.ceiling(&table.location, began, pinned, self.snapshot.committed_together())
     }
 
     /// A view runs with its owner's rights on the names of the search path it was made under.

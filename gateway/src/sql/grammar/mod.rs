@@ -21,6 +21,7 @@ mod table;
 mod table_work;
 mod token;
 mod transaction;
+mod visit;
 
 use sqlparser::ast;
 use sqlparser::keywords::Keyword;
@@ -48,6 +49,7 @@ pub use table::CreateTable;
 pub use table_work::{TableWork, Vacuum};
 pub use token::{CreateToken, DropToken, TokenExpiry};
 pub use transaction::{Begin, Characteristic, LockMode, LockTable, SetTransaction, TwoPhase};
+pub use visit::visit_statements;
 
 use crate::sqlstate::SqlError;
 

@@ -29,6 +29,8 @@ pub enum TableWork {
         order: Vec<String>,
         /// FULL: large files, too.
         whole: bool,
+        /// Not to be written: what is done to a table without being asked, for so many bytes.
+        small: Option<u64>,
     },
     Vacuum(Vacuum),
 }
@@ -117,7 +119,7 @@ pub(super) fn parse_optimize(parser: &mut Parser) -> Result<Command, GrammarErro
     let whole = accept_word(parser, "FULL");
     let condition = if parser.parse_keyword(Keyword::WHERE) { Some(Box::new(parser.parse_expr()?)) } else { None };
     let order = if accept_words(parser, &["ZORDER", "BY"]) { parse_order(parser)? } else { Vec::new() };
-    Ok(Command::TableWork(Box::new(TableWork::Optimize { table, condition, order, whole })))
+    Ok(Command::TableWork(Box::new(TableWork::Optimize { table, condition, order, whole, small: None })))
 }
 
 fn parse_order(parser: &mut Parser) -> Result<Vec<String>, ParserError> {
