@@ -6,12 +6,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use lakegate_tests::client::{Client, sqlstate_of};
+use lakegate_tests::fault_proxy::{Fault, FaultProxy};
 use lakegate_tests::server::{Options, Server, binary};
 use lakegate_tests::tools::python;
 use tokio::task::JoinSet;
 
 use crate::definitions::folder_of;
-use crate::support::{in_new_schema, unique};
+use crate::gateways;
+use crate::support::{self, in_new_schema, unique};
 
 /// A server of their own: maps look at all tables, and other tests' come and go.
 fn server() -> &'static Server {
@@ -412,4 +414,131 @@ async fn kill_9_anywhere_is_gone_on_from() {
     let found = seek(&server.data_dir);
     assert!(found.iter().all(|line| !line.starts_with("FOUND")), "{states:?} {found:#?}");
     assert_eq!(admin.value("SELECT count(*) FROM system.privacy.requests").await.unwrap(), "1", "{states:?}");
+}
+
+/// Every object of a bucket's warehouse: path and bytes.
+fn objects(bucket: &str) -> Vec<(String, Vec<u8>)> {
+    let store = support::s3();
+    let (mut found, mut open) = (Vec::new(), vec!["wh".to_owned()]);
+    while let Some(folder) = open.pop() {
+        for name in store.list(bucket, &folder).unwrap() {
+            let path = format!("{folder}/{name}");
+            let is_object = [".parquet", ".json", ".bin", ".crc", "_last_checkpoint"].iter().any(|end| name.ends_with(end));
+            if is_object {
+                found.push((path.clone(), store.read(bucket, &path).unwrap_or_default()));
+            } else {
+                open.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_s3_whatever_request_fails() {
+    let store = support::s3();
+    let faults = [Fault::UnavailableBefore, Fault::StoredThen500, Fault::StoredThenReset];
+    for (round, skip) in [0, 1, 3, 6, 10, 15].into_iter().enumerate() {
+        let bucket = unique("erase").replace('_', "-");
+        store.make_bucket(&bucket).unwrap();
+        let proxy = FaultProxy::start(store).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(&folder.path().join("data")).argument("--warehouse-root").argument(format!("s3://{bucket}/wh"));
+        options.environment = store.environment(&proxy.endpoint());
+        let server = tokio::task::block_in_place(|| Server::start(&options)).unwrap();
+        let admin = Client::admin(&server).await.unwrap();
+        hidden(&admin).await;
+        let before = others(&admin).await;
+        let names_victim = |(path, bytes): &(String, Vec<u8>)| {
+            path.contains("ann.victim") || bytes.windows(VICTIM.len()).any(|window| window == VICTIM.as_bytes())
+        };
+        assert!(objects(&bucket).iter().filter(|object| names_victim(object)).count() > 3);
+        proxy.arm(skip, faults[round % faults.len()]);
+        let mut tries = 0;
+        let state = loop {
+            tries += 1;
+            match admin.rows(&erase_sql()).await {
+                Ok(rows) => break rows.last().unwrap()[2].clone(),
+                Err(error) => assert!(tries < 4, "{error:?}"),
+            }
+        };
+        assert_eq!(proxy.struck(), 1, "fault {skip} was not met");
+        assert_eq!(state, "erased", "fault {skip}: {}", certificate(&admin).await);
+        assert_eq!(others(&admin).await, before, "fault {skip}");
+        let left: Vec<String> = objects(&bucket).into_iter().filter(names_victim).map(|(path, _)| path).collect();
+        assert_eq!(left, Vec::<String>::new(), "fault {skip}");
+    }
+}
+
+/// Who knows the tables from before goes on reading and writing them rightly, on another gateway.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_gateway_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = gateways::two(folder.path());
+    let (admin, other) = (Client::admin(&one).await.unwrap(), Client::admin(&two).await.unwrap());
+    hidden(&admin).await;
+    let before = others(&other).await;
+    assert_eq!(other.value("SELECT count(*) FROM people").await.unwrap(), "100");
+    other.batch_execute("INSERT INTO people VALUES (200, 'late@example.com', 'L')").await.unwrap();
+    other.batch_execute("DELETE FROM people WHERE id = 200").await.unwrap();
+    let reader = Client::admin(&two).await.unwrap();
+    reader.batch_execute("BEGIN; SELECT count(*) FROM people").await.unwrap();
+    let short = erase_sql().replace("wait_seconds => 20", "wait_seconds => 1");
+    assert_eq!(admin.sqlstate(&short).await, "55P03", "a reader on the other gateway");
+    assert_eq!(reader.value("SELECT count(*) FROM people").await.unwrap(), "100");
+    reader.batch_execute("COMMIT").await.unwrap();
+    // The other one goes on with it.
+    let done = other.rows(&erase_sql().replace("wait_seconds => 20", "wait_seconds => 60")).await.unwrap();
+    assert_eq!(done.last().unwrap()[2], "erased", "{}", certificate(&admin).await);
+    for client in [&admin, &other, &reader] {
+        assert_eq!(others(client).await, before);
+        assert_eq!(client.value("SELECT count(*) FROM people").await.unwrap(), "99");
+        assert_eq!(client.sqlstate("SELECT count(*) FROM people VERSION AS OF 2").await, "58P01");
+    }
+    for client in [&admin, &other] {
+        client.batch_execute("UPDATE people SET name = name || '!' WHERE id = 5").await.unwrap();
+    }
+    assert_eq!(admin.value("SELECT name FROM people WHERE id = 5").await.unwrap(), "N5!!");
+    assert_eq!(other.value("SELECT count(*) FROM people").await.unwrap(), "99");
+    assert_eq!(admin.value("SELECT count(*) FROM system.privacy.requests").await.unwrap(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_write_meanwhile() {
+    let server = new_server();
+    let admin = Client::admin(&server).await.unwrap();
+    hidden(&admin).await;
+    let mut writers = JoinSet::new();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    for writer in 0..2 {
+        let (client, stop) = (Client::admin(&server).await.unwrap(), std::sync::Arc::clone(&stop));
+        writers.spawn(async move {
+            let mut done = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let sql = match writer {
+                    0 => format!("INSERT INTO people VALUES ({0}, 'w{0}@example.com', 'w')", 10_000 + done),
+                    _ => "UPDATE people SET name = name || '.' WHERE id = 5".to_owned(),
+                };
+                match client.sqlstate(&sql).await.as_str() {
+                    "00000" => done += 1,
+                    "40001" => {}
+                    other => panic!("{sql}: {other}"),
+                }
+            }
+            (writer, done)
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let done = admin.rows(&erase_sql()).await.unwrap();
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut counts = [0, 0];
+    while let Some(writer) = writers.join_next().await {
+        let (writer, count) = writer.unwrap();
+        counts[writer] = count;
+    }
+    assert!(counts[0] > 0 && counts[1] > 0, "{counts:?}");
+    assert_eq!(done.last().unwrap()[2], "erased", "{}", certificate(&admin).await);
+    assert_eq!(admin.value("SELECT count(*) FROM people").await.unwrap(), (99 + counts[0]).to_string());
+    assert_eq!(admin.value("SELECT length(name) FROM people WHERE id = 5").await.unwrap(), (2 + counts[1]).to_string());
+    assert!(seek(&server.data_dir).iter().all(|line| !line.starts_with("FOUND")));
 }

@@ -185,6 +185,21 @@ impl Catalog {
         Ok(claimed.rows_affected() == 1)
     }
 
+    /// This process does not work on it any more.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`].
+    pub async fn release_privacy_request(&self, id: Uuid) -> Result<(), CatalogError> {
+        let mut transaction = self.store().begin_write().await?;
+        sqlx::query("UPDATE privacy_requests SET owner = NULL WHERE request_id = $1 AND owner = $2")
+            .bind(id.to_string())
+            .bind(self.process().to_string())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// What is to be done, table by table, all or nothing; what was planned before is replaced.
     ///
     /// # Errors

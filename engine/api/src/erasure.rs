@@ -42,7 +42,8 @@ pub struct Purge {
     pub request: String,
     /// Makes names that stand for files that are gone.
     pub secret: [u8; 32],
-    /// Objects written since then may be of a statement that still runs.
+    /// By the store's clock: objects dated later may be of a statement that still runs. Statements that run now began so much later that what
+    /// they write is dated later.
     pub before: DateTime<Utc>,
     pub needles: Needles,
 }

@@ -65,7 +65,8 @@ pub async fn purge_history(
         work.purged
     };
     location.footers.clear();
-    shared.tables.forget(&target.relation.location).await;
+    // The newest version stays known: it is what the checkpoint says. Writers that hold the table go on in their order.
+    shared.tables.release(&target.relation.location).await;
     Ok(purged)
 }
 
@@ -118,7 +119,7 @@ impl Work<'_> {
                     }
                 }
                 LogFile::Other(version) if version <= newest.version() && name != own => self.remove(&object).await?,
-                LogFile::Young if object.modified < self.purge.before => self.remove(&object).await?,
+                LogFile::Young if object.modified <= self.purge.before => self.remove(&object).await?,
                 LogFile::Young => self.purged.left += 1,
                 LogFile::Commit(_) | LogFile::Other(_) => {}
             }
@@ -134,7 +135,7 @@ impl Work<'_> {
             if is_log || kept.contains(&object.path) || !is_of_table(&object.name) {
                 continue;
             }
-            if object.modified < self.purge.before {
+            if object.modified <= self.purge.before {
                 self.remove(&object).await?;
             } else {
                 self.purged.left += 1;

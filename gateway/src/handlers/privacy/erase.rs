@@ -9,6 +9,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use lakegate_catalog::Catalog;
 use lakegate_catalog::needles::{Needles, is_searchable};
 use lakegate_catalog::privacy::{Named, NewRequest, PrivacyRequest, PrivacyStep};
 use lakegate_engine_api::{Erasure, Purge};
@@ -24,6 +25,8 @@ use crate::sqlstate::{Severity, SqlError, SqlState};
 
 /// Subjects of one request.
 const SUBJECTS_MAX: usize = 10_000;
+const FILE_TICK: Duration = Duration::from_millis(20);
+const OBJECT_TICK: Duration = Duration::from_millis(1_500);
 const READERS_LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 
 /// What is asked for.
@@ -37,17 +40,29 @@ pub struct Wish<'a> {
 /// Requests that this process works on.
 static RUNNING: LazyLock<Mutex<BTreeSet<Uuid>>> = LazyLock::new(Mutex::default);
 
-struct Running(Uuid);
+struct Running {
+    id: Uuid,
+    catalog: Catalog,
+}
 
 impl Running {
-    fn begin(id: Uuid) -> Option<Running> {
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(id).then_some(Running(id))
+    fn begin(id: Uuid, catalog: &Catalog) -> Option<Running> {
+        let begun = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        begun.then(|| Running { id, catalog: catalog.clone() })
     }
 }
 
+/// However it ends, by the client's going away too: any gateway may go on with it then.
 impl Drop for Running {
     fn drop(&mut self) {
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        let (id, catalog) = (self.id, self.catalog.clone());
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        crate::tasks::spawn("release of a request", async move {
+            let goes_on = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
+            if !goes_on && let Err(error) = catalog.release_privacy_request(id).await {
+                tracing::warn!(%error, "a request could not be released");
+            }
+        });
     }
 }
 
@@ -174,7 +189,7 @@ async fn work(
     journal: &Journal,
 ) -> Result<Vec<Line>, SqlError> {
     let busy = || SqlError::new(SqlState::ObjectInUse, "the request is being worked on already");
-    let _running = Running::begin(id).ok_or_else(busy)?;
+    let _running = Running::begin(id, &session.shared.catalog).ok_or_else(busy)?;
     if !session.shared.catalog.claim_privacy_request(id).await? {
         return Err(busy());
     }
@@ -228,7 +243,8 @@ async fn advance(
     }
     if steps.iter().any(|step| step.state == "rewritten" || step.state == "purging") {
         set_state(session, id, "waiting for readers").await?;
-        wait_for_readers(session, wait_seconds, deadline).await?;
+        let on_disk = steps.iter().all(|step| step.location.starts_with("file:"));
+        wait_for_readers(session, wait_seconds, on_disk, deadline).await?;
         set_state(session, id, "purging").await?;
         for step in steps.iter_mut().filter(|step| step.state == "rewritten" || step.state == "purging") {
             purge(session, &request, step, deadline, journal).await?;
@@ -283,7 +299,9 @@ async fn rewrite(
 }
 
 /// Until no statement, transaction or cursor that began before now is open on any gateway.
-async fn wait_for_readers(session: &mut GatewaySession, seconds: u64, deadline: &Deadline) -> Result<(), SqlError> {
+async fn wait_for_readers(session: &mut GatewaySession, seconds: u64, on_disk: bool, deadline: &Deadline) -> Result<(), SqlError> {
+    // Objects are dated to the second, files to the tick: whoever begins after this writes what is dated later than the rewrite.
+    tokio::time::sleep(if on_disk { FILE_TICK } else { OBJECT_TICK }).await;
     let began = Utc::now();
     let until = began + chrono::TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000));
     loop {
