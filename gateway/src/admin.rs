@@ -35,6 +35,7 @@ pub fn verify_certificate(file: &std::path::Path, key: Option<&str>) -> Result<(
     for residual in &residuals {
         say(&format!("residual: {residual}"))?;
     }
+    say(&format!("in the audit log: record {} of its chain", certificate.inclusion.number))?;
     say(&format!("signed with: {}", certificate.public_key))?;
     if key.is_none() {
         say("the key is the file's own: compare it with `lakegate admin certificate key`, or give --key")?;
@@ -111,7 +112,7 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
             }
         }
         AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
-        AdminWork::Certificate(AdminCertificate::Key) => say(&catalog.certificate_key().await?)?,
+        AdminWork::Certificate(AdminCertificate::Key) => say(&catalog.certificate_key())?,
         AdminWork::Certificate(AdminCertificate::Verify { .. })
         | AdminWork::Backup { .. }
         | AdminWork::Restore { .. }

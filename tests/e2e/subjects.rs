@@ -220,7 +220,7 @@ fn seek(folder: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hide_and_seek() {
-    let server = new_server();
+    let mut server = new_server();
     let admin = Client::admin(&server).await.unwrap();
     hidden(&admin).await;
     let people = folder_of(&server, "people");
@@ -270,6 +270,12 @@ async fn hide_and_seek() {
         .await
         .unwrap();
     assert_eq!((requests[0][0].as_str(), requests[0][1].as_str(), requests[0][3].as_str()), ("erased", "t", "f"));
+    // The logs are whole, although texts went.
+    server.process.signal("TERM").unwrap();
+    server.process.wait(Duration::from_secs(60)).unwrap();
+    let mut verify = Command::new(binary().unwrap());
+    let output = verify.args(["admin", "--data-dir"]).arg(&server.data_dir).args(["log", "verify"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -301,6 +307,9 @@ async fn a_certificate_is_verified_offline() {
     forged["document"] = document.into();
     assert_ne!(forged, file);
     assert!(!verify(forged.to_string(), None).0, "another document");
+    let mut moved = file.clone();
+    moved["inclusion"]["record"]["object_name"] = "another".into();
+    assert!(!verify(moved.to_string(), None).0, "another record of the log");
     assert!(!verify("{}".to_owned(), None).0);
 }
 

@@ -1,6 +1,6 @@
 //! Certificates of erasure: documents, signed (Ed25519), that can be verified without the catalog.
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 use uuid::Uuid;
 
+use crate::audit::AuditEvent;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
-use crate::keyring::Cell;
-use crate::seal;
+use crate::log_proof::inclusion::InclusionProof;
+use crate::log_proof::is_signed;
 use crate::statement_log::time;
 use crate::store::number;
 
 /// Before the document, so that no other signed text of ours is one.
-const CONTEXT: &[u8] = b"lakegate erasure certificate 1\n";
+const CONTEXT: &str = "erasure certificate 1";
 
 #[derive(Debug, Clone)]
 pub struct NewCertificate {
@@ -37,7 +38,7 @@ pub struct Certificate {
 }
 
 /// What is filed: enough to verify it offline.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CertificateFile {
     /// The document's text; the signature is of these very bytes.
     pub document: String,
@@ -45,6 +46,8 @@ pub struct CertificateFile {
     pub signature: String,
     /// Base64, 32 bytes.
     pub public_key: String,
+    /// That the audit log has an event with the document's digest, under a head that was signed with the same key.
+    pub inclusion: InclusionProof,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -53,12 +56,15 @@ pub enum VerifyError {
     NotACertificate,
     #[error("the signature does not fit the document")]
     Signature,
+    #[error("the log's record of the certificate is not proven")]
+    Inclusion,
     #[error("the certificate was signed with another key")]
     OtherKey,
 }
 
 impl CertificateFile {
-    /// The document, where the signature fits. `key`: base64, of the one who is to have signed it; without it nothing says whose key it was.
+    /// The document, where the signature fits, and the log's record of the certificate. `key`: base64, of the one who is to have signed it;
+    /// without it nothing says whose key it was.
     ///
     /// # Errors
     /// As the variants say.
@@ -68,26 +74,43 @@ impl CertificateFile {
         }
         let decoded = |text: &str| STANDARD.decode(text).map_err(|_| VerifyError::NotACertificate);
         let (public, signature) = (decoded(&self.public_key)?, decoded(&self.signature)?);
-        let signed = [CONTEXT, self.document.as_bytes()].concat();
-        UnparsedPublicKey::new(&ED25519, public).verify(&signed, &signature).map_err(|_| VerifyError::Signature)?;
-        serde_json::from_str(&self.document).map_err(|_| VerifyError::NotACertificate)
+        if !is_signed(&public, CONTEXT, self.document.as_bytes(), &signature) {
+            return Err(VerifyError::Signature);
+        }
+        let document: serde_json::Value = serde_json::from_str(&self.document).map_err(|_| VerifyError::NotACertificate)?;
+        let id = document.get("certificate_id").and_then(serde_json::Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+        let id = id.ok_or(VerifyError::NotACertificate)?;
+        self.inclusion.verify(&public).map_err(|_| VerifyError::Inclusion)?;
+        let named = self.inclusion.record.get("object_name").and_then(serde_json::Value::as_str);
+        if named != Some(object_name(id, &self.document).as_str()) {
+            return Err(VerifyError::Inclusion);
+        }
+        Ok(document)
     }
 }
 
 impl Catalog {
-    /// Signs and stores it, durable on return.
+    /// Signs and stores it, with its event in the audit log and the proof of that; durable on return. `event`: who issues it.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`].
-    pub async fn issue_certificate(&self, new: NewCertificate) -> Result<CertificateFile, CatalogError> {
-        let (public_key, pair) = self.signing_key().await?;
-        let signature = STANDARD.encode(pair.sign(&[CONTEXT, new.document.as_bytes()].concat()).as_ref());
-        let file = CertificateFile { document: new.document, signature, public_key };
+    /// [`CatalogError::Unavailable`], [`CatalogError::LogUnavailable`].
+    pub async fn issue_certificate(&self, new: NewCertificate, event: AuditEvent) -> Result<CertificateFile, CatalogError> {
+        let signature = STANDARD.encode(self.sign(CONTEXT, new.document.as_bytes()));
+        let event = AuditEvent {
+            service_name: "privacy".to_owned(),
+            action_name: "issue_certificate".to_owned(),
+            object_type: Some("certificate".to_owned()),
+            object_name: Some(object_name(new.id, &new.document)),
+            ..event
+        };
+        let event = self.audit_durable(event).await?;
+        let inclusion = self.inclusion_proof(&event.to_string()).await?;
+        let file = CertificateFile { document: new.document, signature, public_key: self.certificate_key(), inclusion };
         let stored = serde_json::json!({ "signature": file.signature, "public_key": file.public_key });
         let mut transaction = self.store().begin_write().await?;
         sqlx::query(
-            "INSERT INTO privacy_certificates (certificate_id, request_id, issued_us, residuals, document, signature) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO privacy_certificates (certificate_id, request_id, issued_us, residuals, document, signature, inclusion) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(new.id.to_string())
         .bind(new.request.to_string())
@@ -95,6 +118,7 @@ impl Catalog {
         .bind(i64::try_from(new.residuals).map_err(CatalogError::internal)?)
         .bind(file.document.clone())
         .bind(stored.to_string())
+        .bind(serde_json::to_string(&file.inclusion).map_err(CatalogError::internal)?)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -107,7 +131,8 @@ impl Catalog {
     /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`].
     pub async fn privacy_certificates(&self) -> Result<Vec<Certificate>, CatalogError> {
         let rows = sqlx::query(
-            "SELECT certificate_id, request_id, issued_us, residuals, document, signature FROM privacy_certificates ORDER BY issued_us DESC",
+            "SELECT certificate_id, request_id, issued_us, residuals, document, signature, inclusion FROM privacy_certificates \
+             WHERE inclusion IS NOT NULL ORDER BY issued_us DESC",
         )
         .fetch_all(self.store().reads())
         .await?;
@@ -121,73 +146,25 @@ impl Catalog {
                     request: id(1)?,
                     issued_time: time(row.try_get(2)?)?,
                     residuals: number(row.try_get(3)?)?,
-                    file: CertificateFile { document: row.try_get(4)?, signature: text("signature"), public_key: text("public_key") },
+                    file: CertificateFile {
+                        document: row.try_get(4)?,
+                        signature: text("signature"),
+                        public_key: text("public_key"),
+                        inclusion: serde_json::from_str(&row.try_get::<String, _>(6)?).map_err(CatalogError::corrupted)?,
+                    },
                 })
             })
             .collect()
     }
 
-    /// Base64 of the public key that certificates are verified with.
-    ///
-    /// # Errors
-    /// [`CatalogError::Unavailable`].
-    pub async fn certificate_key(&self) -> Result<String, CatalogError> {
-        self.signing_key().await.map(|(public, _)| public)
-    }
-
-    /// The first one that is stored counts for all gateways.
-    async fn signing_key(&self) -> Result<(String, Ed25519KeyPair), CatalogError> {
-        if let Some(key) = self.stored_signing_key().await? {
-            return Ok(key);
-        }
-        let seed = seal::random_key()?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed[..]).map_err(|_| CatalogError::internal("no signing key"))?;
-        let public = STANDARD.encode(pair.public_key().as_ref());
-        let sealed = self.keyring().auth().seal(cell(&public), &seed[..])?;
-        let mut transaction = self.store().begin_write().await?;
-        sqlx::query("INSERT INTO privacy_keys (key_id, made_us, public_key, sealed_key) VALUES ('certificates', $1, $2, $3) ON CONFLICT (key_id) DO NOTHING")
-            .bind(Utc::now().timestamp_micros())
-            .bind(public)
-            .bind(sealed)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        self.stored_signing_key().await?.ok_or_else(|| CatalogError::internal("a new signing key is not there"))
-    }
-
-    async fn stored_signing_key(&self) -> Result<Option<(String, Ed25519KeyPair)>, CatalogError> {
-        let mut read = self.store().begin_read().await?;
-        let row =
-            sqlx::query("SELECT public_key, sealed_key FROM privacy_keys WHERE key_id = 'certificates'").fetch_optional(&mut *read).await?;
-        let Some(row) = row else { return Ok(None) };
-        let public: String = row.try_get(0)?;
-        let seed = self.keyring().auth().open(cell(&public), &row.try_get::<Vec<u8>, _>(1)?)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| CatalogError::corrupted("a signing key"))?;
-        Ok(Some((public, pair)))
+    /// Base64 of the public key that certificates are verified with: the one that signs the heads of the logs.
+    #[must_use]
+    pub fn certificate_key(&self) -> String {
+        STANDARD.encode(self.public_key())
     }
 }
 
-fn cell(public: &str) -> Cell<'_> {
-    Cell { table: "privacy_keys", column: "sealed_key", id: public, role: 0, time: 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_changed_certificate_does_not_verify() {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
-        let document = r#"{"residuals":[]}"#.to_owned();
-        let signature = STANDARD.encode(pair.sign(&[CONTEXT, document.as_bytes()].concat()).as_ref());
-        let file = CertificateFile { document, signature, public_key: STANDARD.encode(pair.public_key().as_ref()) };
-        assert!(file.verify(None).is_ok());
-        assert!(file.verify(Some(&file.public_key)).is_ok());
-        assert_eq!(file.verify(Some("AAAA")), Err(VerifyError::OtherKey));
-        let changed = CertificateFile { document: file.document.replace("[]", "[1]"), ..file.clone() };
-        assert_eq!(changed.verify(None), Err(VerifyError::Signature));
-        let other = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).unwrap();
-        let swapped = CertificateFile { public_key: STANDARD.encode(other.public_key().as_ref()), ..file };
-        assert_eq!(swapped.verify(None), Err(VerifyError::Signature));
-    }
+/// The event's object: the certificate's number and the digest of its document.
+fn object_name(id: Uuid, document: &str) -> String {
+    format!("{id} sha256:{}", super::hex(digest(&SHA256, document.as_bytes()).as_ref()))
 }

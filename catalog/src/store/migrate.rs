@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (7, include_str!("migrations/0007_log_chains.sql")),
     (8, include_str!("migrations/0008_detections.sql")),
     (10, include_str!("migrations/0010_privacy.sql")),
+    (11, include_str!("migrations/0011_one_signing_key.sql")),
     (12, include_str!("migrations/0012_leases.sql")),
 ];
 

@@ -45,7 +45,7 @@ pub async fn prove(
     let mut residuals: Vec<Value> = Vec::new();
     let mut scans = Vec::new();
     for step in steps.iter().filter(|step| step.report.get("dropped").is_none()) {
-        let scanned = scan(session, request, &step.location, step.keys.clone(), deadline, journal).await?;
+        let scanned = scan(session, request, &step.location, keys_to_be_gone(step), deadline, journal).await?;
         note(&mut residuals, &step.table, &scanned);
         if step.report.get("store_keeps_versions") == Some(&Value::Bool(true)) {
             residuals.push(json!({
@@ -123,7 +123,8 @@ pub async fn prove(
             .hint("Rename the table, column or role whose name holds the identifier, then CALL lakegate.resume_erasure."));
     }
     let count = u64::try_from(residuals.len()).unwrap_or(u64::MAX);
-    catalog.issue_certificate(NewCertificate { id, request: request.id, residuals: count, document }).await?;
+    let event = crate::system::audit::event(session);
+    catalog.issue_certificate(NewCertificate { id, request: request.id, residuals: count, document }, event).await?;
     let state = if count == 0 { "erased" } else { "erased with residuals" };
     catalog.finish_privacy_request(request.id, state).await?;
     tell(session, id, count);
@@ -174,6 +175,13 @@ fn temporary(snapshot: &lakegate_catalog::Snapshot) -> Vec<std::sync::Arc<Relati
         relation.is_stored() && snapshot.schema_by_oid(relation.schema).is_some_and(|schema| schema.name.starts_with("pg_temp"))
     };
     snapshot.relations().filter(|relation| is_temporary(relation)).cloned().collect()
+}
+
+/// Where rows stay, what leads to the subject through other tables stays with them: it leads nowhere any more.
+fn keys_to_be_gone(step: &PrivacyStep) -> StepKeys {
+    let replaced = step.report.get("replaced").and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_replaced = |name: &String| replaced.iter().any(|pair| pair[0].as_str() == Some(name));
+    step.keys.iter().filter(|(name, _)| replaced.is_empty() || is_replaced(name)).cloned().collect()
 }
 
 /// Copies keep the names of columns.
