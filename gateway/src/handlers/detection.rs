@@ -142,9 +142,7 @@ async fn past(
     }
     let hits = hunt(session, &detection, since, until, deadline.token()).await?;
     let time = |time: Option<DateTime<Utc>>| time.map(|time| time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string());
-    let column = |value: &dyn Fn(&(DateTime<Utc>, detect::Hit)) -> Option<String>| -> ArrayRef {
-        Arc::new(hits.iter().map(value).collect::<StringArray>())
-    };
+    let column = |value: &dyn Fn(&Found) -> Option<String>| -> ArrayRef { Arc::new(hits.iter().map(value).collect::<StringArray>()) };
     let columns = vec![
         column(&|(at, _)| time(Some(*at))),
         column(&|(_, hit)| Some(hit.actor.clone())),
@@ -154,6 +152,9 @@ async fn past(
     ];
     show::rows(schema(), columns, "HUNT")
 }
+
+/// A hit, and when its rule was run for it.
+type Found = (DateTime<Utc>, detect::Hit);
 
 /// A date, or a time with its offset; without one it is UTC.
 fn moment(text: &str) -> Result<DateTime<Utc>, SqlError> {

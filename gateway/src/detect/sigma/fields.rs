@@ -165,6 +165,12 @@ const HISTORY_NAMES: &[(&str, &str)] = &[
     ("action", "statement_type"),
 ];
 
+/// What a log's columns hold.
+type Columns = &'static [(&'static str, Kind)];
+
+/// Fields of others, and our columns for them.
+type Names = &'static [(&'static str, &'static str)];
+
 impl Log {
     /// `service: audit` or `query_history`; OCSF's Datastore Activity is the history, Authentication and its kin the audit log.
     ///
@@ -185,12 +191,7 @@ impl Log {
         }
     }
 
-    #[must_use]
-    pub const fn facts(self) -> Log {
-        self
-    }
-
-    const fn columns(self) -> (&'static [(&'static str, Kind)], &'static [(&'static str, &'static str)]) {
+    const fn columns(self) -> (Columns, Names) {
         match self.source {
             Source::Audit => (AUDIT_COLUMNS, AUDIT_NAMES),
             Source::History => (HISTORY_COLUMNS, HISTORY_NAMES),
