@@ -355,10 +355,10 @@ mod tests {
         let last = [(A, (1, 1)), (B, (1, 1))];
         let again = transaction(2, 0, 10, &[Op::Read(A, (0, 0)), Op::Write(A, 1)]);
         assert!(found(&[write.clone(), again], &last).starts_with("lost update"));
-        assert!(found(&[write.clone()], &[(A, (1, 1))]).starts_with("lost commit"));
+        assert!(found(std::slice::from_ref(&write), &[(A, (1, 1))]).starts_with("lost commit"));
         assert!(found(&[], &[(A, (1, 9))]).contains("made by nobody"));
         let attempt = Transaction { outcome: Outcome::Unknown, ..transaction(9, 0, 10, &[Op::Attempt(A)]) };
-        assert_eq!(found(&[attempt.clone()], &[(A, (1, 9))]), "");
+        assert_eq!(found(std::slice::from_ref(&attempt), &[(A, (1, 9))]), "");
         assert_eq!(found(&[attempt], &[(A, (0, 0))]), "");
         let changing = read(2, &[Op::Read(A, (0, 0)), Op::Read(A, (1, 1))]);
         assert!(found(&[write.clone(), changing], &last).starts_with("unrepeatable read"));

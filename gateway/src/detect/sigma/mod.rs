@@ -76,7 +76,7 @@ fn compile_to_sql(yaml: &str) -> Result<(String, Said), SqlError> {
 
 impl Rule {
     fn sql(&self) -> String {
-        let Log { relation, time, actor, shown, .. } = self.log.facts();
+        let Log { relation, time, actor, shown, .. } = self.log;
         format!(
             "SELECT {actor} AS actor, {time} AS first_event_time, {time} AS last_event_time, {shown} FROM {relation} WHERE {}",
             self.condition
