@@ -17,6 +17,7 @@ use lakegate_engine_api::{
     SessionSignal, Signalled, SqlMistake,
 };
 
+use super::function_facts::{CLAUSES, FUNCTIONS};
 use super::objects::{Class, Objects, SYSTEM_DATABASE_OID, type_facts, type_named};
 use super::typed_text::check_text;
 use super::{INFORMATION_SCHEMA, PG_CATALOG, recorded, relations, view_text, views};
@@ -598,75 +599,6 @@ fn privilege_word(word: &str) -> Option<(Privilege, bool)> {
     };
     Some((Privilege::parse(word)?, with_option))
 }
-
-struct Function {
-    name: String,
-    schema: Oid,
-    argument_types: Vec<Oid>,
-    arguments: String,
-    result: Option<String>,
-}
-
-struct Functions {
-    by_oid: HashMap<Oid, Function>,
-    by_name: HashMap<String, Vec<Oid>>,
-}
-
-static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
-    let mut signatures: HashMap<Oid, (String, Option<String>)> = HashMap::new();
-    for line in recorded::copy_lines(include_str!("recorded/signatures.tsv")) {
-        if let [Some(oid), arguments, result] = line.as_slice() {
-            signatures.insert(oid.parse().unwrap_or_default(), (arguments.clone().unwrap_or_default(), result.clone()));
-        }
-    }
-    let (mut by_oid, mut by_name) = (HashMap::new(), HashMap::<String, Vec<Oid>>::new());
-    for function in recorded::functions() {
-        let (arguments, result) = signatures.remove(&function.oid).unwrap_or_default();
-        by_name.entry(function.name.clone()).or_default().push(function.oid);
-        let (oid, schema) = (function.oid, function.schema);
-        by_oid.insert(oid, Function { name: function.name, schema, argument_types: function.argument_types, arguments, result });
-    }
-    Functions { by_oid, by_name }
-});
-
-/// Language, attributes and source, as `pg_get_functiondef` prints them (ruleutils.c).
-static CLAUSES: LazyLock<HashMap<Oid, (String, String, String)>> = LazyLock::new(|| {
-    let columns = recorded::relation(PG_CATALOG, "pg_proc").map(|proc| proc.columns.as_slice()).unwrap_or_default();
-    let clauses = |line: Vec<Option<String>>| {
-        let field = |name: &str| line.get(columns.iter().position(|column| column.name == name)?)?.as_deref();
-        let language = match field("prolang")? {
-            "12" => "internal",
-            "13" => "c",
-            _ => "sql",
-        };
-        let mut attributes = Vec::new();
-        attributes.extend((field("prokind") == Some("w")).then(|| "WINDOW".to_owned()));
-        attributes.extend(match field("provolatile")? {
-            "i" => Some("IMMUTABLE".to_owned()),
-            "s" => Some("STABLE".to_owned()),
-            _ => None,
-        });
-        attributes.extend(match field("proparallel")? {
-            "s" => Some("PARALLEL SAFE".to_owned()),
-            "r" => Some("PARALLEL RESTRICTED".to_owned()),
-            _ => None,
-        });
-        attributes.extend((field("proisstrict") == Some("t")).then(|| "STRICT".to_owned()));
-        attributes.extend((field("prosecdef") == Some("t")).then(|| "SECURITY DEFINER".to_owned()));
-        attributes.extend((field("proleakproof") == Some("t")).then(|| "LEAKPROOF".to_owned()));
-        let usual = if language == "sql" { "100" } else { "1" };
-        attributes.extend(field("procost").filter(|cost| *cost != usual).map(|cost| format!("COST {cost}")));
-        attributes.extend(field("prorows").filter(|rows| !matches!(*rows, "0" | "1000")).map(|rows| format!("ROWS {rows}")));
-        attributes.extend(field("prosupport").filter(|oid| *oid != "0").and_then(|oid| {
-            let support = FUNCTIONS.by_oid.get(&oid.parse().ok()?)?;
-            Some(format!("SUPPORT {}", support.name))
-        }));
-        let attributes = if attributes.is_empty() { String::new() } else { format!(" {}\n", attributes.join(" ")) };
-        let source = format!("AS $function${}$function$", field("prosrc")?);
-        Some((field("oid")?.parse().ok()?, (language.to_owned(), attributes, source)))
-    };
-    recorded::lines("pg_proc").filter_map(clauses).collect()
-});
 
 /// By object, class and column.
 static COMMENTS: LazyLock<HashMap<(Oid, Oid, i32), String>> = LazyLock::new(|| {

@@ -7,6 +7,7 @@
 mod cells;
 mod constants;
 mod foreign_keys;
+mod function_facts;
 mod kept;
 pub mod lookup;
 mod moment;
