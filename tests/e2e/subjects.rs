@@ -447,12 +447,14 @@ fn objects(bucket: &str) -> Vec<(String, Vec<u8>)> {
 async fn on_s3_whatever_request_fails() {
     let store = support::s3();
     let faults = [Fault::UnavailableBefore, Fault::StoredThen500, Fault::StoredThenReset];
+    // One bucket: the store has room for a dozen or so.
+    let bucket = unique("erase").replace('_', "-");
+    store.make_bucket(&bucket).unwrap();
     for (round, skip) in [0, 1, 3, 6, 10, 15].into_iter().enumerate() {
-        let bucket = unique("erase").replace('_', "-");
-        store.make_bucket(&bucket).unwrap();
         let proxy = FaultProxy::start(store).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let mut options = Options::new(&folder.path().join("data")).argument("--warehouse-root").argument(format!("s3://{bucket}/wh"));
+        let mut options =
+            Options::new(&folder.path().join("data")).argument("--warehouse-root").argument(format!("s3://{bucket}/wh/{round}"));
         options.environment = store.environment(&proxy.endpoint());
         let server = tokio::task::block_in_place(|| Server::start(&options)).unwrap();
         let admin = Client::admin(&server).await.unwrap();
