@@ -48,3 +48,11 @@ CREATE TABLE privacy_certificates (
     signature TEXT NOT NULL
 );
 CREATE INDEX privacy_certificates_request ON privacy_certificates (request_id);
+
+-- Keys that certificates are signed with; the newest signs.
+CREATE TABLE privacy_keys (
+    key_id TEXT PRIMARY KEY,
+    made_us BIGINT NOT NULL,
+    public_key TEXT NOT NULL,
+    sealed_key {BLOB} NOT NULL
+);
