@@ -104,7 +104,8 @@ impl Catalog {
         loop {
             let rows = sqlx::query(
                 "SELECT statement_id, executed_by_oid, start_time, key_id, sealed_statement, sealed_error, \
-                 COALESCE(ended_tables_read, tables_read), COALESCE(ended_tables_written, tables_written) FROM statements WHERE statement_id > $1 ORDER BY statement_id LIMIT $2",
+                 COALESCE(ended_tables_read, tables_read) || ' ' || COALESCE(ended_tables_written, tables_written) \
+                 FROM statements WHERE statement_id > $1 ORDER BY statement_id LIMIT $2",
             )
             .bind(last.clone())
             .bind(PAGE)
@@ -122,7 +123,7 @@ impl Catalog {
                     }
                     key => key?,
                 };
-                let tables = format!("{} {}", row.try_get::<String, _>(6)?, row.try_get::<String, _>(7)?);
+                let tables: String = row.try_get(6)?;
                 let statement = Cell { table: "statements", column: "sealed_statement", id: &id, role, time: start };
                 let error = Cell { column: "sealed_error", ..statement };
                 let sealed: Vec<u8> = row.try_get(4)?;
@@ -219,9 +220,11 @@ impl Catalog {
     pub async fn log_entries_naming(&self, named: &Named<'_>) -> Result<(u64, u64), CatalogError> {
         self.log().flush().await?;
         let (mut opened, mut naming) = (0, 0);
+        // As the statements' ends know them, which is what the erasure went by.
+        const OF_STATEMENT: &str = "COALESCE(ended_tables_read, tables_read) || ' ' || COALESCE(ended_tables_written, tables_written)";
         let tables = [
-            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_statement", "tables_read || ' ' || tables_written"),
-            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_error", "tables_read || ' ' || tables_written"),
+            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_statement", OF_STATEMENT),
+            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_error", OF_STATEMENT),
             ("audit_events", "event_id", "actor_oid", "event_time", "sealed_detail", "COALESCE(object_name, '')"),
         ];
         for (table, id, role, at, column, names) in tables {
