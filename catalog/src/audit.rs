@@ -74,6 +74,8 @@ pub struct AuditFilter {
     pub action_name: Option<String>,
     /// Nothing that is sealed is opened.
     pub without_details: bool,
+    /// Of this actor alone.
+    pub actor: Option<Oid>,
 }
 
 #[derive(Debug, Clone)]
@@ -183,6 +185,9 @@ impl Catalog {
         }
         if let Some(until) = filter.until {
             wheres.push(format!("event_time < {}", places.integer(until.timestamp_micros())));
+        }
+        if let Some(actor) = filter.actor {
+            wheres.push(format!("actor_oid = {}", places.integer(actor.into())));
         }
         if let Some(action) = filter.action_name {
             wheres.push(format!("action_name = {}", places.text(action)));

@@ -35,6 +35,8 @@ pub struct Detection {
     /// `pack`, `user`, `file`.
     pub source: String,
     pub enabled: bool,
+    /// Statements wait for it, and are stopped by what it finds.
+    pub guard: bool,
     pub owner: Oid,
     pub comment: Option<String>,
     pub last_run: Option<DateTime<Utc>>,
@@ -60,7 +62,7 @@ pub struct Finding {
 }
 
 const COLUMNS: &str = "name, severity, every_s, window_s, threshold, suppress_s, definition, language, source, enabled, owner_oid, \
-     comment_text, last_run_us, last_error";
+     comment_text, last_run_us, last_error, guard";
 const FINDING_COLUMNS: &str = "finding_id, detection, severity, actor, first_event_us, last_event_us, found_us, key_id, sealed_evidence, state, \
      webhook_attempts";
 /// Findings that are read at once.
@@ -332,7 +334,7 @@ impl Catalog {
 }
 
 async fn insert(connection: &mut sqlx::AnyConnection, detection: &Detection) -> Result<(), CatalogError> {
-    let sql = format!("INSERT INTO detections ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL, NULL)");
+    let sql = format!("INSERT INTO detections ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL, NULL, $13)");
     sqlx::query(AssertSqlSafe(sql))
         .bind(detection.name.clone())
         .bind(detection.severity.clone())
@@ -346,6 +348,7 @@ async fn insert(connection: &mut sqlx::AnyConnection, detection: &Detection) -> 
         .bind(i64::from(detection.enabled))
         .bind(i64::from(detection.owner))
         .bind(detection.comment.clone())
+        .bind(i64::from(detection.guard))
         .execute(connection)
         .await?;
     Ok(())
@@ -368,6 +371,7 @@ fn detection(row: &AnyRow) -> Result<Detection, CatalogError> {
         comment: row.try_get(11)?,
         last_run: row.try_get::<Option<i64>, _>(12)?.map(time).transpose()?,
         last_error: row.try_get(13)?,
+        guard: row.try_get::<i64, _>(14)? != 0,
     })
 }
 

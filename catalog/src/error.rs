@@ -25,6 +25,7 @@ pub enum ObjectKind {
     Policy,
     MaskingPolicy,
     Detection,
+    SavedQuery,
 }
 
 impl ObjectKind {
@@ -48,6 +49,7 @@ impl ObjectKind {
             ObjectKind::Policy => "policy",
             ObjectKind::MaskingPolicy => "masking policy",
             ObjectKind::Detection => "detection",
+            ObjectKind::SavedQuery => "saved query",
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod needles;
 pub mod privacy;
 pub mod readers;
 pub mod relay;
+pub mod saved_queries;
 mod seal;
 mod shared_map;
 pub mod snapshot;

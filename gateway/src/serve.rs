@@ -167,6 +167,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         kept_plans: KeptPlans::default(),
         together: Arc::default(),
         snapshots: Default::default(),
+        guards: Default::default(),
         server_start: Utc::now(),
     });
     keep_telling_readers(catalog.clone(), live.clone(), stop.clone());

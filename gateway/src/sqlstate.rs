@@ -336,6 +336,7 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             | ObjectKind::Policy
             | ObjectKind::MaskingPolicy
             | ObjectKind::Detection
+            | ObjectKind::SavedQuery
             | ObjectKind::Token => SqlState::DuplicateObject,
         },
         CatalogError::Undefined { kind, .. } => match kind {
@@ -352,6 +353,7 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             | ObjectKind::Policy
             | ObjectKind::MaskingPolicy
             | ObjectKind::Detection
+            | ObjectKind::SavedQuery
             | ObjectKind::Token => SqlState::UndefinedObject,
         },
         CatalogError::UndefinedColumn { .. } => SqlState::UndefinedColumn,

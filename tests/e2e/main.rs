@@ -53,6 +53,8 @@ mod psql;
 #[cfg(test)]
 mod s3_faults;
 #[cfg(test)]
+mod saved_queries;
+#[cfg(test)]
 mod sealed_log;
 #[cfg(test)]
 mod several_tables;

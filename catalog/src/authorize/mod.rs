@@ -4,6 +4,7 @@
 
 mod denial;
 mod files;
+mod own;
 mod policies;
 mod privileges;
 mod visible;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use denial::Denial;
 pub use files::{FileAccess, NormalUrl, file_access, normalise_url};
 pub(crate) use files::{is_protected, overlap};
+pub use own::open_program_table;
 pub use policies::{ColumnMask, RowRules, is_governed, row_rules};
 pub use privileges::{
     check, has_any_column_privilege, has_column_grant_option, has_column_privilege, has_grant_option, has_privilege, is_owner,

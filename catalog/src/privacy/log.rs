@@ -34,7 +34,9 @@ pub struct Named<'a> {
 }
 
 impl Named<'_> {
-    fn is_in(&self, plain: &[u8], tables: &str) -> bool {
+    /// `tables`: three-part names of tables that the text is about.
+    #[must_use]
+    pub fn is_in(&self, plain: &[u8], tables: &str) -> bool {
         if self.needles.find(plain).is_some() {
             return true;
         }

@@ -26,6 +26,8 @@ pub struct HistoryFilter {
     pub until: Option<DateTime<Utc>>,
     /// Nothing that is sealed is opened.
     pub without_texts: bool,
+    /// Of this session role alone.
+    pub executed_by: Option<Oid>,
 }
 
 /// One statement. Lists hold three-part (tables) and four-part (columns) names.
@@ -103,6 +105,9 @@ impl Catalog {
         if !filter.statement_ids.is_empty() {
             let ids: Vec<String> = filter.statement_ids.iter().map(|id| places.text(id.to_string())).collect();
             wheres.push(format!("statement_id IN ({})", ids.join(", ")));
+        }
+        if let Some(role) = filter.executed_by {
+            wheres.push(format!("executed_by_oid = {}", places.integer(role.into())));
         }
         if let Some(session) = filter.session_id {
             wheres.push(format!("session_id = {}", places.text(session)));

@@ -11,6 +11,7 @@ mod opening;
 mod policies;
 mod postgres;
 mod roles;
+mod saved_queries;
 mod shared_work;
 mod staging;
 

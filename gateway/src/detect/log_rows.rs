@@ -1,12 +1,17 @@
 //! The records that rules look at: read once for all rules that look as far back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, TimestampMicrosecondArray};
 use chrono::{DateTime, Utc};
+use lakegate_catalog::Catalog;
+use lakegate_catalog::audit::AuditFilter;
 use lakegate_catalog::authorize::Principal;
-use lakegate_catalog::model::RelationName;
+use lakegate_catalog::model::{Oid, RelationName};
+use lakegate_catalog::statement_log::HistoryFilter;
 use lakegate_engine_api::RelationSource;
+use uuid::Uuid;
 
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{SqlError, SqlState};
@@ -46,6 +51,37 @@ impl LogRows {
         let (history, _) = query_history::rows(catalog, principal, &of_history).await?;
         let of_audit = LogWindow { opens, limit: Some(if opens { OPENED_MAX } else { RECORDS_MAX }), ..of_history };
         Ok(LogRows { audit: audit::rows(catalog, principal, &of_audit).await?, history })
+    }
+
+    /// Those of one role, with what its statements that run have given so far.
+    ///
+    /// # Errors
+    /// 57P03.
+    pub async fn of_role(
+        catalog: &Catalog,
+        reader: &Principal,
+        role: Oid,
+        since: Option<DateTime<Utc>>,
+        running: &BTreeMap<Uuid, u64>,
+        opens: bool,
+    ) -> Result<LogRows, SqlError> {
+        let filter = HistoryFilter {
+            limit: Some(RECORDS_MAX),
+            since,
+            without_texts: true,
+            executed_by: Some(role),
+            ..HistoryFilter::default()
+        };
+        let mut history = catalog.history(reader, filter).await?;
+        for row in &mut history {
+            if let Some(rows) = running.get(&row.statement_id).filter(|_| row.metrics.produced_rows.is_none()) {
+                row.metrics.produced_rows = Some(*rows);
+            }
+        }
+        let limit = Some(if opens { OPENED_MAX } else { RECORDS_MAX });
+        let filter = AuditFilter { limit, since, without_details: !opens, actor: Some(role), ..AuditFilter::default() };
+        let events = catalog.audit_rows(reader, filter).await?;
+        Ok(LogRows { audit: audit::table(&events)?, history: query_history::table(&history)? })
     }
 
     #[must_use]

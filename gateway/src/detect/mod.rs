@@ -1,6 +1,7 @@
 //! Detections: rules over the logs, in SQL or Sigma, run on a schedule or over the past. What they find stands in
 //! `system.access.findings`.
 
+pub mod guard;
 mod log_rows;
 pub mod pack;
 pub mod runner;

@@ -289,6 +289,7 @@ pub fn detections() -> Vec<Detection> {
         language: "sql".to_owned(),
         source: "pack".to_owned(),
         enabled: true,
+        guard: false,
         owner: BOOTSTRAP_ROLE_OID,
         comment: Some(rule.title.to_owned()),
         last_run: None,

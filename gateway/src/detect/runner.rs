@@ -36,6 +36,7 @@ pub struct WatchOptions {
 
 /// Begins to run them, beside the caller.
 pub fn start(shared: &Arc<Shared>, options: WatchOptions, stop: &CancellationToken) {
+    shared.guards.tell_webhook(options.webhook.is_some());
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     crate::tasks::spawn("detections", async move {
         if let Err(error) = install(&shared, &options).await {
@@ -104,7 +105,7 @@ struct Known {
 }
 
 /// Of the program itself; its statements are no users' and are not logged.
-async fn session(shared: &Arc<Shared>) -> Result<GatewaySession, SqlError> {
+pub(super) async fn session(shared: &Arc<Shared>) -> Result<GatewaySession, SqlError> {
     let start = SessionStart {
         authenticated: shared.catalog.bootstrap_identity()?,
         database: "main".to_owned(),
@@ -136,7 +137,7 @@ async fn run(
     session.principal = Principal::new(BOOTSTRAP_ROLE_OID);
     let hits = hits.map_err(|_| SqlError::new(SqlState::QueryCanceled, "the detection took too long"))??;
     for hit in hits {
-        record(session, detection, hit, now, options).await?;
+        record(session, detection, hit, now, options.webhook.is_some()).await?;
     }
     Ok(())
 }
@@ -165,12 +166,12 @@ async fn rows(
 }
 
 /// Once for the same events, and not more often than the rule says.
-async fn record(
+pub(super) async fn record(
     session: &GatewaySession,
     detection: &Detection,
     hit: Hit,
     now: DateTime<Utc>,
-    options: &WatchOptions,
+    webhook: bool,
 ) -> Result<(), SqlError> {
     let catalog = &session.shared.catalog;
     if let Some((found, last)) = catalog.last_finding(&detection.name, &hit.actor).await? {
@@ -191,7 +192,7 @@ async fn record(
         state: "open".to_owned(),
         webhook_attempts: 0,
     };
-    catalog.add_finding(&finding, options.webhook.is_some()).await?;
+    catalog.add_finding(&finding, webhook).await?;
     metrics::counter!("lakegate_findings_total", "detection" => finding.detection.clone(), "severity" => finding.severity.clone())
         .increment(1);
     tracing::warn!(detection = finding.detection, severity = finding.severity, finding = %finding.finding_id, "finding");

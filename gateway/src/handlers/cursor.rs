@@ -45,6 +45,13 @@ pub async fn declare(
     };
     let durable = plan.bound.touches_tables();
     let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
+    let watch = match crate::detect::guard::before(session, &plan.bound, journal.statement_id()).await {
+        Ok(watch) => watch,
+        Err(error) => {
+            journal.failed(&error).await;
+            return Err(error);
+        }
+    };
     // It outlives the statement, so a cancel of this one must not reach it later.
     let token = CancellationToken::new();
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: token.clone() };
@@ -63,7 +70,7 @@ pub async fn declare(
             return Err(error);
         }
     };
-    let rows = LoggedRows::boxed(stream, metrics, journal, Deadline::unlimited(token.clone()));
+    let rows = LoggedRows::boxed(stream, metrics, journal, Deadline::unlimited(token.clone()), watch);
     let scan = session.cursors.scan(rows, token, declare.scroll);
     let level = session.in_transaction().then(|| session.transaction.level());
     let mut cursor = Cursor::new(Arc::clone(&statement.text), schema, declare.hold, scan, level);
@@ -83,7 +90,7 @@ pub async fn fetch(
     match start(session, fetch, deadline).await {
         Ok(Started::Rows(cursor_schema, reading)) => {
             let metrics = Arc::new(ExecutionMetrics::default());
-            let rows = LoggedRows::boxed(reading.stream(), metrics, journal, deadline.clone());
+            let rows = LoggedRows::boxed(reading.stream(), metrics, journal, deadline.clone(), None);
             Ok(Response::Rows { schema: cursor_schema, rows, tag: "FETCH" })
         }
         Ok(Started::Moved(rows)) => {

@@ -64,6 +64,7 @@ pub async fn run(
         }
         Watch::Hunt { name, since, until } => return past(session, name, since.as_deref(), until.as_deref(), deadline).await,
     }
+    session.shared.guards.forget();
     Ok(Response::Command { tag: watch.tag().to_owned() })
 }
 
@@ -86,6 +87,7 @@ async fn create(session: &mut GatewaySession, create: &CreateDetection, text: &s
         language: language.to_owned(),
         source: "user".to_owned(),
         enabled: true,
+        guard: false,
         owner: session.principal.current_role,
         comment: None,
         last_run: None,
@@ -112,6 +114,7 @@ fn apply(detection: &mut Detection, change: &DetectionChange) -> Result<(), SqlE
         DetectionChange::Threshold(rows) => detection.threshold = (*rows).max(1),
         DetectionChange::Comment(text) => detection.comment = Some(text.clone()),
         DetectionChange::Enabled(enabled) => detection.enabled = *enabled,
+        DetectionChange::Guard(guard) => detection.guard = *guard,
     }
     Ok(())
 }

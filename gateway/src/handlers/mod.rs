@@ -24,6 +24,7 @@ pub mod notify;
 pub mod prepare;
 pub mod privacy;
 pub mod role;
+pub mod saved_query;
 pub mod schema;
 pub mod sequence;
 pub mod set;
@@ -75,12 +76,29 @@ pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, de
         return Err(error);
     }
     let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
-    let result = dispatch(session, statement, deadline, &journal).await;
+    let allowed = match makes_rows(&statement.command) {
+        true => crate::detect::guard::before_rows_are_made(session, journal.statement_id()).await,
+        false => Ok(()),
+    };
+    let result = match allowed {
+        Ok(()) => dispatch(session, statement, deadline, &journal).await,
+        Err(error) => Err(error),
+    };
     match &result {
         Ok(_) => session.catalog_change_done(&statement.command, journal).await?,
         Err(error) => journal.failed(error).await,
     }
     result
+}
+
+/// It reads tables to make another.
+fn makes_rows(command: &Command) -> bool {
+    match command {
+        Command::CreateTable(table) => table.query.is_some(),
+        Command::CreateMaterializedView(_) | Command::Refresh(_) => true,
+        Command::Sql(sql) => matches!(**sql, Statement::Query(_)),
+        _ => false,
+    }
 }
 
 async fn dispatch(
@@ -122,6 +140,7 @@ async fn dispatch(
         Command::Analyze(analyze) => analyze::run(session, analyze).await,
         Command::Governance(command) => governance::run(session, command).await,
         Command::Privacy(call) => privacy::run(session, call, deadline, journal).await,
+        Command::SavedQuery(call) => saved_query::run(session, call).await,
         Command::TwoPhase(command) => transaction::two_phase(session, command).await,
         Command::Watch(watch) => detection::run(session, watch, statement, deadline).await,
         Command::Copy(_) | Command::DeclareCursor(_) | Command::Fetch(_) => {

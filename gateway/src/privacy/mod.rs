@@ -11,6 +11,6 @@ mod relations;
 mod suspects;
 
 pub use call::{SubjectFunction, function_of, is_subject_function, name_of_function};
-pub use conditions::{condition, quoted, string};
+pub use conditions::{condition, quoted, string, table_name};
 pub use map::{CoveredTable, Rule, SubjectColumn, SubjectMap, require_access, require_officer};
 pub use relations::relation;

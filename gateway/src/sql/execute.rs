@@ -158,6 +158,13 @@ async fn run_plan(
     let mut journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
     journal.note_compiled(plan.take_planning());
     crate::system::audit::subjects_read(session, &plan.bound, journal.statement_id()).await?;
+    let watch = match crate::detect::guard::before(session, &plan.bound, journal.statement_id()).await {
+        Ok(watch) => watch,
+        Err(error) => {
+            journal.failed(&error).await;
+            return Err(error);
+        }
+    };
     let result = start(&plan, parameters, &journal, deadline).await;
     if !plan.bound.tables_written.is_empty() {
         session.changes_made += 1;
@@ -169,7 +176,7 @@ async fn run_plan(
             } else {
                 "SELECT"
             };
-            Ok(Response::Rows { schema, rows: LoggedRows::boxed(stream, metrics, journal, deadline.clone()), tag })
+            Ok(Response::Rows { schema, rows: LoggedRows::boxed(stream, metrics, journal, deadline.clone(), watch), tag })
         }
         Ok(Execution::Returned { schema, stream, outcome }) => {
             let tag = match &*statement.command {

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use futures::Stream;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use lakegate_engine_api::ExecutionMetrics;
 
 use super::execute::Deadline;
 use super::journal::Journal;
+use crate::detect::guard::Watch;
 use crate::frontend::ClientRows;
 use crate::sqlstate::{SqlError, SqlState};
 
@@ -27,6 +29,10 @@ pub struct LoggedRows<E> {
     /// When the last batch was given, and how long batches were in other hands so far.
     given: Option<Instant>,
     fetched: Duration,
+    /// What may stop it while it runs.
+    watch: Option<Watch>,
+    /// A batch that waits for the guards' word.
+    held: Option<(RecordBatch, BoxFuture<'static, Result<(), SqlError>>)>,
 }
 
 impl<E: Into<SqlError> + 'static> LoggedRows<E> {
@@ -35,6 +41,7 @@ impl<E: Into<SqlError> + 'static> LoggedRows<E> {
         metrics: Arc<ExecutionMetrics>,
         journal: Journal,
         deadline: Deadline,
+        watch: Option<Watch>,
     ) -> ClientRows {
         let timer = deadline.at().map(|at| Box::pin(tokio::time::sleep_until(at)));
         Box::pin(LoggedRows {
@@ -46,6 +53,8 @@ impl<E: Into<SqlError> + 'static> LoggedRows<E> {
             rows: 0,
             given: None,
             fetched: Duration::ZERO,
+            watch,
+            held: None,
         })
     }
 
@@ -56,9 +65,33 @@ impl<E: Into<SqlError> + 'static> LoggedRows<E> {
     }
 }
 
+impl<E: Into<SqlError> + 'static> LoggedRows<E> {
+    fn give(&mut self, batch: RecordBatch) -> Poll<Option<Result<RecordBatch, SqlError>>> {
+        self.given = Some(Instant::now());
+        Poll::Ready(Some(Ok(batch)))
+    }
+
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch, SqlError>>> {
+        let Some((_, look)) = &mut self.held else { return Poll::Pending };
+        match look.as_mut().poll(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => match self.held.take() {
+                Some((batch, _)) => self.give(batch),
+                None => Poll::Ready(None),
+            },
+            Poll::Ready(Err(error)) => {
+                // The batch in hand was not given.
+                self.rows -= self.held.take().map_or(0, |(batch, _)| batch.num_rows() as u64);
+                self.fail(error)
+            }
+        }
+    }
+}
+
 impl<E> LoggedRows<E> {
     fn end(&mut self, error: Option<&SqlError>) {
         self.stream = None;
+        self.watch = None;
         if let Some(journal) = self.journal.take() {
             journal.ended_behind(error.cloned(), self.rows, self.metrics.snapshot(), self.fetched);
         }
@@ -82,13 +115,22 @@ impl<E: Into<SqlError> + 'static> Stream for LoggedRows<E> {
         if self.deadline.token().is_cancelled() {
             return self.fail(canceled());
         }
+        if self.held.is_some() {
+            return self.poll_held(context);
+        }
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
         match stream.as_mut().poll_next(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(batch))) => {
                 self.rows += batch.num_rows() as u64;
-                self.given = Some(Instant::now());
-                Poll::Ready(Some(Ok(batch)))
+                let rows = self.rows;
+                match self.watch.as_mut().and_then(|watch| watch.look(rows)) {
+                    None => self.give(batch),
+                    Some(look) => {
+                        self.held = Some((batch, look));
+                        self.poll_held(context)
+                    }
+                }
             }
             Poll::Ready(Some(Err(error))) => self.fail(error.into()),
             Poll::Ready(None) => {

@@ -95,6 +95,10 @@ pub fn downcast(statement: &Arc<dyn PreparedSql>) -> Result<&PreparedStatement, 
 
 /// Plans what an engine runs; takes everything else as it is.
 pub async fn prepare(session: &mut GatewaySession, statement: ParsedStatement, types: &[Oid]) -> Result<Arc<PreparedStatement>, SqlError> {
+    let statement = match &statement.command {
+        Some(command) if matches!(**command, Command::SavedQuery(_)) => saved_query(session, statement).await?,
+        _ => statement,
+    };
     if let (Some(parameter), Some(command)) = (statement.parameter, &statement.command)
         && !is_planned(command)
     {
@@ -109,6 +113,21 @@ pub async fn prepare(session: &mut GatewaySession, statement: ParsedStatement, t
         super::journal::refused(session, &command, &text, error).await?;
     }
     analysed
+}
+
+/// A call of a saved query as the query.
+async fn saved_query(session: &mut GatewaySession, statement: ParsedStatement) -> Result<ParsedStatement, SqlError> {
+    if session.transaction.status() == crate::frontend::TransactionStatus::Failed {
+        return Err(super::transaction::aborted());
+    }
+    let (command, text) = (statement.command.clone(), Arc::clone(&statement.text));
+    match (crate::saved_queries::resolve(session, statement).await, command) {
+        (Err(error), Some(command)) => {
+            super::journal::refused(session, &command, &text, &error).await?;
+            Err(error)
+        }
+        (resolved, _) => resolved,
+    }
 }
 
 /// As [`prepare`], without a word to the statement log.

@@ -55,6 +55,7 @@ pub struct Shared {
     pub kept_plans: KeptPlans,
     pub together: Arc<CommittedTogether>,
     pub snapshots: ExportedSnapshots,
+    pub guards: crate::detect::guard::Guards,
     pub server_start: DateTime<Utc>,
 }
 

@@ -125,6 +125,10 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::Keys(Keys::DestroyOfRole(role)) => (Some("keys"), Some(format!("role {role}")), nothing),
         Command::Keys(Keys::DestroyOfDay(day)) => (Some("keys"), Some(format!("day {day}")), nothing),
         Command::Privacy(call) => (Some("subject"), Some(call.kind().to_owned()), serde_json::json!({ "call": call.word() })),
+        Command::SavedQuery(call) => {
+            let (procedure, name) = call.subject();
+            (Some("saved query"), Some(name.to_owned()), serde_json::json!({ "call": procedure }))
+        }
         Command::CreateToken(create) => (Some("token"), Some(create.name.clone()), token_params(create)),
         Command::DropToken(drop) => (Some("token"), Some(drop.name.clone()), serde_json::json!({ "role": drop.role })),
         Command::CreateDatabase(create) => (Some("database"), Some(create.name.clone()), nothing),

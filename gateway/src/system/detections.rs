@@ -30,6 +30,7 @@ pub fn rules_table(rows: &[Detection]) -> Result<RelationSource, SqlError> {
         .text("comment", |row| row.comment.clone())
         .time("last_run_time", |row| row.last_run)
         .text("last_error", |row| row.last_error.clone())
+        .flag("guard", |row| Some(row.guard))
         .finish()
 }
 

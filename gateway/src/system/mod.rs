@@ -1,7 +1,7 @@
 //! Database `system`: Lakegate's own state as tables, names and columns as DESIGN.md section 3.7 fixes them.
 
 pub mod audit;
-mod columns;
+pub(crate) mod columns;
 mod detections;
 mod governance;
 mod privacy;
@@ -37,6 +37,8 @@ pub const RELATIONS: &[(&str, &str)] = &[
     ("privacy", "certificates"),
     ("access", "detections"),
     ("access", "findings"),
+    crate::saved_queries::QUERIES,
+    crate::saved_queries::VERSIONS,
 ];
 
 /// Whether database `system` has the relation.
@@ -58,6 +60,8 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
         ("access", "detections") => detections::rules_table(&[]),
         ("access", "findings") => detections::findings_table(&[]),
         ("compat", "unsupported") => unsupported::table(&[]),
+        ("lakegate", "saved_queries") => crate::saved_queries::queries_table(&[]),
+        ("lakegate", "saved_query_versions") => crate::saved_queries::versions_table(&[]),
         ("information_schema", table) => match governance::empty(table) {
             Ok(Some(source)) => Ok(source),
             _ => return None,
@@ -144,6 +148,9 @@ impl SystemRelations {
             ("access", "audit") => audit::rows(&self.catalog, principal, what).await,
             ("access", "detections") => detections::rules(&self.catalog, principal).await,
             ("access", "findings") => detections::findings(&self.catalog, principal).await,
+            // Where there are none; else they are bound with their texts.
+            ("lakegate", "saved_queries") => crate::saved_queries::queries_table(&[]),
+            ("lakegate", "saved_query_versions") => crate::saved_queries::versions_table(&[]),
             ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
             ("privacy", "requests") => privacy::requests(&self.catalog, principal, snapshot).await,
             ("privacy", "certificates") => privacy::certificates(&self.catalog, principal, snapshot).await,

@@ -161,6 +161,7 @@ fn from_file(path: &Path) -> Option<Detection> {
         language: "sigma".to_owned(),
         source: "file".to_owned(),
         enabled: true,
+        guard: false,
         owner: BOOTSTRAP_ROLE_OID,
         comment: said.title,
         last_run: None,

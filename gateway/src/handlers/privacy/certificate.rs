@@ -55,6 +55,9 @@ pub async fn prove(
         }
         scans.push(json!({ "root": step.table, "scan": scanned }));
     }
+    let saved = scan(session, request, &crate::saved_queries::location(session), StepKeys::new(), deadline, journal).await?;
+    note(&mut residuals, "saved queries", &saved);
+    scans.push(json!({ "root": "saved queries", "scan": saved }));
     let all_keys = keys_of_all(steps);
     for relation in temporary(&snapshot) {
         let scanned = scan(session, request, &relation.location, all_keys.clone(), deadline, journal).await?;
@@ -107,6 +110,7 @@ pub async fn prove(
         "statements_redacted": cleaned.statements,
         "audit_events_redacted": cleaned.audit_events,
         "log_entries_with_destroyed_keys": cleaned.destroyed,
+        "saved_queries_redacted": cleaned.saved_queries,
         "exports_removed": cleaned.exports,
         "scans": scans,
         "catalog_scan": { "scan": of_catalog, "log_entries_opened": opened },

@@ -360,6 +360,7 @@ async fn purge(
 
 /// What was done outside the tables.
 pub struct Cleaned {
+    pub saved_queries: u64,
     pub statements: u64,
     pub audit_events: u64,
     pub destroyed: u64,
@@ -373,10 +374,13 @@ async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep
     let catalog = &session.shared.catalog;
     let tables: Vec<String> = steps.iter().map(|step| step.table.clone()).collect();
     let short = short(request);
-    let erased = catalog.erase_from_logs(request.id, &Named { needles: &request.needles, short: &short, tables: &tables }).await?;
+    let named = Named { needles: &request.needles, short: &short, tables: &tables };
+    let saved_queries = crate::saved_queries::erase(session, request.id, &request.needles, &named).await?;
+    let erased = catalog.erase_from_logs(request.id, &named).await?;
     let digests: BTreeSet<String> =
         request.identifiers.iter().chain(&request.aliases).map(|identifier| catalog.subject_digest(&request.kind, identifier)).collect();
     let mut cleaned = Cleaned {
+        saved_queries,
         statements: erased.statements,
         audit_events: erased.audit_events,
         destroyed: erased.destroyed,

@@ -245,6 +245,9 @@ impl Binder<'_> {
 
     /// Rows of the moment. Whoever opens texts of others by it is audited before they are there.
     async fn bind_system(&self, bound: &mut Bound, name: &RelationName, place: Place) -> Result<(), SqlError> {
+        if crate::saved_queries::is_saved(name) && self.bind_saved_queries(bound, name, place).await? {
+            return Ok(());
+        }
         if let Some(source) = self.session.log_rows.as_ref().and_then(|rows| rows.of(name)) {
             bound.relations.push(place.bound(name, source));
             return Ok(());
@@ -256,6 +259,37 @@ impl Binder<'_> {
             crate::system::audit::opened(self.session, rows.opened).await?;
         }
         bound.relations.push(place.bound(name, rows.source));
+        Ok(())
+    }
+
+    /// Saved queries with their texts; false where there are none.
+    async fn bind_saved_queries(&self, bound: &mut Bound, name: &RelationName, place: Place) -> Result<bool, SqlError> {
+        let root = &self.session.shared.warehouse_root;
+        let Some(view) = crate::saved_queries::view(self.system.catalog(), root, &place.principal, name).await? else { return Ok(false) };
+        self.bind_own_view(bound, name, place, &view.query, view.columns, vec![view.known, view.texts])?;
+        Ok(true)
+    }
+
+    /// A query of our own over relations of our own in the place of a system relation.
+    fn bind_own_view(
+        &self,
+        bound: &mut Bound,
+        name: &RelationName,
+        place: Place,
+        query: &str,
+        columns: Vec<String>,
+        reads: Vec<BoundRelation>,
+    ) -> Result<(), SqlError> {
+        let inside = place.inside(Principal::for_owner(BOOTSTRAP_ROLE_OID));
+        let query = Arc::new(super::parse::parse_query(query)?);
+        let source = RelationSource::View { query, columns, runs_as: inside.runs_as(), visible: None, policies: None };
+        bound.relations.push(place.bound(name, source));
+        let is_bound = |bound: &Bound, name: &RelationName| bound.relation(name, inside.runs_as()).is_some();
+        for read in reads {
+            if !is_bound(bound, &read.name) {
+                bound.relations.push(BoundRelation { runs_as: inside.runs_as(), ..read });
+            }
+        }
         Ok(())
     }
 

@@ -55,6 +55,8 @@ pub enum DetectionChange {
     Suppress(String),
     Comment(String),
     Enabled(bool),
+    /// Whether it stops statements.
+    Guard(bool),
 }
 
 impl Watch {
@@ -155,6 +157,12 @@ fn parse_changes(parser: &mut Parser, with_state: bool) -> Result<Vec<DetectionC
             DetectionChange::Threshold(parser.parse_literal_uint()?)
         } else if accept_word(parser, "COMMENT") {
             DetectionChange::Comment(parser.parse_literal_string()?)
+        } else if accept_word(parser, "GUARD") {
+            let off = with_state && accept_word(parser, "OFF");
+            if with_state && !off {
+                accept_word(parser, "ON");
+            }
+            DetectionChange::Guard(!off)
         } else if with_state && accept_word(parser, "ENABLE") {
             DetectionChange::Enabled(true)
         } else if with_state && accept_word(parser, "DISABLE") {

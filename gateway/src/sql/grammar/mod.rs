@@ -15,6 +15,7 @@ mod like;
 mod merge;
 mod privacy;
 mod role;
+mod saved_query;
 mod sequence;
 mod stored;
 mod table;
@@ -43,6 +44,7 @@ pub use like::{Included, Like};
 pub use merge::{is_do_nothing, spell_merge_actions};
 pub use privacy::PrivacyCall;
 pub use role::{AlterDatabase, AlterDatabaseChange, AlterRole, AlterRoleChange, CreateRole, DropRole, Owned, RoleOptions, SettingClause};
+pub use saved_query::SavedQueryCall;
 pub use sequence::{CreateSequence, SequenceOption, of_identity};
 pub use stored::{CreateMaterializedView, Refresh, Reindex};
 pub use table::CreateTable;
@@ -92,6 +94,7 @@ pub enum Command {
     TwoPhase(TwoPhase),
     Governance(Box<Governance>),
     Privacy(Box<PrivacyCall>),
+    SavedQuery(Box<SavedQueryCall>),
     Watch(Box<Watch>),
 }
 

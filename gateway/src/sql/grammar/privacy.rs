@@ -73,7 +73,10 @@ enum Argument {
 
 pub(super) fn parse_call(parser: &mut Parser) -> Result<Command, GrammarError> {
     match parser.parse_statement()? {
-        Statement::Call(function) => Ok(Command::Privacy(Box::new(of_function(&function)?))),
+        Statement::Call(function) => match super::SavedQueryCall::of_function(&function) {
+            Some(call) => Ok(Command::SavedQuery(Box::new(call?))),
+            None => Ok(Command::Privacy(Box::new(of_function(&function)?))),
+        },
         other => Ok(Command::Sql(Box::new(other))),
     }
 }
@@ -114,7 +117,10 @@ fn of_function(function: &Function) -> Result<PrivacyCall, SqlError> {
 
 fn undefined(name: &str) -> SqlError {
     SqlError::new(SqlState::UndefinedFunction, format!("procedure {name} does not exist"))
-        .hint("There are lakegate.erase_subject, erase_subjects, export_subject and resume_erasure.")
+        .hint(
+        "There are lakegate.erase_subject, erase_subjects, export_subject, resume_erasure, save_query, run_query, share_query, \
+         unshare_query and drop_query.",
+    )
 }
 
 fn of_arguments(name: &str, args: &[FunctionArg]) -> Result<PrivacyCall, SqlError> {
