@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::auth::AuthState;
 use crate::auth::password::PasswordCost;
+use crate::blind_index::BlindIndex;
 use crate::authorize::{NormalUrl, Principal, normalise_url};
 use crate::ddl::Edit;
 use crate::error::CatalogError;
@@ -81,6 +82,7 @@ struct Inner {
     log: LogWriter,
     signer: Arc<Signer>,
     fingerprints: Arc<DataKey>,
+    blind_index: BlindIndex,
     protected_roots: Arc<[NormalUrl]>,
     sole_process: bool,
     process: Uuid,
@@ -122,13 +124,16 @@ impl Catalog {
             log,
             signer,
             fingerprints,
+            blind_index: BlindIndex::default(),
             protected_roots,
             sole_process: options.sole_process,
             process,
             kek_file: options.kek_file,
             rotation: tokio::sync::Mutex::default(),
         };
-        Ok(Catalog { inner: Arc::new(inner), stage: None })
+        let catalog = Catalog { inner: Arc::new(inner), stage: None };
+        catalog.follow_blind_index().await?;
+        Ok(catalog)
     }
 
     /// The newest picture this process has, with what the transaction has staged. Costs a lock and a pointer.
@@ -220,6 +225,7 @@ impl Catalog {
         let snapshot = store::load::snapshot(&mut read, self.inner.protected_roots.clone()).await?;
         // Among what another process has done may be the end of some keys.
         self.inner.keyring.forget();
+        self.follow_blind_index().await?;
         Ok(self.publish(snapshot))
     }
 
@@ -308,6 +314,10 @@ impl Catalog {
 
     pub(crate) fn signer(&self) -> &Signer {
         &self.inner.signer
+    }
+
+    pub(crate) fn blind_index(&self) -> &BlindIndex {
+        &self.inner.blind_index
     }
 
     pub(crate) fn log(&self) -> &LogWriter {

@@ -86,6 +86,8 @@ fn log_purpose(role: Oid) -> String {
 const AUTH: &str = "auth";
 const SIGNING: &str = "signing";
 const FINGERPRINTS: &str = "fingerprints";
+/// Of the blind index, while it is on.
+pub(crate) const BLIND: &str = "blind";
 
 #[derive(Debug)]
 pub(crate) struct Keyring {
@@ -123,6 +125,11 @@ impl Keyring {
     /// What statements' fingerprints are keyed with.
     pub(crate) async fn fingerprints(&self) -> Result<Arc<DataKey>, CatalogError> {
         Ok(Arc::new(key_for(&self.store, &self.kek(), FINGERPRINTS, "").await?))
+    }
+
+    /// What literals' tokens are made with; made where there is none.
+    pub(crate) async fn blind(&self) -> Result<Arc<DataKey>, CatalogError> {
+        Ok(Arc::new(key_for(&self.store, &self.kek(), BLIND, "").await?))
     }
 
     /// The logs' key of a day and role, durable before it is given out.

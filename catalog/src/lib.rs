@@ -11,6 +11,7 @@ pub mod audit;
 pub mod auth;
 pub mod authorize;
 pub mod backup;
+pub mod blind_index;
 mod bootstrap;
 mod catalog;
 pub mod data_dir;

@@ -5,6 +5,8 @@ mod authorisation;
 #[cfg(test)]
 mod before_login;
 #[cfg(test)]
+mod blind_index;
+#[cfg(test)]
 mod cancel;
 #[cfg(test)]
 mod changes;
@@ -30,6 +32,8 @@ mod errors;
 mod fuzz;
 #[cfg(test)]
 mod gateways;
+#[cfg(test)]
+mod guards;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct LogErased {
     pub audit_events: u64,
     /// Entries whose keys were destroyed before: nobody can open them.
     pub destroyed: u64,
+    /// Entries of the blind index that stood for an identifier.
+    pub index_entries: u64,
     /// The audit event of this, which the entries name: without it the log would not be whole.
     event: Option<Uuid>,
 }
@@ -31,6 +33,8 @@ pub struct Named<'a> {
     pub short: &'a [String],
     /// Three-part names.
     pub tables: &'a [String],
+    /// All of them, for the blind index.
+    pub identifiers: &'a [String],
 }
 
 impl Named<'_> {
@@ -88,6 +92,7 @@ impl Catalog {
         let mut erased = LogErased::default();
         self.erase_statements(request, named, &mut erased).await?;
         self.erase_audit(request, named, &mut erased).await?;
+        erased.index_entries = self.erase_literals(named.identifiers).await?;
         Ok(erased)
     }
 
@@ -158,6 +163,10 @@ impl Catalog {
                         .execute(&mut *transaction)
                         .await?;
                 }
+                sqlx::query("DELETE FROM statement_literals WHERE statement_id = $1")
+                    .bind(id.clone())
+                    .execute(&mut *transaction)
+                    .await?;
                 transaction.commit().await?;
                 erased.statements += 1;
             }
@@ -221,7 +230,7 @@ impl Catalog {
     /// As [`Catalog::erase_from_logs`].
     pub async fn log_entries_naming(&self, named: &Named<'_>) -> Result<(u64, u64), CatalogError> {
         self.log().flush().await?;
-        let (mut opened, mut naming) = (0, 0);
+        let (mut opened, mut naming) = (0, self.indexed_literals(named.identifiers).await?);
         // As the statements' ends know them, which is what the erasure went by.
         const OF_STATEMENT: &str = "COALESCE(ended_tables_read, tables_read) || ' ' || COALESCE(ended_tables_written, tables_written)";
         let tables = [

@@ -88,6 +88,8 @@ pub struct StatementStart {
     pub text: String,
     /// As text; `None` is NULL.
     pub parameters: Vec<Option<String>>,
+    /// Of the text, where the blind index is on; parameters come on top.
+    pub literals: Vec<String>,
 }
 
 /// How a statement ended.
@@ -265,11 +267,21 @@ impl Catalog {
             key: key.clone(),
             orphans: None,
         };
-        let row = rows::begin_row(start, self.log().identity(), key.id(), sealed)?;
+        let tokens = self.literal_tokens(&start.literals, &secret.parameters);
+        let row = rows::begin_row(start, self.log().identity(), key.id(), sealed)?.with_tokens(tokens);
         // Given before the row is sent: a caller that goes away while it waits leaves a statement that is over.
         ticket.orphans = Some(self.log().orphans());
         self.log().begin(row, wait).await?;
         Ok(ticket)
+    }
+}
+
+impl Catalog {
+    /// Of each literal one, where the blind index is on.
+    fn literal_tokens(&self, literals: &[String], parameters: &[Option<String>]) -> Vec<Vec<u8>> {
+        let Some(key) = self.blind_index().key() else { return Vec::new() };
+        let all: std::collections::BTreeSet<&String> = literals.iter().chain(parameters.iter().flatten()).collect();
+        all.into_iter().map(|literal| crate::blind_index::token(&key, literal)).collect()
     }
 }
 

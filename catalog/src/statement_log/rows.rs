@@ -27,13 +27,19 @@ pub(crate) struct Row {
     values: Vec<Value>,
     /// Its digest is among the values.
     sealed: Option<Vec<u8>>,
+    /// For the blind index.
+    tokens: Vec<Vec<u8>>,
 }
 
 impl Row {
     /// `values` without the digest, which is the last of the columns.
     pub(crate) fn new(kind: RecordKind, mut values: Vec<Value>, sealed: Option<Vec<u8>>) -> Row {
         values.push(Value::Bytes(sealed.as_deref().map(|sealed| digest(sealed).to_vec())));
-        Row { kind, values, sealed }
+        Row { kind, values, sealed, tokens: Vec::new() }
+    }
+
+    pub(crate) fn with_tokens(self, tokens: Vec<Vec<u8>>) -> Row {
+        Row { tokens, ..self }
     }
 
     /// Written as the next of the chain, unless it is the end of a statement that is over or was never logged.
@@ -53,8 +59,11 @@ impl Row {
                 Value::Bytes(value) => query.bind(value),
             },
         );
-        if query.execute(connection).await?.rows_affected() > 0 {
+        if query.execute(&mut *connection).await?.rows_affected() > 0 {
             chain.push(&linked);
+        }
+        if let (false, Some(Value::Text(Some(statement)))) = (self.tokens.is_empty(), self.values.first()) {
+            crate::blind_index::write(connection, statement, &self.tokens).await?;
         }
         Ok(())
     }

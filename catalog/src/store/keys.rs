@@ -78,11 +78,38 @@ impl Store {
         .bind(day.unwrap_or_default().to_owned())
         .execute(&mut *transaction)
         .await?;
+        // Equality with a literal must not be answered where the text is gone.
+        sqlx::query(
+            "DELETE FROM statement_literals WHERE statement_id IN (SELECT s.statement_id FROM statements s \
+             JOIN data_keys k ON k.key_id = s.key_id WHERE k.purpose LIKE 'destroyed:%')",
+        )
+        .execute(&mut *transaction)
+        .await?;
         // Other processes look again.
         sqlx::query("UPDATE catalog_state SET version = version + 1 WHERE id = 1").execute(&mut *transaction).await?;
         transaction.commit().await?;
         self.sweep_keys().await;
         Ok(done.rows_affected())
+    }
+
+    /// The key of the blind index is overwritten, and what it made deleted.
+    pub(crate) async fn destroy_blind_index(&self) -> Result<(), CatalogError> {
+        let mut transaction = self.begin_write().await?;
+        sqlx::query("UPDATE data_keys SET wrapped = $1, purpose = 'destroyed:' || key_id WHERE purpose = $2")
+            .bind(Vec::<u8>::new())
+            .bind(crate::keyring::BLIND.to_owned())
+            .execute(&mut *transaction)
+            .await?;
+        for sql in [
+            "DELETE FROM statement_literals",
+            "DELETE FROM blind_index",
+            "UPDATE catalog_state SET version = version + 1 WHERE id = 1",
+        ] {
+            sqlx::query(sql).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        self.sweep_keys().await;
+        Ok(())
     }
 
     /// What was there before is not to be found in the database's files.

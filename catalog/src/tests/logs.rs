@@ -54,6 +54,7 @@ pub(super) fn start(role: Oid, name: &str, text: &str) -> StatementStart {
         query_tags: BTreeMap::new(),
         text: text.to_owned(),
         parameters: Vec::new(),
+        literals: Vec::new(),
     }
 }
 

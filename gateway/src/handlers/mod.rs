@@ -19,6 +19,7 @@ pub mod index;
 pub mod keys;
 pub mod like;
 pub mod lock_table;
+pub mod log_call;
 pub mod materialized_view;
 pub mod notify;
 pub mod prepare;
@@ -140,6 +141,7 @@ async fn dispatch(
         Command::Analyze(analyze) => analyze::run(session, analyze).await,
         Command::Governance(command) => governance::run(session, command).await,
         Command::Privacy(call) => privacy::run(session, call, deadline, journal).await,
+        Command::Log(call) => log_call::run(session, *call).await,
         Command::SavedQuery(call) => saved_query::run(session, call).await,
         Command::TwoPhase(command) => transaction::two_phase(session, command).await,
         Command::Watch(watch) => detection::run(session, watch, statement, deadline).await,

@@ -17,6 +17,8 @@ pub enum SubjectFunction {
     Map { kind: String },
     /// `lakegate.locate_subject('customer', '42')`.
     Locate { kind: String, identifier: String },
+    /// `lakegate.statements_with_literal('x')`: a search of the blind index.
+    Literal { literal: String },
 }
 
 impl SubjectFunction {
@@ -25,6 +27,7 @@ impl SubjectFunction {
         match self {
             SubjectFunction::Map { .. } => "subject_map",
             SubjectFunction::Locate { .. } => "locate_subject",
+            SubjectFunction::Literal { .. } => "statements_with_literal",
         }
     }
 
@@ -32,6 +35,7 @@ impl SubjectFunction {
     pub fn kind(&self) -> &str {
         match self {
             SubjectFunction::Map { kind } | SubjectFunction::Locate { kind, .. } => kind,
+            SubjectFunction::Literal { .. } => "",
         }
     }
 
@@ -43,8 +47,10 @@ impl SubjectFunction {
         match (function.as_str(), texts?.as_slice()) {
             ("subject_map", [kind]) => Ok(SubjectFunction::Map { kind: kind.clone() }),
             ("locate_subject", [kind, identifier]) => Ok(SubjectFunction::Locate { kind: kind.clone(), identifier: identifier.clone() }),
-            _ => Err(SqlError::new(SqlState::UndefinedFunction, format!("lakegate.{function} is called otherwise"))
-                .hint("Call lakegate.subject_map('kind') or lakegate.locate_subject('kind', 'identifier').")),
+            ("statements_with_literal", [literal]) => Ok(SubjectFunction::Literal { literal: literal.clone() }),
+            _ => Err(SqlError::new(SqlState::UndefinedFunction, format!("lakegate.{function} is called otherwise")).hint(
+                "Call lakegate.subject_map('kind'), lakegate.locate_subject('kind', 'identifier') or lakegate.statements_with_literal('literal').",
+            )),
         }
     }
 }
@@ -52,7 +58,7 @@ impl SubjectFunction {
 /// Whether a function of FROM is one of these.
 #[must_use]
 pub fn is_subject_function(name: &ObjectName) -> bool {
-    matches!(called(name).as_deref(), Some("subject_map" | "locate_subject"))
+    matches!(called(name).as_deref(), Some("subject_map" | "locate_subject" | "statements_with_literal"))
 }
 
 fn called(name: &ObjectName) -> Option<String> {
@@ -80,6 +86,7 @@ pub fn name_of_function(function: &SubjectFunction) -> RelationName {
     let name = match function {
         SubjectFunction::Map { kind } => format!("{}{MARK}{kind}", function.name()),
         SubjectFunction::Locate { kind, identifier } => format!("{}{MARK}{kind}{MARK}{identifier}", function.name()),
+        SubjectFunction::Literal { literal } => format!("{}{MARK}{literal}", function.name()),
     };
     RelationName { database: SYSTEM_DATABASE.to_owned(), schema: SCHEMA.to_owned(), name }
 }
@@ -93,6 +100,7 @@ pub fn function_of(name: &RelationName) -> Option<SubjectFunction> {
     let (function, rest) = name.name.split_once(MARK)?;
     match function {
         "subject_map" => Some(SubjectFunction::Map { kind: rest.to_owned() }),
+        "statements_with_literal" => Some(SubjectFunction::Literal { literal: rest.to_owned() }),
         "locate_subject" => {
             let (kind, identifier) = rest.split_once(MARK)?;
             Some(SubjectFunction::Locate { kind: kind.to_owned(), identifier: identifier.to_owned() })
@@ -110,6 +118,7 @@ mod tests {
         let calls = [
             SubjectFunction::Map { kind: "customer".to_owned() },
             SubjectFunction::Locate { kind: "test".to_owned(), identifier: "a'\"b".to_owned() },
+            SubjectFunction::Literal { literal: "a\u{1}b".to_owned() },
         ];
         for call in calls {
             assert_eq!(function_of(&name_of_function(&call)), Some(call));

@@ -24,6 +24,7 @@ pub fn relation(snapshot: &Snapshot, principal: &Principal, function: &SubjectFu
     let map = SubjectMap::of(snapshot, function.kind())?;
     let columns = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     match function {
+        SubjectFunction::Literal { .. } => Err(crate::own_tables::internal("a search of the logs came by the wrong way")),
         SubjectFunction::Map { .. } => {
             let mut rows: Vec<String> = map.tables.iter().flat_map(covered_rows).collect();
             rows.extend(suspects(snapshot, principal, &map));

@@ -94,11 +94,14 @@ impl Journal {
     async fn open(
         session: &GatewaySession,
         kind: &'static str,
-        start: StatementStart,
+        mut start: StatementStart,
         durable: bool,
         written: &BTreeSet<RelationName>,
     ) -> Result<Self, SqlError> {
         let catalog = session.shared.catalog.clone();
+        if catalog.is_blind_index_on() {
+            start.literals = super::literals::literals(&start.text).into_iter().collect();
+        }
         let started = Instant::now();
         let statement_id = start.statement_id;
         tracing::info!(statement_id = %statement_id, session_id = %session.session_id, statement_type = start.statement_type, "statement");
@@ -316,6 +319,7 @@ fn start(session: &GatewaySession, kind: &str, text: &str) -> StatementStart {
         tags_read: Vec::new(),
         functions: Vec::new(),
         query_tags: optional("lakegate.query_tags").map(|tags| [("tags".to_owned(), tags)].into()).unwrap_or_default(),
+        literals: Vec::new(),
         text: redact(text).into_owned(),
         parameters: Vec::new(),
     }

@@ -16,6 +16,7 @@ pub mod grammar;
 mod identity_options;
 pub mod journal;
 pub mod kept_plans;
+mod literals;
 mod locate;
 mod locking_reads;
 pub mod logged_rows;

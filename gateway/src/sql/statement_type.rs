@@ -51,7 +51,7 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::LockTable(_) => "LOCK TABLE",
         Command::Analyze(_) => "ANALYZE",
         Command::Governance(governance) => governance.tag(),
-        Command::Privacy(_) | Command::SavedQuery(_) => "CALL",
+        Command::Privacy(_) | Command::SavedQuery(_) | Command::Log(_) => "CALL",
         Command::Watch(watch) => watch.tag(),
         Command::TwoPhase(TwoPhase::Prepare) => "PREPARE TRANSACTION",
         Command::TwoPhase(TwoPhase::Finish { .. }) => "COMMIT PREPARED",

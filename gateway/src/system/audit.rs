@@ -15,7 +15,7 @@ use crate::frontend::SessionStart;
 use crate::privacy::function_of;
 use crate::sql::bind::Bound;
 use crate::sql::grammar::{
-    Alter, AlterAction, AlterRoleChange, Command, CreateToken, Governance, GrantTarget, Keys, Owned, PrivilegeWord, RelationWord,
+    Alter, AlterAction, AlterRoleChange, Command, CreateToken, Governance, GrantTarget, Keys, LogCall, Owned, PrivilegeWord, RelationWord,
     RoleOptions, TokenExpiry, Watch,
 };
 use crate::sql::session::GatewaySession;
@@ -125,6 +125,7 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::Keys(Keys::DestroyOfRole(role)) => (Some("keys"), Some(format!("role {role}")), nothing),
         Command::Keys(Keys::DestroyOfDay(day)) => (Some("keys"), Some(format!("day {day}")), nothing),
         Command::Privacy(call) => (Some("subject"), Some(call.kind().to_owned()), serde_json::json!({ "call": call.word() })),
+        Command::Log(LogCall::BlindIndex(on)) => (Some("blind index"), None, serde_json::json!({ "call": "set_blind_index", "on": on })),
         Command::SavedQuery(call) => {
             let (procedure, name) = call.subject();
             (Some("saved query"), Some(name.to_owned()), serde_json::json!({ "call": procedure }))

@@ -1,6 +1,7 @@
 //! Database `system`: Lakegate's own state as tables, names and columns as DESIGN.md section 3.7 fixes them.
 
 pub mod audit;
+pub mod blind_index;
 pub(crate) mod columns;
 mod detections;
 mod governance;

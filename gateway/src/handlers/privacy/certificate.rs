@@ -9,7 +9,7 @@ use lakegate_engine_api::{ByteScan, Scanned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::erase::{Cleaned, Request, short};
+use super::erase::{Cleaned, Request, all_identifiers, short};
 use super::{Line, context};
 use crate::sql::execute::Deadline;
 use crate::sql::journal::Journal;
@@ -70,7 +70,8 @@ pub async fn prove(
     residuals.extend(of_catalog.findings.iter().map(|found| json!({ "where": "catalog", "what": found })));
     let tables: Vec<String> = steps.iter().map(|step| step.table.clone()).collect();
     let short = short(request);
-    let named = Named { needles: &request.needles, short: &short, tables: &tables };
+    let identifiers = all_identifiers(request);
+    let named = Named { needles: &request.needles, short: &short, tables: &tables, identifiers: &identifiers };
     let (opened, naming) = catalog.log_entries_naming(&named).await?;
     if naming > 0 {
         residuals.push(json!({ "where": "statement and audit log", "what": format!("{naming} entries name the subject") }));
@@ -111,6 +112,7 @@ pub async fn prove(
         "audit_events_redacted": cleaned.audit_events,
         "log_entries_with_destroyed_keys": cleaned.destroyed,
         "saved_queries_redacted": cleaned.saved_queries,
+        "index_entries_removed": cleaned.index_entries,
         "exports_removed": cleaned.exports,
         "scans": scans,
         "catalog_scan": { "scan": of_catalog, "log_entries_opened": opened },

@@ -361,6 +361,7 @@ async fn purge(
 /// What was done outside the tables.
 pub struct Cleaned {
     pub saved_queries: u64,
+    pub index_entries: u64,
     pub statements: u64,
     pub audit_events: u64,
     pub destroyed: u64,
@@ -374,13 +375,15 @@ async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep
     let catalog = &session.shared.catalog;
     let tables: Vec<String> = steps.iter().map(|step| step.table.clone()).collect();
     let short = short(request);
-    let named = Named { needles: &request.needles, short: &short, tables: &tables };
+    let identifiers = all_identifiers(request);
+    let named = Named { needles: &request.needles, short: &short, tables: &tables, identifiers: &identifiers };
     let saved_queries = crate::saved_queries::erase(session, request.id, &request.needles, &named).await?;
     let erased = catalog.erase_from_logs(request.id, &named).await?;
     let digests: BTreeSet<String> =
         request.identifiers.iter().chain(&request.aliases).map(|identifier| catalog.subject_digest(&request.kind, identifier)).collect();
     let mut cleaned = Cleaned {
         saved_queries,
+        index_entries: erased.index_entries,
         statements: erased.statements,
         audit_events: erased.audit_events,
         destroyed: erased.destroyed,
@@ -399,6 +402,11 @@ async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep
         }
     }
     Ok(cleaned)
+}
+
+/// As they were given, and as the subjects' rows have them.
+pub fn all_identifiers(request: &Request) -> Vec<String> {
+    request.identifiers.iter().chain(&request.aliases).cloned().collect()
 }
 
 /// Identifiers that are looked for as words only.

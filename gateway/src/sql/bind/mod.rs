@@ -364,6 +364,11 @@ impl Binder<'_> {
         function: &crate::privacy::SubjectFunction,
         place: Place,
     ) -> Result<(), SqlError> {
+        if let crate::privacy::SubjectFunction::Literal { literal } = function {
+            let source = crate::system::blind_index::found(self.session, &place.principal, literal).await?;
+            bound.relations.push(place.bound(name, source));
+            return Ok(());
+        }
         let (text, columns) = crate::privacy::relation(self.snapshot, &place.principal, function)?;
         let mut query = super::parse::parse_query(&text)?;
         let mentions = qualify(&mut query, &self.scope, self.snapshot)?;

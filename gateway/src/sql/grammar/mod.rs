@@ -12,6 +12,7 @@ mod governance;
 mod grant;
 mod keys;
 mod like;
+mod log_call;
 mod merge;
 mod privacy;
 mod role;
@@ -41,6 +42,7 @@ pub use governance::{AlterTags, ChangePolicy, CreateMaskingPolicy, CreatePolicy,
 pub use grant::{AlterDefaultPrivileges, Grant, GrantMembership, GrantTarget, PrivilegeWord, Revoke, RevokeMembership};
 pub use keys::Keys;
 pub use like::{Included, Like};
+pub use log_call::LogCall;
 pub use merge::{is_do_nothing, spell_merge_actions};
 pub use privacy::PrivacyCall;
 pub use role::{AlterDatabase, AlterDatabaseChange, AlterRole, AlterRoleChange, CreateRole, DropRole, Owned, RoleOptions, SettingClause};
@@ -95,6 +97,7 @@ pub enum Command {
     Governance(Box<Governance>),
     Privacy(Box<PrivacyCall>),
     SavedQuery(Box<SavedQueryCall>),
+    Log(LogCall),
     Watch(Box<Watch>),
 }
 

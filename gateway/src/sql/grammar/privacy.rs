@@ -75,7 +75,10 @@ pub(super) fn parse_call(parser: &mut Parser) -> Result<Command, GrammarError> {
     match parser.parse_statement()? {
         Statement::Call(function) => match super::SavedQueryCall::of_function(&function) {
             Some(call) => Ok(Command::SavedQuery(Box::new(call?))),
-            None => Ok(Command::Privacy(Box::new(of_function(&function)?))),
+            None => match super::LogCall::of_function(&function) {
+                Some(call) => Ok(Command::Log(call?)),
+                None => Ok(Command::Privacy(Box::new(of_function(&function)?))),
+            },
         },
         other => Ok(Command::Sql(Box::new(other))),
     }
@@ -119,7 +122,7 @@ fn undefined(name: &str) -> SqlError {
     SqlError::new(SqlState::UndefinedFunction, format!("procedure {name} does not exist"))
         .hint(
         "There are lakegate.erase_subject, erase_subjects, export_subject, resume_erasure, save_query, run_query, share_query, \
-         unshare_query and drop_query.",
+         unshare_query, drop_query and set_blind_index.",
     )
 }
 
