@@ -47,7 +47,9 @@ async fn a_guard_stops_what_reads_too_much() {
     .await
     .unwrap();
     // By COPY and by a cursor as well.
-    assert_eq!(reader.sqlstate("COPY (SELECT name FROM people) TO STDOUT").await, "57014");
+    let copied = reader.copy_out("COPY (SELECT name FROM people) TO STDOUT").await.unwrap();
+    let copied: Result<Vec<_>, _> = futures::TryStreamExt::try_collect(copied).await;
+    assert_eq!(lakegate_tests::client::sqlstate_of(&copied.unwrap_err()), "57014");
     reader.batch_execute("BEGIN").await.unwrap();
     reader.batch_execute("DECLARE c CURSOR FOR SELECT name FROM people").await.unwrap();
     assert_eq!(reader.sqlstate("FETCH ALL FROM c").await, "57014");
