@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::auth::AuthState;
 use crate::auth::password::PasswordCost;
-use crate::blind_index::BlindIndex;
 use crate::authorize::{NormalUrl, Principal, normalise_url};
+use crate::blind_index::BlindIndex;
 use crate::ddl::Edit;
 use crate::error::CatalogError;
 use crate::kek::Kek;

@@ -112,11 +112,8 @@ impl Catalog {
             Some(query) => self.check_change(principal, &query),
             None => {
                 let sql = "SELECT COUNT(*) FROM saved_queries WHERE database_oid = $1 AND owner_oid = $2";
-                let count: i64 = sqlx::query_scalar(sql)
-                    .bind(i64::from(database))
-                    .bind(i64::from(principal.current_role))
-                    .fetch_one(&mut *read)
-                    .await?;
+                let count: i64 =
+                    sqlx::query_scalar(sql).bind(i64::from(database)).bind(i64::from(principal.current_role)).fetch_one(&mut *read).await?;
                 match count < QUERIES_MAX {
                     true => Ok(()),
                     false => Err(CatalogError::parameter(format!("a role has at most {QUERIES_MAX} saved queries in a database"))),
@@ -151,13 +148,12 @@ impl Catalog {
         .execute(&mut *write)
         .await?;
         // Also the lock that puts savers of the same query in a row.
-        let row = sqlx::query(
-            "UPDATE saved_queries SET version = version + 1 WHERE database_oid = $1 AND name = $2 RETURNING query_id, version",
-        )
-        .bind(i64::from(database))
-        .bind(name.to_owned())
-        .fetch_one(&mut *write)
-        .await?;
+        let row =
+            sqlx::query("UPDATE saved_queries SET version = version + 1 WHERE database_oid = $1 AND name = $2 RETURNING query_id, version")
+                .bind(i64::from(database))
+                .bind(name.to_owned())
+                .fetch_one(&mut *write)
+                .await?;
         let (query_id, version): (String, u64) = (row.try_get(0)?, number(row.try_get(1)?)?);
         if let Some(query) = load(&mut write, Some((database, name))).await?.pop() {
             self.check_change(principal, &query)?;

@@ -77,5 +77,8 @@ async fn an_erasure_takes_a_subject_out_of_the_index() {
     // The search itself is a statement that holds it.
     let found = format!("SELECT count(*)::text FROM lakegate.statements_with_literal('{NEEDLE}')");
     assert_eq!(admin.value(&found).await.unwrap(), "0");
-    assert_eq!(admin.value("SELECT (count(*) > 0)::text FROM lakegate.statements_with_literal('other@example.org')").await.unwrap(), "false");
+    assert_eq!(
+        admin.value("SELECT (count(*) > 0)::text FROM lakegate.statements_with_literal('other@example.org')").await.unwrap(),
+        "false"
+    );
 }

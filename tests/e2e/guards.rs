@@ -29,7 +29,8 @@ async fn started(directory: &std::path::Path) -> (Server, Client, Client) {
 async fn a_guard_stops_what_reads_too_much() {
     let directory = tempfile::tempdir().unwrap();
     let (_server, admin, reader) = started(directory.path()).await;
-    let guard = format!("CREATE DETECTION too_much SEVERITY critical EVERY '1 second' WINDOW '1 day' COMMENT 'At most 1000 rows' GUARD AS {RULE}");
+    let guard =
+        format!("CREATE DETECTION too_much SEVERITY critical EVERY '1 second' WINDOW '1 day' COMMENT 'At most 1000 rows' GUARD AS {RULE}");
     admin.batch_execute(&guard).await.unwrap();
     assert_eq!(admin.value("SELECT guard::text FROM system.access.detections WHERE name = 'too_much'").await.unwrap(), "true");
     // Little by little, and what has no tag as much as one likes.
@@ -40,7 +41,8 @@ async fn a_guard_stops_what_reads_too_much() {
     let error = error.as_db_error().unwrap().clone();
     assert_eq!((error.code().code(), error.message()), ("57014", "canceling statement due to guard \"too_much\""));
     assert_eq!(error.detail(), Some("At most 1000 rows"));
-    let given = "SELECT produced_rows::text, sqlstate FROM system.query.history WHERE executed_by = 'reader' AND execution_status = 'CANCELED'";
+    let given =
+        "SELECT produced_rows::text, sqlstate FROM system.query.history WHERE executed_by = 'reader' AND execution_status = 'CANCELED'";
     lakegate_tests::tools::eventually("the end is in the log", std::time::Duration::from_secs(10), async || {
         Ok(admin.rows(given).await? == [["0", "57014"]])
     })

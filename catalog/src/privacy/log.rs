@@ -163,10 +163,7 @@ impl Catalog {
                         .execute(&mut *transaction)
                         .await?;
                 }
-                sqlx::query("DELETE FROM statement_literals WHERE statement_id = $1")
-                    .bind(id.clone())
-                    .execute(&mut *transaction)
-                    .await?;
+                sqlx::query("DELETE FROM statement_literals WHERE statement_id = $1").bind(id.clone()).execute(&mut *transaction).await?;
                 transaction.commit().await?;
                 erased.statements += 1;
             }

@@ -100,11 +100,9 @@ impl Store {
             .bind(crate::keyring::BLIND.to_owned())
             .execute(&mut *transaction)
             .await?;
-        for sql in [
-            "DELETE FROM statement_literals",
-            "DELETE FROM blind_index",
-            "UPDATE catalog_state SET version = version + 1 WHERE id = 1",
-        ] {
+        for sql in
+            ["DELETE FROM statement_literals", "DELETE FROM blind_index", "UPDATE catalog_state SET version = version + 1 WHERE id = 1"]
+        {
             sqlx::query(sql).execute(&mut *transaction).await?;
         }
         transaction.commit().await?;

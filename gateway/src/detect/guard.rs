@@ -215,7 +215,9 @@ async fn find(shared: &Arc<Shared>, guard: &Detection, asked: &Asked) -> Result<
 /// The finding and the event are there before the statement ends.
 async fn stop(shared: &Arc<Shared>, guard: &Detection, asked: &Asked, hit: Hit) -> SqlError {
     let error = SqlError::new(SqlState::QueryCanceled, format!("canceling statement due to guard \"{}\"", guard.name))
-        .detail(guard.comment.clone().unwrap_or_else(|| format!("A detection of severity {} stops statements of this role.", guard.severity)))
+        .detail(
+            guard.comment.clone().unwrap_or_else(|| format!("A detection of severity {} stops statements of this role.", guard.severity)),
+        )
         .hint("Those who may read the audit log find the reason in system.access.findings.");
     let event = AuditEvent {
         event_time: Utc::now(),

@@ -65,13 +65,8 @@ impl LogRows {
         running: &BTreeMap<Uuid, u64>,
         opens: bool,
     ) -> Result<LogRows, SqlError> {
-        let filter = HistoryFilter {
-            limit: Some(RECORDS_MAX),
-            since,
-            without_texts: true,
-            executed_by: Some(role),
-            ..HistoryFilter::default()
-        };
+        let filter =
+            HistoryFilter { limit: Some(RECORDS_MAX), since, without_texts: true, executed_by: Some(role), ..HistoryFilter::default() };
         let mut history = catalog.history(reader, filter).await?;
         for row in &mut history {
             if let Some(rows) = running.get(&row.statement_id).filter(|_| row.metrics.produced_rows.is_none()) {

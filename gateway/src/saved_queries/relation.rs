@@ -136,5 +136,10 @@ pub async fn view(catalog: &Catalog, root: &str, principal: &Principal, name: &R
         sql_name(&part),
         TABLE.sql_name()
     );
-    Ok(Some(SavedView { query, columns, known: BoundRelation::new(part, known(&rows, newest_only)?), texts: TABLE.bound(root, None, None) }))
+    Ok(Some(SavedView {
+        query,
+        columns,
+        known: BoundRelation::new(part, known(&rows, newest_only)?),
+        texts: TABLE.bound(root, None, None),
+    }))
 }

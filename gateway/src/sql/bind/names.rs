@@ -49,7 +49,11 @@ impl NameScope {
                 let own = name(&self.database, schema, table);
                 let every = name(SYSTEM_DATABASE, schema, table);
                 let is_saved = crate::saved_queries::is_saved(&every);
-                [Some(own), is_saved.then_some(every)].into_iter().flatten().find(|found| exists(snapshot, found)).ok_or_else(|| undefined(parts))
+                [Some(own), is_saved.then_some(every)]
+                    .into_iter()
+                    .flatten()
+                    .find(|found| exists(snapshot, found))
+                    .ok_or_else(|| undefined(parts))
             }
             [database, schema, table] => {
                 if database != SYSTEM_DATABASE && snapshot.database_by_name(database).is_none() {
