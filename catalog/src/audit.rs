@@ -3,12 +3,13 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
+use crate::flushed::{Log, visible};
 use crate::keyring::Cell;
 use crate::log_proof::RecordKind;
 use crate::model::{Oid, READ_AUDIT_OID};
@@ -87,9 +88,9 @@ pub struct AuditRow {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct SealedDetail {
-    request_params: serde_json::Value,
-    error_message: Option<String>,
+pub(crate) struct SealedDetail {
+    pub(crate) request_params: serde_json::Value,
+    pub(crate) error_message: Option<String>,
 }
 
 /// What is hashed of an event.
@@ -115,6 +116,8 @@ pub(crate) const COLUMNS: [&str; 19] = [
     "detail_digest",
 ];
 const LIMIT_DEFAULT: u32 = 10_000;
+/// Rows that are read at once.
+const PART: u32 = 4_096;
 
 impl Catalog {
     /// Records an event; with `wait` it is durable when this returns, without it waits only while the queue is full.
@@ -170,13 +173,60 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`].
     pub async fn audit_rows(&self, principal: &Principal, filter: AuditFilter) -> Result<Vec<AuditRow>, CatalogError> {
+        let mut out = Vec::new();
+        let _version = self
+            .audit_in_parts(principal, filter, |rows| {
+                out.extend(rows);
+                Ok(())
+            })
+            .await?;
+        Ok(out)
+    }
+
+    /// As [`Catalog::audit_rows`], part by part; gives the version of the data plane's table that holds what is older, as of the same moment.
+    ///
+    /// # Errors
+    /// As [`Catalog::audit_rows`], and what `part` says.
+    pub async fn audit_in_parts(
+        &self,
+        principal: &Principal,
+        filter: AuditFilter,
+        mut part: impl FnMut(Vec<AuditRow>) -> Result<(), CatalogError> + Send,
+    ) -> Result<Option<u64>, CatalogError> {
         if let Err(error) = self.log().flush().await {
             tracing::warn!(%error, "the audit log may lack what is not written yet");
         }
-        let sees_all = self.snapshot().has_privileges_of(principal.current_role, READ_AUDIT_OID);
-        let mut places = Places::default();
+        let mut read = self.store().begin_read().await?;
+        let version = visible(&mut read, Log::Events).await?;
+        let mut left = filter.limit.unwrap_or(LIMIT_DEFAULT);
+        let mut last: Option<(i64, String)> = None;
+        let columns = COLUMNS.join(", ").replace("detail_digest", if filter.without_details { "NULL" } else { "sealed_detail" });
+        while left > 0 {
+            let mut places = Places::default();
+            let wheres = self.audit_wheres(principal, &filter, last.as_ref(), &mut places);
+            let limit = places.integer(left.min(PART).into());
+            // Only our own constants are in the text; all values are bound.
+            let sql = format!("SELECT {columns} FROM audit_events {wheres} ORDER BY event_time DESC, event_id DESC LIMIT {limit}");
+            let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(&mut *read).await?;
+            let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            last = rows.last().map(|row| Ok::<_, CatalogError>((row.try_get(1)?, row.try_get(0)?))).transpose()?;
+            let mut out = Vec::with_capacity(rows.len());
+            for row in &rows {
+                out.push(self.audit_row(row, filter.without_details, &mut read).await?);
+            }
+            drop(rows);
+            part(out)?;
+            if count < left.min(PART) {
+                break;
+            }
+            left -= count;
+        }
+        Ok(version)
+    }
+
+    fn audit_wheres(&self, principal: &Principal, filter: &AuditFilter, last: Option<&(i64, String)>, places: &mut Places) -> String {
         let mut wheres: Vec<String> = Vec::new();
-        if !sees_all {
+        if !self.snapshot().has_privileges_of(principal.current_role, READ_AUDIT_OID) {
             let (session, current) = (places.integer(principal.session_role.into()), places.integer(principal.current_role.into()));
             wheres.push(format!("actor_oid IN ({session}, {current})"));
         }
@@ -189,23 +239,17 @@ impl Catalog {
         if let Some(actor) = filter.actor {
             wheres.push(format!("actor_oid = {}", places.integer(actor.into())));
         }
-        if let Some(action) = filter.action_name {
-            wheres.push(format!("action_name = {}", places.text(action)));
+        if let Some(action) = &filter.action_name {
+            wheres.push(format!("action_name = {}", places.text(action.clone())));
         }
-        let limit = places.integer(filter.limit.unwrap_or(LIMIT_DEFAULT).into());
-        let wheres = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
-        // Only our own constants are in the text; all values are bound.
-        let columns = COLUMNS.join(", ").replace("detail_digest", "sealed_detail");
-        let sql = format!("SELECT {columns} FROM audit_events {wheres} ORDER BY event_time DESC, event_id DESC LIMIT {limit}");
-        let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(self.store().reads()).await?;
-        let mut out = Vec::with_capacity(rows.len());
-        for row in &rows {
-            out.push(self.audit_row(row, filter.without_details).await?);
+        if let Some((time, id)) = last {
+            let (time, id) = (places.integer(*time), places.text(id.clone()));
+            wheres.push(format!("event_time <= {time} AND (event_time < {time} OR event_id < {id})"));
         }
-        Ok(out)
+        if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) }
     }
 
-    async fn audit_row(&self, row: &AnyRow, without_details: bool) -> Result<AuditRow, CatalogError> {
+    async fn audit_row(&self, row: &AnyRow, without_details: bool, read: &mut AnyConnection) -> Result<AuditRow, CatalogError> {
         let event_id: String = row.try_get(0)?;
         let micros: i64 = row.try_get(1)?;
         let event_time = time(micros)?;
@@ -214,7 +258,7 @@ impl Catalog {
         let nothing = SealedDetail { request_params: serde_json::Value::Null, error_message: None };
         let detail = match without_details {
             true => nothing,
-            false => self.audit_detail(row, &event_id, actor_oid, micros).await?.unwrap_or(nothing),
+            false => self.audit_detail(row, &event_id, actor_oid, micros, read).await?.unwrap_or(nothing),
         };
         let event = AuditEvent {
             event_time,
@@ -249,8 +293,15 @@ impl Catalog {
 
 impl Catalog {
     /// `None` where the key is destroyed.
-    async fn audit_detail(&self, row: &AnyRow, id: &str, actor: Oid, time: i64) -> Result<Option<SealedDetail>, CatalogError> {
-        match self.keyring().by_id(&row.try_get::<String, _>(17)?).await {
+    async fn audit_detail(
+        &self,
+        row: &AnyRow,
+        id: &str,
+        actor: Oid,
+        time: i64,
+        read: &mut AnyConnection,
+    ) -> Result<Option<SealedDetail>, CatalogError> {
+        match self.keyring().by_id_in(read, &row.try_get::<String, _>(17)?).await {
             Ok(key) => {
                 let sealed: Vec<u8> = row.try_get(18)?;
                 let plain = key.open(cell(id, actor, time), &sealed)?;

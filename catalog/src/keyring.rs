@@ -184,7 +184,19 @@ impl Keyring {
         if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(key.clone());
         }
-        let stored = self.store.key_by_id(id).await?.ok_or_else(|| CatalogError::corrupted("a data key is missing"))?;
+        self.opened(self.store.key_by_id(id).await?)
+    }
+
+    /// As [`Keyring::by_id`] over a connection that is in hand: whoever holds one must not wait for another.
+    pub(crate) async fn by_id_in(&self, connection: &mut sqlx::AnyConnection, id: &str) -> Result<Arc<DataKey>, CatalogError> {
+        if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(id) {
+            return Ok(key.clone());
+        }
+        self.opened(crate::store::key_by_id(connection, id).await?)
+    }
+
+    fn opened(&self, stored: Option<WrappedKey>) -> Result<Arc<DataKey>, CatalogError> {
+        let stored = stored.ok_or_else(|| CatalogError::corrupted("a data key is missing"))?;
         if stored.wrapped.is_empty() {
             return Err(CatalogError::KeyDestroyed);
         }

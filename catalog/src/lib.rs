@@ -18,6 +18,7 @@ pub mod data_dir;
 pub mod ddl;
 pub mod detections;
 pub mod error;
+pub mod flushed;
 pub mod governance;
 pub mod intents;
 pub mod kek;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Write};
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
 
 use lakegate_catalog::audit::AuditEvent;
 use lakegate_catalog::authorize::Principal;
@@ -10,6 +11,7 @@ use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
 use lakegate_catalog::privacy::{CertificateFile, VerifyError};
 use lakegate_catalog::{Catalog, CatalogError, CatalogOptions, DataDirLock, Kek};
+use lakegate_engine_api::Engine;
 use zeroize::Zeroizing;
 
 use crate::config::{AdminCertificate, AdminKeys, AdminLog, AdminUser, AdminWork, Config};
@@ -81,7 +83,7 @@ pub enum AdminError {
 ///
 /// # Errors
 /// What the catalog says, or the terminal.
-pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminError> {
+pub async fn run(work: AdminWork, foundation: &Foundation, engine: Arc<dyn Engine>) -> Result<(), AdminError> {
     let catalog = &foundation.catalog;
     if let Some(event) = event(&work) {
         // Before it is done: what cannot be recorded is not done.
@@ -118,7 +120,7 @@ pub async fn run(work: AdminWork, foundation: &Foundation) -> Result<(), AdminEr
         | AdminWork::Restore { .. }
         | AdminWork::Migrate { .. } => {}
         AdminWork::Log(work) => {
-            let done = crate::admin_log::run(&work, foundation).await;
+            let done = crate::admin_log::run(&work, foundation, &engine).await;
             catalog.close().await;
             return done;
         }

@@ -1,19 +1,23 @@
 //! `lakegate admin log`: is the log whole, and the proof that something is in it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lakegate_catalog::CatalogError;
 use lakegate_catalog::audit::AuditFilter;
 use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::flushed::Log;
 use lakegate_catalog::log_proof::inclusion::InclusionProof;
 use lakegate_catalog::log_proof::verify::{Report, verify};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
 use lakegate_catalog::statement_log::HistoryFilter;
+use lakegate_engine_api::Engine;
 
 use crate::admin::{AdminError, say};
 use crate::config::AdminLog;
+use crate::old_logs::Stored;
 use crate::serve::Foundation;
 
 /// Faults that are printed.
@@ -34,7 +38,7 @@ pub async fn offline(work: &AdminLog) -> Result<(), AdminError> {
                 return Err(AdminError::Missing(file.display().to_string()));
             }
             let url = format!("sqlite://{}", std::path::absolute(file).map_err(AdminError::Output)?.display());
-            tell(&verify(&url, &key_of(key)?, anchor(head.as_deref())?.as_deref()).await?)
+            tell(&verify(&url, &key_of(key)?, anchor(head.as_deref())?.as_deref(), None).await?)
         }
         AdminLog::CheckProof { file, public_key } => {
             let proof: InclusionProof = serde_json::from_str(&read(file)?).map_err(|_| AdminError::NoProof)?;
@@ -50,13 +54,14 @@ pub async fn offline(work: &AdminLog) -> Result<(), AdminError> {
 
 /// # Errors
 /// As [`offline`], and what the catalog says.
-pub async fn run(work: &AdminLog, foundation: &Foundation) -> Result<(), AdminError> {
+pub async fn run(work: &AdminLog, foundation: &Foundation, engine: &Arc<dyn Engine>) -> Result<(), AdminError> {
     let (catalog, url) = (&foundation.catalog, &foundation.config.catalog_url);
     match work {
         AdminLog::Verify { public_key, head, .. } => {
             let principal = Principal::new(BOOTSTRAP_ROLE_OID);
             let key = public_key.as_deref().map(key_of).transpose()?.unwrap_or_else(|| catalog.public_key().to_vec());
-            let report = verify(url, &key, anchor(head.as_deref())?.as_deref()).await?;
+            let stored = stored(foundation, engine).await?;
+            let report = verify(url, &key, anchor(head.as_deref())?.as_deref(), Some(&stored)).await?;
             tell(&report)?;
             // Reading opens each entry; one that was changed or moved fails.
             let statements = catalog.history(&principal, HistoryFilter { limit: Some(u32::MAX), ..HistoryFilter::default() }).await?;
@@ -69,12 +74,34 @@ pub async fn run(work: &AdminLog, foundation: &Foundation) -> Result<(), AdminEr
             say(head.trim_end())
         }
         AdminLog::Prove { record } => {
-            let proof = catalog.inclusion_proof(record).await?;
+            let proof = match catalog.inclusion_proof(record).await {
+                Err(error @ CatalogError::InvalidParameter { .. }) => flushed_proof(foundation, engine, record).await?.ok_or(error)?,
+                proof => proof?,
+            };
             say(&serde_json::to_string_pretty(&proof)
                 .map_err(|error| AdminError::Catalog(CatalogError::Internal { detail: error.to_string() }))?)
         }
         AdminLog::CheckProof { .. } => offline(work).await,
     }
+}
+
+async fn stored(foundation: &Foundation, engine: &Arc<dyn Engine>) -> Result<Stored, AdminError> {
+    let warehouse_root = foundation.config.warehouse_root.clone();
+    let facts = crate::old_logs::facts_without_server(&foundation.catalog, engine, &warehouse_root).await;
+    let facts = facts.map_err(|error| AdminError::Catalog(CatalogError::Unavailable { detail: error.message }))?;
+    Ok(Stored { engine: Arc::clone(engine), warehouse_root, facts })
+}
+
+/// The proof of a record whose facets are in the data plane; `None`: there is no such record.
+async fn flushed_proof(foundation: &Foundation, engine: &Arc<dyn Engine>, record: &str) -> Result<Option<InclusionProof>, AdminError> {
+    let catalog = &foundation.catalog;
+    for log in Log::ALL {
+        let Some(version) = catalog.flushed_version(log).await? else { continue };
+        if let Some(values) = stored(foundation, engine).await?.row(log, version, record).await? {
+            return Ok(Some(catalog.flushed_inclusion_proof(log, record, &values).await?));
+        }
+    }
+    Ok(None)
 }
 
 fn tell(report: &Report) -> Result<(), AdminError> {
@@ -90,6 +117,12 @@ fn tell(report: &Report) -> Result<(), AdminError> {
     }
     if report.erased > 0 {
         say(&format!("{} sealed texts were erased, each by an event of the log", report.erased))?;
+    }
+    if report.flushed > 0 {
+        say(&format!("{} records have their facets in the warehouse, {} of them were compared", report.flushed, report.flushed_checked))?;
+    }
+    if report.expired > 0 {
+        say(&format!("{} records are past their time and deleted, by events of the log", report.expired))?;
     }
     if report.before_chains > 0 {
         say(&format!("{} records are older than the first chain: nothing is known of them", report.before_chains))?;

@@ -115,6 +115,7 @@ impl Keeper {
             tls: false,
             tls_version: None,
             auth_method: "internal",
+            driver: None,
         };
         let mut session = Sessions(Arc::clone(&self.shared)).open(start).await?;
         let done = self.optimize(session.as_mut(), name, stop).await;

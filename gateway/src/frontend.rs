@@ -335,6 +335,8 @@ pub struct SessionStart {
     pub tls_version: Option<&'static str>,
     /// `scram-sha-256`, `scram-sha-256-plus`, `password`.
     pub auth_method: &'static str,
+    /// What the client speaks through, as far as it is known.
+    pub driver: Option<&'static str>,
 }
 
 /// Declared type of a parameter or column as the protocol shows it.

@@ -10,6 +10,7 @@ pub mod detect;
 pub mod frontend;
 pub mod handlers;
 pub mod http;
+pub mod old_logs;
 pub mod own_tables;
 pub mod pg_catalog;
 pub mod privacy;

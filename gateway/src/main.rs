@@ -50,7 +50,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 return Ok(lakegate::admin_log::offline(work).await?);
             }
             let foundation = Foundation::lay(config).await?;
-            Ok(lakegate::admin::run(work, &foundation).await?)
+            let engine = Arc::new(LocalEngine::new(engine_options(&foundation.config))?);
+            Ok(lakegate::admin::run(work, &foundation, engine).await?)
         }),
     }
 }

@@ -195,6 +195,9 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
     if let Some(maintenance) = config.maintenance {
         crate::background::keep_tidy(Arc::clone(&shared), maintenance, stop.clone());
     }
+    if let Some(flushing) = config.flushing {
+        crate::old_logs::keep_flushing(Arc::clone(&shared), flushing, stop.clone());
+    }
     announce(address, generated_password.as_ref().map(|password| password.as_str())).map_err(ServeError::Output)?;
     readiness.set(true);
     let draining = stop_on_signal(stop.clone(), readiness)?;

@@ -49,6 +49,8 @@ mod maintenance;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod old_logs;
+#[cfg(test)]
 mod policies;
 #[cfg(test)]
 mod progress;

@@ -12,6 +12,8 @@ use super::record::{self, RecordKind};
 use super::verify::values;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
+use crate::flushed::Log;
+use crate::statement_log::Value;
 use crate::store::number;
 
 /// A record, the way from it to a root, and the signed head that has this root. Binary values are base64.
@@ -72,6 +74,18 @@ impl Catalog {
     /// 22023 where there is no such record, or it was written before records were chained;
     /// [`CatalogError::Unavailable`], [`CatalogError::LogUnavailable`].
     pub async fn inclusion_proof(&self, record_id: &str) -> Result<InclusionProof, CatalogError> {
+        self.proof_of(record_id, None).await
+    }
+
+    /// As [`Catalog::inclusion_proof`] of a record whose facets are in the data plane: its values, in the order of [`Log::columns`].
+    ///
+    /// # Errors
+    /// As [`Catalog::inclusion_proof`]; [`CatalogError::Corrupted`] where they are not what was chained.
+    pub async fn flushed_inclusion_proof(&self, log: Log, record_id: &str, values: &[Value]) -> Result<InclusionProof, CatalogError> {
+        self.proof_of(record_id, Some((log, values))).await
+    }
+
+    async fn proof_of(&self, record_id: &str, flushed: Option<(Log, &[Value])>) -> Result<InclusionProof, CatalogError> {
         self.log().sign().await?;
         let mut read = self.store().begin_read().await?;
         for kind in [RecordKind::Event, RecordKind::End, RecordKind::Start] {
@@ -82,9 +96,18 @@ impl Catalog {
                 columns.join(", "),
                 columns[0]
             );
-            let Some(row) = sqlx::query(AssertSqlSafe(sql)).bind(record_id.to_owned()).fetch_optional(&mut *read).await? else { continue };
-            let values = values(&row, kind)?;
-            let (chain, seq): (String, u64) = (row.try_get(columns.len())?, number(row.try_get(columns.len() + 1)?)?);
+            let row = sqlx::query(AssertSqlSafe(sql)).bind(record_id.to_owned()).fetch_optional(&mut *read).await?;
+            let found = match (row, flushed) {
+                (Some(row), _) => {
+                    let (chain, seq): (String, u64) = (row.try_get(columns.len())?, number(row.try_get(columns.len() + 1)?)?);
+                    Some((values(&row, kind)?, chain, seq))
+                }
+                (None, Some((log, values))) if log.kinds().contains(&kind) => {
+                    flushed_record(&mut read, log, kind, record_id, values).await?
+                }
+                (None, _) => None,
+            };
+            let Some((values, chain, seq)) = found else { continue };
             let sql = "SELECT head, signature FROM log_heads WHERE chain = $1 AND size >= $2 ORDER BY size LIMIT 1";
             let head = sqlx::query(sql).bind(chain.clone()).bind(i64::try_from(seq).map_err(CatalogError::internal)?);
             let (text, signature): (String, Vec<u8>) = match head.fetch_optional(&mut *read).await? {
@@ -160,6 +183,33 @@ impl Catalog {
     }
 }
 
+/// Of a record that was flushed: its values, and its place.
+async fn flushed_record(
+    connection: &mut sqlx::AnyConnection,
+    log: Log,
+    kind: RecordKind,
+    id: &str,
+    all: &[Value],
+) -> Result<Option<(Vec<Value>, String, u64)>, CatalogError> {
+    let [chain, seq, link] = kind.place().1;
+    let sql = format!(
+        "SELECT {chain}, {seq}, {} FROM {} WHERE {} = $1 AND {chain} IS NOT NULL",
+        link.replace("link", "leaf"),
+        log.flushed_table(),
+        log.id()
+    );
+    let Some(row) = sqlx::query(AssertSqlSafe(sql)).bind(id.to_owned()).fetch_optional(connection).await? else { return Ok(None) };
+    let first = log.kinds().first().map_or(0, |kind| kind.columns().len());
+    let values: Vec<Value> = match log.kinds().first() == Some(&kind) {
+        true => all.iter().take(first).cloned().collect(),
+        false => all.first().into_iter().chain(all.iter().skip(first)).cloned().collect(),
+    };
+    if row.try_get::<Vec<u8>, _>(2)? != record::leaf(kind, &values) {
+        return Err(CatalogError::corrupted("a record in the data plane"));
+    }
+    Ok(Some((values, row.try_get(0)?, number(row.try_get(1)?)?)))
+}
+
 /// Of the first records of a chain, in order.
 async fn leaves(connection: &mut sqlx::AnyConnection, chain: &str, size: u64) -> Result<Vec<Hash>, CatalogError> {
     use futures::TryStreamExt as _;
@@ -173,6 +223,20 @@ async fn leaves(connection: &mut sqlx::AnyConnection, chain: &str, size: u64) ->
             let place = usize::try_from(seq).ok().and_then(|seq| seq.checked_sub(1));
             if let Some(leaf) = place.and_then(|place| leaves.get_mut(place)) {
                 *leaf = Some(record::leaf(kind, &values(&row, kind)?));
+            }
+        }
+    }
+    for log in Log::ALL {
+        for kind in log.kinds() {
+            let [chain_column, seq, link] = kind.place().1;
+            let sql = format!("SELECT {}, {seq} FROM {} WHERE {chain_column} = $1", link.replace("link", "leaf"), log.flushed_table());
+            let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(chain.to_owned()).fetch(&mut *connection);
+            while let Some(row) = rows.try_next().await? {
+                let leaf = Hash::try_from(row.try_get::<Vec<u8>, _>(0)?).map_err(|_| CatalogError::corrupted("a leaf of the log"))?;
+                let place = usize::try_from(row.try_get::<i64, _>(1)?).ok().and_then(|seq| seq.checked_sub(1));
+                if let Some(known) = place.and_then(|place| leaves.get_mut(place)) {
+                    *known = Some(leaf);
+                }
             }
         }
     }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
@@ -13,6 +15,7 @@ use super::head::{HEAD, Head, is_signed};
 use super::merkle::{Frontier, Hash};
 use super::record::{self, RecordKind};
 use crate::error::CatalogError;
+use crate::flushed::{Log, visible};
 use crate::statement_log::Value;
 use crate::store::{Store, number};
 
@@ -80,6 +83,11 @@ pub struct Report {
     pub unsigned: u64,
     /// Whose sealed text was erased, by an event that is in the log.
     pub erased: u64,
+    /// Whose facets are in the data plane, and how many of these were held against what proves them.
+    pub flushed: u64,
+    pub flushed_checked: u64,
+    /// Whose time has passed, by an event that is in the log: what they said is gone.
+    pub expired: u64,
     /// Written before records were chained.
     pub before_chains: u64,
     /// The newest head, to be kept elsewhere: a later check can be held against it.
@@ -91,27 +99,52 @@ pub struct Report {
 /// Most findings that are named.
 const FINDINGS_MAX: usize = 1_000;
 
-/// Looks over the catalog at a URL. `anchor`: the text of a head that was kept elsewhere.
+/// Where the rows of the data plane come from: those of a log at a version.
+pub trait FlushedRows: Send + Sync {
+    /// The values of each row, in the order of [`Log::columns`].
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn rows(&self, log: Log, version: u64) -> BoxFuture<'_, Result<RowsOfLog, CatalogError>>;
+}
+
+/// Values, row by row.
+pub type RowsOfLog = BoxStream<'static, Result<Vec<Value>, CatalogError>>;
+
+/// Looks over the catalog at a URL. `anchor`: the text of a head that was kept elsewhere. `flushed`: the data plane, to hold its rows against
+/// what proves them; without it the chains alone are looked at, which have a place for each.
 ///
 /// # Errors
 /// [`CatalogError::Unavailable`], [`CatalogError::Configuration`]; what is wrong with the log stands in the report.
-pub async fn verify(url: &str, public_key: &[u8], anchor: Option<&str>) -> Result<Report, CatalogError> {
+pub async fn verify(url: &str, public_key: &[u8], anchor: Option<&str>, flushed: Option<&dyn FlushedRows>) -> Result<Report, CatalogError> {
     let store = Store::open(url).await?;
-    let report = verify_store(&store, public_key, anchor).await;
+    let report = verify_store(&store, public_key, anchor, flushed).await;
     store.close().await;
     report
 }
 
-pub(crate) async fn verify_store(store: &Store, public_key: &[u8], anchor: Option<&str>) -> Result<Report, CatalogError> {
+pub(crate) async fn verify_store(
+    store: &Store,
+    public_key: &[u8],
+    anchor: Option<&str>,
+    flushed: Option<&dyn FlushedRows>,
+) -> Result<Report, CatalogError> {
     let mut read = store.begin_read().await?;
     let mut chains = chains(&mut read).await?;
     let mut report = Report { chains: chains.len() as u64, ..Report::default() };
     let first_chain = chains.values().map(|chain| chain.started_us).min().unwrap_or(i64::MAX);
     // What erased a text is itself chained: without its event the erasure is an alteration.
-    let sql = "SELECT event_id FROM audit_events WHERE action_name LIKE 'erase%' AND chain IS NOT NULL";
-    let erasures: HashSet<String> = sqlx::query_scalar(sql).fetch_all(&mut *read).await?.into_iter().collect();
+    let erasures = events(&mut read, "erase%").await?;
     for kind in RecordKind::ALL {
         records(&mut read, kind, first_chain, &erasures, &mut chains, &mut report).await?;
+    }
+    let expiries = events(&mut read, "expire%").await?;
+    for log in Log::ALL {
+        let held = proven(&mut read, log, &erasures, &expiries, &mut chains, &mut report).await?;
+        let version = visible(&mut read, log).await?;
+        if let (Some(flushed), Some(version)) = (flushed, version) {
+            compare(flushed.rows(log, version).await?, log, held, &mut report).await?;
+        }
     }
     let heads = heads(&mut read, public_key, &mut report).await?;
     drop(read);
@@ -277,6 +310,115 @@ async fn records(
     Ok(())
 }
 
+/// Chained events whose action's name is like that.
+async fn events(connection: &mut AnyConnection, action: &str) -> Result<HashSet<String>, CatalogError> {
+    let sql = "SELECT event_id FROM audit_events WHERE action_name LIKE $1 AND chain IS NOT NULL \
+               UNION ALL SELECT event_id FROM flushed_events WHERE action_name LIKE $1 AND chain IS NOT NULL";
+    Ok(sqlx::query_scalar(sql).bind(action.to_owned()).fetch_all(connection).await?.into_iter().collect())
+}
+
+/// What proves a row of the data plane: of each of its records the chain, the number and the leaf; `None` where it was never chained.
+type Proof = Vec<Option<(String, u64, Hash)>>;
+
+/// Reads what stayed of flushed records into their chains. Gives what proves the rows of the data plane, by name.
+async fn proven(
+    connection: &mut AnyConnection,
+    log: Log,
+    erasures: &HashSet<String>,
+    expiries: &HashSet<String>,
+    chains: &mut BTreeMap<String, Stored>,
+    report: &mut Report,
+) -> Result<HashMap<String, Proof>, CatalogError> {
+    let parts: Vec<String> = log
+        .kinds()
+        .iter()
+        .map(|kind| {
+            let leaf = kind.place().1[2].replace("link", "leaf");
+            format!("{}, {leaf}, {}, {}", kind.place().1.join(", "), kind.sealed(), kind.columns().last().copied().unwrap_or_default())
+        })
+        .collect();
+    let sql = format!("SELECT {}, erased_by, expired_by, {} FROM {}", log.id(), parts.join(", "), log.flushed_table());
+    let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(connection);
+    let mut held = HashMap::new();
+    while let Some(row) = rows.try_next().await? {
+        let name: String = row.try_get(0)?;
+        let erased = row.try_get::<Option<String>, _>(1)?.is_some_and(|event| erasures.contains(&event));
+        let expired_by: Option<String> = row.try_get(2)?;
+        let expired = expired_by.as_ref().is_some_and(|event| expiries.contains(event));
+        let mut proof: Proof = Vec::new();
+        for (at, kind) in (0..).map(|n| 3 + n * 6).zip(log.kinds()) {
+            let (chain, seq): (Option<String>, Option<i64>) = (row.try_get(at)?, row.try_get(at + 1)?);
+            let hash = |at: usize| -> Result<Option<Hash>, CatalogError> {
+                Ok(row.try_get::<Option<Vec<u8>>, _>(at)?.and_then(|hash| Hash::try_from(hash).ok()))
+            };
+            let (link, leaf) = (hash(at + 2)?, hash(at + 3)?);
+            let place = chain.zip(seq.and_then(|seq| u64::try_from(seq).ok())).zip(link.zip(leaf));
+            let Some(((chain, seq), (link, leaf))) = place else {
+                report.before_chains += 1;
+                proof.push(None);
+                continue;
+            };
+            report.records += 1;
+            report.flushed += 1;
+            let sealed: Option<Vec<u8>> = row.try_get(at + 4)?;
+            let digest: Option<Vec<u8>> = row.try_get(at + 5)?;
+            match (sealed.map(|sealed| record::digest(&sealed).to_vec()) == digest, erased, expired) {
+                (_, _, true) => report.expired += 1,
+                (true, ..) => {}
+                (false, true, false) => report.erased += 1,
+                (false, false, false) => report.find(Fault::Altered, &chain, seq, Some((*kind, name.clone()))),
+            }
+            match chains.get_mut(&chain) {
+                None => report.find(Fault::Foreign, &chain, seq, Some((*kind, name.clone()))),
+                Some(stored) => {
+                    let record = StoredRecord { kind: *kind, name: name.clone(), leaf, link };
+                    if let Some(before) = stored.records.insert(seq, record) {
+                        report.find(Fault::Twice, &chain, seq, before.named());
+                    }
+                }
+            }
+            proof.push(Some((chain, seq, leaf)));
+        }
+        if !expired {
+            held.insert(name, proof);
+        }
+    }
+    Ok(held)
+}
+
+/// Holds the rows of the data plane against what proves them.
+async fn compare(mut rows: RowsOfLog, log: Log, mut held: HashMap<String, Proof>, report: &mut Report) -> Result<(), CatalogError> {
+    let first = log.kinds().first().map_or(0, |kind| kind.columns().len());
+    while let Some(values) = rows.try_next().await? {
+        let name = match values.first() {
+            Some(Value::Text(Some(name))) => name.clone(),
+            _ => String::new(),
+        };
+        let Some(proof) = held.remove(&name) else {
+            report.find(Fault::Foreign, "", 0, log.kinds().first().map(|kind| (*kind, name)));
+            continue;
+        };
+        for (at, (kind, proof)) in log.kinds().iter().zip(proof).enumerate() {
+            let Some((chain, seq, leaf)) = proof else { continue };
+            let of_kind: Vec<Value> = match at {
+                0 => values.iter().take(first).cloned().collect(),
+                // The name stands once.
+                _ => values.first().into_iter().chain(values.iter().skip(first)).cloned().collect(),
+            };
+            report.flushed_checked += 1;
+            if record::leaf(*kind, &of_kind) != leaf {
+                report.find(Fault::Altered, &chain, seq, Some((*kind, name.clone())));
+            }
+        }
+    }
+    for (name, proof) in held {
+        if let Some((kind, (chain, seq, _))) = log.kinds().iter().zip(proof).find_map(|(kind, proof)| Some((*kind, proof?))) {
+            report.find(Fault::Missing, &chain, seq, Some((kind, name)));
+        }
+    }
+    Ok(())
+}
+
 /// When it was written, by its own word.
 fn time_of(kind: RecordKind, values: &[Value]) -> Option<i64> {
     let column = match kind {
@@ -292,7 +434,13 @@ fn time_of(kind: RecordKind, values: &[Value]) -> Option<i64> {
 
 /// The values of a record as they were bound.
 pub(crate) fn values(row: &AnyRow, kind: RecordKind) -> Result<Vec<Value>, CatalogError> {
+    values_from(row, kind, 0)
+}
+
+/// As [`values`], of columns that begin at a place of the row.
+pub(crate) fn values_from(row: &AnyRow, kind: RecordKind, first: usize) -> Result<Vec<Value>, CatalogError> {
     let value = |(at, column): (usize, &&str)| -> Result<Value, CatalogError> {
+        let at = first + at;
         Ok(match *column {
             "statement_digest" | "error_digest" | "detail_digest" => Value::Bytes(row.try_get(at)?),
             "executed_by_oid"

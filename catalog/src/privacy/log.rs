@@ -1,7 +1,7 @@
 //! Statements and audit events that name a data subject: what is sealed of them is replaced, who did what when stays.
 
 use chrono::Utc;
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
 
 use crate::audit::{AuditEvent, AuditStatus};
@@ -12,6 +12,12 @@ use crate::needles::Needles;
 
 /// Rows opened at once.
 const PAGE: i64 = 500;
+
+/// Where statements are, and what names the tables that they are about: as their ends know them.
+const STATEMENTS: [(&str, &str); 2] = [
+    ("statements", "COALESCE(ended_tables_read, tables_read) || ' ' || COALESCE(ended_tables_written, tables_written)"),
+    ("flushed_statements", "tables"),
+];
 
 /// What was replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,8 +96,13 @@ impl Catalog {
     pub async fn erase_from_logs(&self, request: Uuid, named: &Named<'_>) -> Result<LogErased, CatalogError> {
         self.log().flush().await?;
         let mut erased = LogErased::default();
-        self.erase_statements(request, named, &mut erased).await?;
-        self.erase_audit(request, named, &mut erased).await?;
+        // Records that are flushed meanwhile move from the first of the two places to the second, never back.
+        for place in STATEMENTS {
+            self.erase_statements(place, request, named, &mut erased).await?;
+        }
+        for table in ["audit_events", "flushed_events"] {
+            self.erase_audit(table, request, named, &mut erased).await?;
+        }
         erased.index_entries = self.erase_literals(named.identifiers).await?;
         Ok(erased)
     }
@@ -106,14 +117,19 @@ impl Catalog {
         Ok(event.to_string())
     }
 
-    async fn erase_statements(&self, request: Uuid, named: &Named<'_>, erased: &mut LogErased) -> Result<(), CatalogError> {
+    async fn erase_statements(
+        &self,
+        (table, about): (&str, &str),
+        request: Uuid,
+        named: &Named<'_>,
+        erased: &mut LogErased,
+    ) -> Result<(), CatalogError> {
         let mut last = String::new();
         loop {
-            let rows = sqlx::query(
-                "SELECT statement_id, executed_by_oid, start_time, key_id, sealed_statement, sealed_error, \
-                 COALESCE(ended_tables_read, tables_read) || ' ' || COALESCE(ended_tables_written, tables_written) \
-                 FROM statements WHERE statement_id > $1 ORDER BY statement_id LIMIT $2",
-            )
+            let rows = sqlx::query(AssertSqlSafe(format!(
+                "SELECT statement_id, executed_by_oid, start_time, key_id, sealed_statement, sealed_error, {about} \
+                 FROM {table} WHERE statement_id > $1 AND sealed_statement IS NOT NULL ORDER BY statement_id LIMIT $2",
+            )))
             .bind(last.clone())
             .bind(PAGE)
             .fetch_all(self.store().reads())
@@ -148,7 +164,7 @@ impl Catalog {
                 let event = self.erasure(request, erased).await?;
                 let mut transaction = self.store().begin_write().await?;
                 if names_statement {
-                    sqlx::query("UPDATE statements SET sealed_statement = $2, erased_by = $3 WHERE statement_id = $1")
+                    sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET sealed_statement = $2, erased_by = $3 WHERE statement_id = $1")))
                         .bind(id.clone())
                         .bind(key.seal(statement, &plain)?)
                         .bind(event.clone())
@@ -156,7 +172,7 @@ impl Catalog {
                         .await?;
                 }
                 if names_error {
-                    sqlx::query("UPDATE statements SET sealed_error = $2, erased_by = $3 WHERE statement_id = $1")
+                    sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET sealed_error = $2, erased_by = $3 WHERE statement_id = $1")))
                         .bind(id.clone())
                         .bind(key.seal(error, note.as_bytes())?)
                         .bind(event.clone())
@@ -173,13 +189,13 @@ impl Catalog {
         }
     }
 
-    async fn erase_audit(&self, request: Uuid, named: &Named<'_>, erased: &mut LogErased) -> Result<(), CatalogError> {
+    async fn erase_audit(&self, table: &str, request: Uuid, named: &Named<'_>, erased: &mut LogErased) -> Result<(), CatalogError> {
         let mut last = String::new();
         loop {
-            let rows = sqlx::query(
-                "SELECT event_id, actor_oid, event_time, key_id, sealed_detail, object_name FROM audit_events WHERE event_id > $1 \
-                 ORDER BY event_id LIMIT $2",
-            )
+            let rows = sqlx::query(AssertSqlSafe(format!(
+                "SELECT event_id, actor_oid, event_time, key_id, sealed_detail, object_name FROM {table} WHERE event_id > $1 \
+                 AND sealed_detail IS NOT NULL ORDER BY event_id LIMIT $2",
+            )))
             .bind(last.clone())
             .bind(PAGE)
             .fetch_all(self.store().reads())
@@ -206,7 +222,7 @@ impl Catalog {
                 let plain = serde_json::to_vec(&plain).map_err(CatalogError::internal)?;
                 let event = self.erasure(request, erased).await?;
                 let mut transaction = self.store().begin_write().await?;
-                sqlx::query("UPDATE audit_events SET sealed_detail = $2, erased_by = $3 WHERE event_id = $1")
+                sqlx::query(AssertSqlSafe(format!("UPDATE {table} SET sealed_detail = $2, erased_by = $3 WHERE event_id = $1")))
                     .bind(id.clone())
                     .bind(key.seal(detail, &plain)?)
                     .bind(event)
@@ -228,21 +244,23 @@ impl Catalog {
     pub async fn log_entries_naming(&self, named: &Named<'_>) -> Result<(u64, u64), CatalogError> {
         self.log().flush().await?;
         let (mut opened, mut naming) = (0, self.indexed_literals(named.identifiers).await?);
-        // As the statements' ends know them, which is what the erasure went by.
-        const OF_STATEMENT: &str = "COALESCE(ended_tables_read, tables_read) || ' ' || COALESCE(ended_tables_written, tables_written)";
+        let [(recent, of_recent), (flushed, of_flushed)] = STATEMENTS;
         let tables = [
-            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_statement", OF_STATEMENT),
-            ("statements", "statement_id", "executed_by_oid", "start_time", "sealed_error", OF_STATEMENT),
-            ("audit_events", "event_id", "actor_oid", "event_time", "sealed_detail", "COALESCE(object_name, '')"),
+            ((recent, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_statement", of_recent),
+            ((recent, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_error", of_recent),
+            ((flushed, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_statement", of_flushed),
+            ((flushed, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_error", of_flushed),
+            (("audit_events", "audit_events"), "event_id", "actor_oid", "event_time", "sealed_detail", "COALESCE(object_name, '')"),
+            (("flushed_events", "audit_events"), "event_id", "actor_oid", "event_time", "sealed_detail", "COALESCE(object_name, '')"),
         ];
-        for (table, id, role, at, column, names) in tables {
+        for ((from, table), id, role, at, column, names) in tables {
             let mut last = String::new();
             loop {
                 let sql = format!(
-                    "SELECT {id}, {role}, {at}, key_id, {column}, {names} FROM {table} WHERE {id} > $1 AND {column} IS NOT NULL \
+                    "SELECT {id}, {role}, {at}, key_id, {column}, {names} FROM {from} WHERE {id} > $1 AND {column} IS NOT NULL \
                      ORDER BY {id} LIMIT $2"
                 );
-                let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(last.clone()).bind(PAGE).fetch_all(self.store().reads()).await?;
+                let rows = sqlx::query(AssertSqlSafe(sql)).bind(last.clone()).bind(PAGE).fetch_all(self.store().reads()).await?;
                 for row in &rows {
                     let row_id: String = row.try_get(0)?;
                     last.clone_from(&row_id);

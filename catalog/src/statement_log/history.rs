@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row as _};
-use std::collections::BTreeMap;
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::{ERROR, ExecutionStatus, STATEMENT, SealedStatement, StatementMetrics, cell};
 use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
+use crate::flushed::{Log, SealedPart, visible};
 use crate::model::{Oid, READ_HISTORY_OID};
 use crate::store::number;
 
@@ -28,6 +29,8 @@ pub struct HistoryFilter {
     pub without_texts: bool,
     /// Of this session role alone.
     pub executed_by: Option<Oid>,
+    /// Columns of `system.query.history` that are wanted, others may be empty; `None`: all.
+    pub columns: Option<BTreeSet<String>>,
 }
 
 /// One statement. Lists hold three-part (tables) and four-part (columns) names.
@@ -70,16 +73,81 @@ pub struct HistoryRow {
     pub query_tags: Option<BTreeMap<String, String>>,
 }
 
+/// A text that was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedStatement {
+    pub executed_by: Oid,
+    pub text: String,
+}
+
 const LIMIT_DEFAULT: u32 = 10_000;
 const IDS_MAX: usize = 1_000;
 
-const COLUMNS: &str = "statement_id, session_id, statement_type, execution_status, executed_by_oid, executed_by, executed_as, \
-     client_application, client_driver, source_ip_address, database_name, warehouse, COALESCE(ended_engine, engine), statement_fingerprint, sqlstate, \
-     start_time, end_time, waiting_at_capacity_duration_ms, compilation_duration_ms, execution_duration_ms, \
-     result_fetch_duration_ms, read_files, pruned_files, read_bytes, read_rows, read_io_cache_percent, from_result_cache, \
-     cache_origin_statement_id, produced_rows, written_rows, written_bytes, written_files, spilled_local_bytes, \
-     COALESCE(ended_tables_read, tables_read), COALESCE(ended_tables_written, tables_written), COALESCE(ended_columns_read, columns_read), \
-     COALESCE(ended_tags_read, tags_read), key_id, sealed_statement, sealed_error, columns_written, functions, auth_method, tls_version";
+/// What is selected: the expression, the column of `system.query.history` that it is for where it can be left out, and what stands there then.
+const COLUMNS: [(&str, &str, &str); 44] = [
+    ("statement_id", "", ""),
+    ("session_id", "session_id", "''"),
+    ("statement_type", "statement_type", "''"),
+    ("execution_status", "", ""),
+    ("executed_by_oid", "", ""),
+    ("executed_by", "executed_by", "''"),
+    ("executed_as", "executed_as", "''"),
+    ("client_application", "client_application", NO_TEXT),
+    ("client_driver", "client_driver", NO_TEXT),
+    ("source_ip_address", "source_ip_address", NO_TEXT),
+    ("database_name", "database", "''"),
+    ("warehouse", "warehouse", NO_TEXT),
+    ("COALESCE(ended_engine, engine)", "engine", NO_TEXT),
+    ("statement_fingerprint", "statement_fingerprint", NO_TEXT),
+    ("sqlstate", "sqlstate", NO_TEXT),
+    ("start_time", "", ""),
+    ("end_time", "", ""),
+    ("waiting_at_capacity_duration_ms", "waiting_at_capacity_duration_ms", NO_NUMBER),
+    ("compilation_duration_ms", "compilation_duration_ms", NO_NUMBER),
+    ("execution_duration_ms", "execution_duration_ms", NO_NUMBER),
+    ("result_fetch_duration_ms", "result_fetch_duration_ms", NO_NUMBER),
+    ("read_files", "read_files", NO_NUMBER),
+    ("pruned_files", "pruned_files", NO_NUMBER),
+    ("read_bytes", "read_bytes", NO_NUMBER),
+    ("read_rows", "read_rows", NO_NUMBER),
+    ("read_io_cache_percent", "read_io_cache_percent", NO_NUMBER),
+    ("from_result_cache", "from_result_cache", NO_NUMBER),
+    ("cache_origin_statement_id", "cache_origin_statement_id", NO_TEXT),
+    ("produced_rows", "produced_rows", NO_NUMBER),
+    ("written_rows", "written_rows", NO_NUMBER),
+    ("written_bytes", "written_bytes", NO_NUMBER),
+    ("written_files", "written_files", NO_NUMBER),
+    ("spilled_local_bytes", "spilled_local_bytes", NO_NUMBER),
+    ("COALESCE(ended_tables_read, tables_read)", "tables_read", NO_LIST),
+    ("COALESCE(ended_tables_written, tables_written)", "tables_written", NO_LIST),
+    ("COALESCE(ended_columns_read, columns_read)", "columns_read", NO_LIST),
+    ("COALESCE(ended_tags_read, tags_read)", "tags_read", NO_LIST),
+    ("key_id", "", ""),
+    ("sealed_statement", "", ""),
+    ("sealed_error", "", ""),
+    ("columns_written", "columns_written", NO_LIST),
+    ("functions", "functions", NO_LIST),
+    ("auth_method", "auth_method", NO_TEXT),
+    ("tls_version", "tls_version", NO_TEXT),
+];
+const NO_TEXT: &str = "CAST(NULL AS TEXT)";
+const NO_NUMBER: &str = "CAST(NULL AS BIGINT)";
+const NO_LIST: &str = "'[]'";
+/// Rows that are read at once.
+const PART: u32 = 4_096;
+
+fn selected(filter: &HistoryFilter) -> String {
+    let expression = |(expression, column, nothing): &(&'static str, &'static str, &'static str)| {
+        let is_wanted = column.is_empty() || filter.columns.as_ref().is_none_or(|wanted| wanted.contains(*column));
+        let is_left_sealed = filter.without_texts && expression.starts_with("sealed_");
+        match (is_wanted, is_left_sealed) {
+            (_, true) => NO_TEXT,
+            (true, false) => *expression,
+            (false, false) => *nothing,
+        }
+    };
+    COLUMNS.iter().map(expression).collect::<Vec<_>>().join(", ")
+}
 
 impl Catalog {
     /// Superusers and members of `lakegate_read_history` see every row, members of `lakegate_read_audit` every row without its texts,
@@ -88,17 +156,65 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`] where a row does not open.
     pub async fn history(&self, principal: &Principal, filter: HistoryFilter) -> Result<Vec<HistoryRow>, CatalogError> {
+        let mut out = Vec::new();
+        let _version = self
+            .history_in_parts(principal, filter, |rows| {
+                out.extend(rows);
+                Ok(())
+            })
+            .await?;
+        Ok(out)
+    }
+
+    /// As [`Catalog::history`], part by part; gives the version of the data plane's table that holds what is older, as of the same moment.
+    ///
+    /// # Errors
+    /// As [`Catalog::history`], and what `part` says.
+    pub async fn history_in_parts(
+        &self,
+        principal: &Principal,
+        filter: HistoryFilter,
+        mut part: impl FnMut(Vec<HistoryRow>) -> Result<(), CatalogError> + Send,
+    ) -> Result<Option<u64>, CatalogError> {
         if let Err(error) = self.log().flush().await {
             tracing::warn!(%error, "the history may lack what is not written yet");
         }
-        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
-        let sees_all = opens_all || self.is_auditor(principal);
         if filter.statement_ids.len() > IDS_MAX {
             return Err(CatalogError::parameter(format!("more than {IDS_MAX} statement ids")));
         }
-        let mut places = Places::default();
+        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
+        let columns = selected(&filter);
+        let mut read = self.store().begin_read().await?;
+        let version = visible(&mut read, Log::Statements).await?;
+        let mut left = filter.limit.unwrap_or(LIMIT_DEFAULT);
+        let mut last: Option<(i64, String)> = None;
+        while left > 0 {
+            let mut places = Places::default();
+            let wheres = self.wheres(principal, &filter, last.as_ref(), &mut places);
+            let limit = places.integer(left.min(PART).into());
+            // Only our own constants are in the text; all values are bound.
+            let sql = format!("SELECT {columns} FROM statements {wheres} ORDER BY start_time DESC, statement_id LIMIT {limit}");
+            let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(&mut *read).await?;
+            let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            last = rows.last().map(|row| Ok::<_, CatalogError>((row.try_get(15)?, row.try_get(0)?))).transpose()?;
+            let mut out = Vec::with_capacity(rows.len());
+            for row in &rows {
+                out.push(self.history_row(row, principal, opens_all, filter.without_texts, &mut read).await?);
+            }
+            drop(rows);
+            part(out)?;
+            if count < left.min(PART) {
+                break;
+            }
+            left -= count;
+        }
+        Ok(version)
+    }
+
+    fn wheres(&self, principal: &Principal, filter: &HistoryFilter, last: Option<&(i64, String)>, places: &mut Places) -> String {
+        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
         let mut wheres: Vec<String> = Vec::new();
-        if !sees_all {
+        if !opens_all && !self.is_auditor(principal) {
             let (session, current) = (places.integer(principal.session_role.into()), places.integer(principal.current_role.into()));
             wheres.push(format!("executed_by_oid IN ({session}, {current})"));
         }
@@ -109,8 +225,8 @@ impl Catalog {
         if let Some(role) = filter.executed_by {
             wheres.push(format!("executed_by_oid = {}", places.integer(role.into())));
         }
-        if let Some(session) = filter.session_id {
-            wheres.push(format!("session_id = {}", places.text(session)));
+        if let Some(session) = &filter.session_id {
+            wheres.push(format!("session_id = {}", places.text(session.clone())));
         }
         if let Some(since) = filter.since {
             wheres.push(format!("start_time >= {}", places.integer(since.timestamp_micros())));
@@ -118,16 +234,11 @@ impl Catalog {
         if let Some(until) = filter.until {
             wheres.push(format!("start_time < {}", places.integer(until.timestamp_micros())));
         }
-        let limit = places.integer(filter.limit.unwrap_or(LIMIT_DEFAULT).into());
-        let wheres = if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) };
-        // Only our own constants are in the text; all values are bound.
-        let sql = format!("SELECT {COLUMNS} FROM statements {wheres} ORDER BY start_time DESC, statement_id LIMIT {limit}");
-        let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(self.store().reads()).await?;
-        let mut out = Vec::with_capacity(rows.len());
-        for row in &rows {
-            out.push(self.history_row(row, principal, opens_all, filter.without_texts).await?);
+        if let Some((time, id)) = last {
+            let (time, id) = (places.integer(*time), places.text(id.clone()));
+            wheres.push(format!("start_time <= {time} AND (start_time < {time} OR statement_id > {id})"));
         }
-        Ok(out)
+        if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) }
     }
 
     /// The text of one statement, for its own role and those who may read the whole history. `None`: there is no such statement, or its key
@@ -135,16 +246,26 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Forbidden`], [`CatalogError::Unavailable`], [`CatalogError::Corrupted`].
-    pub async fn open_statement(&self, principal: &Principal, statement: Uuid) -> Result<Option<HistoryRow>, CatalogError> {
+    pub async fn open_statement(&self, principal: &Principal, statement: Uuid) -> Result<Option<OpenedStatement>, CatalogError> {
         let filter = HistoryFilter { statement_ids: vec![statement], ..HistoryFilter::default() };
-        let row = self.history(principal, filter).await?.pop();
-        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
-        let own =
-            row.as_ref().is_some_and(|row| row.executed_by_oid == principal.session_role || row.executed_by_oid == principal.current_role);
-        if !own && !opens_all {
-            return Err(CatalogError::forbidden(format!("permission denied for statement {statement}")));
+        let forbidden = || CatalogError::forbidden(format!("permission denied for statement {statement}"));
+        if let Some(row) = self.history(principal, filter).await?.pop() {
+            let own = row.executed_by_oid == principal.session_role || row.executed_by_oid == principal.current_role;
+            if !own && !self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID) {
+                return Err(forbidden());
+            }
+            return Ok(row.statement_text.map(|text| OpenedStatement { executed_by: row.executed_by_oid, text }));
         }
-        Ok(row.filter(|row| row.statement_text.is_some()))
+        let sql = "SELECT executed_by_oid FROM flushed_statements WHERE statement_id = $1";
+        let flushed: Option<i64> = sqlx::query_scalar(sql).bind(statement.to_string()).fetch_optional(self.store().reads()).await?;
+        let executed_by: Option<Oid> = flushed.map(number).transpose()?;
+        let own = executed_by.is_some_and(|role| role == principal.session_role || role == principal.current_role);
+        if !own && !self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID) {
+            return Err(forbidden());
+        }
+        let Some(executed_by) = executed_by else { return Ok(None) };
+        let opened = self.open_flushed(principal, &statement.to_string(), SealedPart::Text).await?;
+        Ok(opened.and_then(|opened| opened.value).map(|text| OpenedStatement { executed_by, text }))
     }
 
     async fn history_row(
@@ -153,6 +274,7 @@ impl Catalog {
         principal: &Principal,
         opens_all: bool,
         without_texts: bool,
+        read: &mut AnyConnection,
     ) -> Result<HistoryRow, CatalogError> {
         let id: String = row.try_get(0)?;
         let executed_by_oid: Oid = number(row.try_get(4)?)?;
@@ -161,7 +283,7 @@ impl Catalog {
         let own = executed_by_oid == principal.session_role || executed_by_oid == principal.current_role;
         let key = match (own || opens_all) && !without_texts {
             false => None,
-            true => match self.keyring().by_id(&row.try_get::<String, _>(37)?).await {
+            true => match self.keyring().by_id_in(read, &row.try_get::<String, _>(37)?).await {
                 Err(CatalogError::KeyDestroyed) => None,
                 key => Some(key?),
             },

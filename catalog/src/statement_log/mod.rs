@@ -11,9 +11,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use history::{HistoryFilter, HistoryRow};
+pub use history::{HistoryFilter, HistoryRow, OpenedStatement};
 pub(crate) use history::{Places, time};
-pub(crate) use rows::{END_COLUMNS, Row, START_COLUMNS, Value};
+pub use rows::Value;
+pub(crate) use rows::{END_COLUMNS, Row, START_COLUMNS};
 pub(crate) use writer::{LogWriter, Wait};
 
 use crate::catalog::Catalog;
@@ -185,10 +186,10 @@ impl Drop for StatementTicket {
 
 /// What is sealed of a statement's start.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct SealedStatement {
-    text: String,
-    parameters: Vec<Option<String>>,
-    query_tags: BTreeMap<String, String>,
+pub(crate) struct SealedStatement {
+    pub(crate) text: String,
+    pub(crate) parameters: Vec<Option<String>>,
+    pub(crate) query_tags: BTreeMap<String, String>,
 }
 
 const TABLE: &str = "statements";

@@ -14,7 +14,7 @@ use crate::log_proof::record::digest;
 
 /// One stored value; the type goes with NULL, which PostgreSQL wants to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value {
+pub enum Value {
     Integer(Option<i64>),
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),

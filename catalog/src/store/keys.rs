@@ -19,11 +19,8 @@ impl Store {
     }
 
     pub(crate) async fn key_by_id(&self, id: &str) -> Result<Option<WrappedKey>, CatalogError> {
-        let row = sqlx::query("SELECT key_id, purpose, key_day, wrapped FROM data_keys WHERE key_id = $1")
-            .bind(id.to_owned())
-            .fetch_optional(self.reads())
-            .await?;
-        row.as_ref().map(wrapped_key).transpose()
+        let mut read = self.reads().acquire().await?;
+        key_by_id(&mut read, id).await
     }
 
     /// Leaves the key that another process stored first.
@@ -81,7 +78,9 @@ impl Store {
         // Equality with a literal must not be answered where the text is gone.
         sqlx::query(
             "DELETE FROM statement_literals WHERE statement_id IN (SELECT s.statement_id FROM statements s \
-             JOIN data_keys k ON k.key_id = s.key_id WHERE k.purpose LIKE 'destroyed:%')",
+             JOIN data_keys k ON k.key_id = s.key_id WHERE k.purpose LIKE 'destroyed:%' \
+             UNION ALL SELECT f.statement_id FROM flushed_statements f \
+             JOIN data_keys k ON k.key_id = f.key_id WHERE k.purpose LIKE 'destroyed:%')",
         )
         .execute(&mut *transaction)
         .await?;
@@ -120,6 +119,16 @@ impl Store {
             tracing::warn!(%error, "destroyed keys may stay in the database's files for a while");
         }
     }
+}
+
+/// # Errors
+/// [`CatalogError::Unavailable`].
+pub(crate) async fn key_by_id(connection: &mut sqlx::AnyConnection, id: &str) -> Result<Option<WrappedKey>, CatalogError> {
+    let row = sqlx::query("SELECT key_id, purpose, key_day, wrapped FROM data_keys WHERE key_id = $1")
+        .bind(id.to_owned())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(wrapped_key).transpose()
 }
 
 fn wrapped_key(row: &AnyRow) -> Result<WrappedKey, CatalogError> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor as _, Transaction};
 
+pub(crate) use keys::key_by_id;
 pub(crate) use objects::apply;
 
 use crate::error::CatalogError;

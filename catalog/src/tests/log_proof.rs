@@ -36,7 +36,7 @@ async fn filled(catalog: &Catalog) {
 }
 
 async fn report(catalog: &Catalog) -> Report {
-    verify_store(catalog.store(), &catalog.public_key(), None).await.unwrap()
+    verify_store(catalog.store(), &catalog.public_key(), None, None).await.unwrap()
 }
 
 async fn change(catalog: &Catalog, sql: &str) {
@@ -209,7 +209,7 @@ async fn heads_need_the_key(fixture: Fixture) {
     let catalog = fixture.started().await;
     filled(&catalog).await;
     let other = aws_lc_rs::signature::KeyPair::public_key(&Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()).as_ref().to_vec();
-    let found = verify_store(catalog.store(), &other, None).await.unwrap();
+    let found = verify_store(catalog.store(), &other, None, None).await.unwrap();
     assert_eq!(faults(&found), [(Fault::Signature, 7)]);
     change(&catalog, "UPDATE log_heads SET head = REPLACE(head, 'last false', 'last true')").await;
     assert_eq!(faults(&report(&catalog).await), [(Fault::Signature, 7)]);

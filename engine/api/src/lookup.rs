@@ -215,6 +215,14 @@ pub trait CatalogLookup: Debug + Send + Sync {
     fn decrypt_statement(&self, _statement: &str) -> Result<Option<String>, EngineError> {
         Err(EngineError::Unsupported { feature: "lakegate.decrypt_statement".to_owned(), hint: None })
     }
+    /// `lakegate.open_record`: a sealed column of a record whose facets are in the data plane, by the system relation's name (`history`,
+    /// `audit`), the column's and the record's. `None` where the role may not read it, or its key was destroyed.
+    ///
+    /// # Errors
+    /// The log cannot be read or told.
+    fn open_record(&self, _relation: &str, _column: &str, _record: &str) -> Result<Option<String>, EngineError> {
+        Err(EngineError::Unsupported { feature: "lakegate.open_record".to_owned(), hint: None })
+    }
     /// Takes an advisory lock for the session or its transaction. What waits leaves the queue where it is dropped.
     fn take_advisory_lock(&self, _request: AdvisoryRequest) -> AdvisoryTaken {
         Box::pin(async { Err(EngineError::Unsupported { feature: "an advisory lock here".to_owned(), hint: None }) })

@@ -209,6 +209,7 @@ mod tests {
         "ends_with",
         "localtime",
         "localtimestamp",
+        "open_record",
         "pg_get_client_encoding",
         "system_user",
         "trim",

@@ -13,6 +13,7 @@ pub use file::ConfigFileError;
 
 use crate::auth::jwt::JwtOptions;
 use crate::background::Maintenance;
+use crate::old_logs::Flushing;
 
 /// A SQL warehouse gateway: PostgreSQL clients in front, Delta Lake tables behind.
 #[derive(Debug, Parser)]
@@ -126,6 +127,18 @@ pub struct ServeArgs {
     /// Most megabytes of a table's data files that one look rewrites [default: 1024]
     #[arg(long, env = "LAKEGATE_MAINTENANCE_MB", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub maintenance_mb: Option<u32>,
+    /// Hours that records of the logs stay in the catalog; older ones are Delta tables in the warehouse [default: 24]
+    #[arg(long, env = "LAKEGATE_LOG_RECENT_HOURS", value_parser = clap::value_parser!(u32).range(0..=87_600))]
+    pub log_recent_hours: Option<u32>,
+    /// Records of a log that stay in the catalog at most, whatever their age [default: 500000]
+    #[arg(long, env = "LAKEGATE_LOG_RECENT_RECORDS")]
+    pub log_recent_records: Option<u64>,
+    /// Days after which old records of the logs are deleted; 0 keeps them [default: 0]
+    #[arg(long, env = "LAKEGATE_LOG_RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub log_retention_days: Option<u32>,
+    /// Seconds between looks for old records of the logs; 0 leaves all of them in the catalog [default: 60]
+    #[arg(long, env = "LAKEGATE_LOG_FLUSH_SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub log_flush_seconds: Option<u32>,
     /// Fill database demo on first start.
     #[arg(long, env = "LAKEGATE_DEMO", num_args = 0..=1, default_missing_value = "true")]
     pub demo: Option<bool>,
@@ -256,6 +269,8 @@ pub struct Config {
     pub demo: bool,
     /// `None`: tables are left alone.
     pub maintenance: Option<Maintenance>,
+    /// `None`: all records of the logs stay in the catalog.
+    pub flushing: Option<Flushing>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -322,6 +337,12 @@ impl ServeArgs {
                 self.maintenance_seconds.or(file.maintenance_seconds),
                 self.maintenance_mb.or(file.maintenance_mb),
             )?,
+            flushing: flushing(
+                self.log_flush_seconds.or(file.log_flush_seconds),
+                self.log_recent_hours.or(file.log_recent_hours),
+                self.log_recent_records.or(file.log_recent_records),
+                self.log_retention_days.or(file.log_retention_days),
+            )?,
             data_dir,
         })
     }
@@ -353,6 +374,19 @@ fn maintenance(on: Option<bool>, seconds: Option<u32>, megabytes: Option<u32>) -
     let megabytes = in_range("--maintenance-mb", megabytes.unwrap_or(1_024), 1..=1_048_576)?;
     let maintenance = Maintenance { every: Duration::from_secs(u64::from(seconds)), bytes_max: u64::from(megabytes) * 1_000_000 };
     Ok(on.unwrap_or(true).then_some(maintenance))
+}
+
+fn flushing(every: Option<u32>, hours: Option<u32>, records: Option<u64>, retention: Option<u32>) -> Result<Option<Flushing>, ConfigError> {
+    let every = in_range("--log-flush-seconds", every.unwrap_or(60), 0..=86_400)?;
+    let hours = in_range("--log-recent-hours", hours.unwrap_or(24), 0..=87_600)?;
+    let retention = in_range("--log-retention-days", retention.unwrap_or(0), 0..=36_500)?;
+    let flushing = Flushing {
+        every: Duration::from_secs(u64::from(every)),
+        recent: Duration::from_secs(u64::from(hours) * 3_600),
+        recent_records: records.unwrap_or(500_000),
+        retention_days: (retention > 0).then_some(retention),
+    };
+    Ok((every > 0).then_some(flushing))
 }
 
 /// All of issuer, audience and keys, or none.

@@ -36,6 +36,7 @@ pub async fn fill(shared: &Arc<Shared>, identity: Authenticated) -> Result<(), S
         tls: false,
         tls_version: None,
         auth_method: "internal",
+        driver: None,
     };
     let mut session = Sessions(Arc::clone(shared)).open(start).await?;
     if snapshot.database_by_name(DATABASE).is_some() {

@@ -205,8 +205,8 @@ async fn find(shared: &Arc<Shared>, guard: &Detection, asked: &Asked) -> Result<
     let window = chrono::Duration::from_std(guard.window).ok().filter(|window| !window.is_zero());
     let running = shared.guards.running_of(asked.role);
     let owner = Principal::new(guard.owner);
-    let rows = LogRows::of_role(&shared.catalog, &owner, asked.role, window.map(|window| now - window), &running, compiled.opens).await?;
     let mut session = runner::session(shared).await?;
+    let rows = LogRows::of_role(&session, &owner, asked.role, window.map(|window| now - window), &running, compiled.opens).await?;
     session.principal = Principal { session_role: BOOTSTRAP_ROLE_OID, current_role: guard.owner };
     let hits = evaluate(&mut session, &compiled, guard.threshold, rows, now, &CancellationToken::new()).await?;
     Ok(hits.into_iter().next())

@@ -8,7 +8,7 @@ pub mod runner;
 pub mod sigma;
 mod webhook;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Compiled {
     command: Command,
     /// It looks at what audit events have sealed.
     opens: bool,
+    /// Columns of the logs that it names; `None`: it cannot be told.
+    columns: Option<BTreeSet<String>>,
     /// What a Sigma rule says of itself.
     said: sigma::Said,
 }
@@ -85,8 +87,10 @@ pub fn compile(detection: &Detection) -> Result<Compiled, SqlError> {
         "sigma" => sigma::compile(&detection.definition)?,
         _ => (query(&detection.definition)?, sigma::Said::default()),
     };
-    let opens = Mentioned::by(&query).names_any(&["request_params", "error_message"]);
-    Ok(Compiled { command: Command::Sql(Box::new(Statement::Query(Box::new(query)))), opens, said })
+    let mentioned = Mentioned::by(&query);
+    let opens = mentioned.names_any(&["request_params", "error_message"]);
+    let columns = mentioned.columns().cloned();
+    Ok(Compiled { command: Command::Sql(Box::new(Statement::Query(Box::new(query)))), opens, columns, said })
 }
 
 fn query(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
@@ -231,7 +235,7 @@ pub async fn hunt(
     let window = chrono::Duration::from_std(detection.window).unwrap_or(chrono::Duration::zero());
     let from = (!window.is_zero()).then(|| since - window);
     let principal = session.principal;
-    let all = LogRows::load(session, &principal, from, Some(until), compiled.opens).await?;
+    let all = LogRows::load(session, &principal, from, Some(until), compiled.opens, compiled.columns.as_ref()).await?;
     let mut found: Vec<(DateTime<Utc>, Hit)> = Vec::new();
     for at in times {
         if cancel.is_cancelled() {

@@ -1,6 +1,6 @@
 //! Runs the rules when they are due, in one of the gateways that share a catalog.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,8 @@ async fn pass(shared: &Arc<Shared>, options: &WatchOptions) -> Result<(), SqlErr
         // All that are due are given parts of what the one that looks back farthest is given.
         let farthest =
             due.iter().map(|detection| detection.window).max().filter(|_| due.iter().all(|detection| !detection.window.is_zero()));
-        let mut known = Known { farthest, rows: HashMap::new() };
+        let columns = columns_of(&due);
+        let mut known = Known { farthest, columns, rows: HashMap::new() };
         for detection in due {
             let ran = run(&mut session, &detection, now, &mut known, options).await;
             if let Err(error) = &ran {
@@ -97,15 +98,29 @@ fn is_due(detection: &Detection, now: DateTime<Utc>) -> bool {
     detection.enabled && next.is_none_or(|next| next <= now)
 }
 
+/// The columns that any of the rules names; `None`: all.
+fn columns_of(due: &[Detection]) -> Option<BTreeSet<String>> {
+    let mut columns = BTreeSet::new();
+    for detection in due {
+        // One that does not compile says so when it is run.
+        if let Ok(compiled) = compile(detection) {
+            columns.extend(compiled.columns?);
+        }
+    }
+    Some(columns)
+}
+
 /// Records that are read already, by whom they are for and whether their parameters are opened.
 struct Known {
     /// `None`: without end.
     farthest: Option<Duration>,
+    /// That some of the rules name; `None`: all.
+    columns: Option<BTreeSet<String>>,
     rows: HashMap<(bool, u32), LogRows>,
 }
 
 /// Of the program itself; its statements are no users' and are not logged.
-pub(super) async fn session(shared: &Arc<Shared>) -> Result<GatewaySession, SqlError> {
+pub(crate) async fn session(shared: &Arc<Shared>) -> Result<GatewaySession, SqlError> {
     let start = SessionStart {
         authenticated: shared.catalog.bootstrap_identity()?,
         database: "main".to_owned(),
@@ -116,6 +131,7 @@ pub(super) async fn session(shared: &Arc<Shared>) -> Result<GatewaySession, SqlE
         tls: false,
         tls_version: None,
         auth_method: "internal",
+        driver: None,
     };
     GatewaySession::open(Arc::clone(shared), start).await
 }
@@ -156,7 +172,8 @@ async fn rows(
         Some(rows) => rows.clone(),
         None => {
             let since = known.farthest.and_then(before);
-            let rows = LogRows::load(session, &Principal::new(detection.owner), since, None, compiled.opens).await?;
+            let rows =
+                LogRows::load(session, &Principal::new(detection.owner), since, None, compiled.opens, known.columns.as_ref()).await?;
             known.rows.insert(key, rows.clone());
             rows
         }

@@ -120,7 +120,7 @@ fn apply(detection: &mut Detection, change: &DetectionChange) -> Result<(), SqlE
 }
 
 /// Months have thirty days.
-fn duration(text: &str) -> Result<Duration, SqlError> {
+pub fn duration(text: &str) -> Result<Duration, SqlError> {
     let interval = parse_interval(text, IntervalStyle::Postgres)?;
     let days = i64::from(interval.months) * 30 + i64::from(interval.days);
     let seconds = days.saturating_mul(86_400).saturating_add(interval.micros / 1_000_000);

@@ -141,7 +141,7 @@ async fn dispatch(
         Command::Analyze(analyze) => analyze::run(session, analyze).await,
         Command::Governance(command) => governance::run(session, command).await,
         Command::Privacy(call) => privacy::run(session, call, deadline, journal).await,
-        Command::Log(call) => log_call::run(session, *call).await,
+        Command::Log(call) => log_call::run(session, call, deadline).await,
         Command::SavedQuery(call) => saved_query::run(session, call).await,
         Command::TwoPhase(command) => transaction::two_phase(session, command).await,
         Command::Watch(watch) => detection::run(session, watch, statement, deadline).await,

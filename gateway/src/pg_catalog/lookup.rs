@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use lakegate_catalog::audit::AuditStatus;
 use lakegate_catalog::authorize::{self, Principal};
 use lakegate_catalog::ddl::SequenceState;
+use lakegate_catalog::flushed::SealedPart;
 use lakegate_catalog::model::{
     Column, Constraint, ConstraintKind, Database, INFORMATION_SCHEMA_OID, IndexColumn, ObjectRef, Oid, PG_CATALOG_OID,
     PG_SIGNAL_BACKEND_OID, Privilege, Relation, Sequence,
@@ -471,6 +472,13 @@ impl CatalogLookup for SessionLookup {
             message: format!("invalid input syntax for type uuid: \"{statement}\""),
         })?;
         self.effects.log.open(self.principal, id).map_err(|error| refused(SqlError::from(error)))
+    }
+
+    fn open_record(&self, relation: &str, column: &str, record: &str) -> Result<Option<String>, EngineError> {
+        match SealedPart::of_column(relation, column) {
+            Some(part) => self.effects.log.open_part(self.principal, record, part).map_err(|error| refused(SqlError::from(error))),
+            None => Ok(None),
+        }
     }
 
     fn signal_session(&self, pid: i32, signal: SessionSignal) -> Signalled {

@@ -274,6 +274,7 @@ impl Door {
             tls: attempt.tls,
             tls_version: attempt.tls_version,
             auth_method: method,
+            driver: startup.driver,
         };
         let sql = self.sessions.open(start).await.map_err(refusal)?;
         self.observer.admitted(attempt, &role).await.map_err(refusal)?;

@@ -5,6 +5,7 @@
 
 pub mod connection;
 mod copy;
+mod driver;
 mod extended;
 mod rows;
 mod simple;

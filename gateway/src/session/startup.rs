@@ -1,5 +1,6 @@
 //! Start-up packets, and the negotiation in front of a session: by value, no I/O. Mirrors `ProcessStartupPacket`.
 
+use super::driver::driver_of;
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::body::{Body, utf8};
 use crate::wire::pg_types::NAME_BYTES_MAX;
@@ -44,6 +45,8 @@ pub struct StartupMessage {
     pub settings: Vec<(String, String)>,
     /// `_pq_.` options, none of which is known.
     pub unknown_options: Vec<String>,
+    /// As far as it is known.
+    pub driver: Option<&'static str>,
 }
 
 impl StartupMessage {
@@ -101,8 +104,15 @@ pub fn is_version_two(packet: &[u8]) -> bool {
 
 fn start(minor_version: u32, parameters: &[u8]) -> Result<StartupMessage, SqlError> {
     let layout = || SqlError::fatal(SqlState::ProtocolViolation, "invalid startup packet layout: expected terminator as last byte");
-    let mut message =
-        StartupMessage { minor_version, user: String::new(), database: String::new(), settings: Vec::new(), unknown_options: Vec::new() };
+    let mut message = StartupMessage {
+        minor_version,
+        user: String::new(),
+        database: String::new(),
+        settings: Vec::new(),
+        unknown_options: Vec::new(),
+        driver: None,
+    };
+    let mut all: Vec<(&str, &str)> = Vec::new();
     let mut options = String::new();
     let mut rest = parameters;
     loop {
@@ -116,6 +126,7 @@ fn start(minor_version: u32, parameters: &[u8]) -> Result<StartupMessage, SqlErr
         let (value, after) = string(after).ok_or_else(layout)?;
         rest = after;
         let (name, value) = (utf8(name).map_err(fatal)?, utf8(value).map_err(fatal)?);
+        all.push((name, value));
         match name {
             "user" => message.user = value.get(..value.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or_default().to_owned(),
             "database" => message.database = value.get(..value.floor_char_boundary(NAME_BYTES_MAX)).unwrap_or_default().to_owned(),
@@ -133,6 +144,7 @@ fn start(minor_version: u32, parameters: &[u8]) -> Result<StartupMessage, SqlErr
         let text = "no PostgreSQL user name specified in startup packet";
         return Err(SqlError::fatal(SqlState::InvalidAuthorizationSpecification, text));
     }
+    message.driver = driver_of(&all);
     message.settings.extend(settings_of(&options)?);
     Ok(message)
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use lakegate_catalog::Snapshot;
 use lakegate_catalog::model::RelationName;
 use lakegate_engine_api::Prepared;
-use sqlparser::ast::{Expr, ObjectName, SelectItem, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{Expr, Join, JoinConstraint, JoinOperator, ObjectName, SelectItem, Statement, TableFactor, Visit, Visitor};
 
 use super::bind::Bound;
 use super::grammar::{fold, name_parts};
@@ -31,6 +31,11 @@ pub struct Mentioned {
     functions: BTreeSet<String>,
     columns: BTreeSet<String>,
     all_columns: bool,
+    /// Names alone, of which one may mean a whole row, and what relations are called.
+    bare: BTreeSet<String>,
+    relations: BTreeSet<String>,
+    /// By columns of the same name, or under other names than their own.
+    joins_by_name: bool,
 }
 
 impl Mentioned {
@@ -48,6 +53,13 @@ impl Mentioned {
         self.all_columns || columns.iter().any(|column| self.columns.contains(*column))
     }
 
+    /// The columns that may be meant, of whatever relation; `None`: it cannot be told.
+    #[must_use]
+    pub fn columns(&self) -> Option<&BTreeSet<String>> {
+        let is_told = !self.all_columns && !self.joins_by_name && self.bare.is_disjoint(&self.relations);
+        is_told.then_some(&self.columns)
+    }
+
     fn function(&mut self, name: &ObjectName) {
         self.functions.extend(name_parts(name).ok().map(|parts| parts.join(".")));
     }
@@ -60,6 +72,7 @@ impl Visitor for Mentioned {
         match expr {
             Expr::Identifier(name) => {
                 self.columns.insert(fold(name));
+                self.bare.insert(fold(name));
             }
             Expr::CompoundIdentifier(parts) => self.columns.extend(parts.iter().map(fold)),
             Expr::Function(function) => self.function(&function.name),
@@ -74,10 +87,27 @@ impl Visitor for Mentioned {
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => self.function(name),
             _ => {}
         }
+        if let TableFactor::Table { name, alias, .. } = factor {
+            self.relations.extend(name_parts(name).ok().and_then(|mut parts| parts.pop()));
+            self.relations.extend(alias.as_ref().map(|alias| fold(&alias.name)));
+            self.joins_by_name |= alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &sqlparser::ast::Select) -> ControlFlow<()> {
+        let by_name = |join: &Join| match &join.join_operator {
+            JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint)
+            | JoinOperator::FullOuter(constraint) => !matches!(constraint, JoinConstraint::On(_) | JoinConstraint::None),
+            JoinOperator::CrossJoin(_) => false,
+            _ => true,
+        };
+        self.joins_by_name |= select.from.iter().any(|table| table.joins.iter().any(by_name));
         self.all_columns |=
             select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
         ControlFlow::Continue(())
@@ -103,7 +133,7 @@ impl Facets {
         };
         let known = prepared.filter(|_| bound.touches_tables()).map(Prepared::columns_read).unwrap_or_default();
         for (name, columns) in &known {
-            facets.columns_read.extend(columns.iter().map(|column| (name.clone(), column.clone())));
+            facets.columns_read.extend(columns.iter().map(|column| (plain(name), column.clone())));
         }
         for target in targets {
             facets.target(snapshot, target, &mentioned);

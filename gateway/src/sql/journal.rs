@@ -303,7 +303,7 @@ fn start(session: &GatewaySession, kind: &str, text: &str) -> StatementStart {
         executed_by_name: session.start.authenticated.name().to_owned(),
         executed_as: session.role_name(&snapshot, session.principal.current_role),
         client_application: optional("application_name"),
-        client_driver: None,
+        client_driver: session.start.driver.map(str::to_owned),
         source_ip_address: session.start.client_address.map(|address| address.ip().to_string()),
         auth_method: Some(session.start.auth_method.to_owned()),
         tls_version: session.start.tls_version.map(str::to_owned),

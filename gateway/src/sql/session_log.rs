@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use chrono::Utc;
 use lakegate_catalog::audit::{AuditEvent, AuditStatus};
 use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::flushed::SealedPart;
 use lakegate_catalog::{Catalog, CatalogError};
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -46,6 +47,25 @@ impl SessionLog {
         crate::tasks::spawn("audit", async move { crate::system::audit::record(&catalog, event).await });
     }
 
+    /// A sealed part of an old record; where it is another role's the audit log is told.
+    ///
+    /// # Errors
+    /// 58030, 57P03.
+    pub fn open_part(&self, principal: Principal, record: &str, part: SealedPart) -> Result<Option<String>, CatalogError> {
+        let event = self.event(&principal, "decrypt", "record", record.to_owned());
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let (catalog, record) = (self.catalog.clone(), record.to_owned());
+        let _entered = self.runtime.enter();
+        crate::tasks::spawn("a sealed record", async move {
+            let opened = match catalog.open_flushed(&principal, &record, part).await {
+                Ok(Some(opened)) if !opened.own => catalog.audit(event, false).await.map(|()| opened.value),
+                opened => opened.map(|opened| opened.and_then(|opened| opened.value)),
+            };
+            let _ = sender.send(opened);
+        });
+        receiver.recv().unwrap_or_else(|_| Err(CatalogError::Unavailable { detail: "a sealed record was not opened".to_owned() }))
+    }
+
     /// The text of a statement; that it was opened is on disk before it is given. `None`: there is no such statement, or its key was
     /// destroyed.
     ///
@@ -61,7 +81,8 @@ impl SessionLog {
             let told = match &opened {
                 Ok(None) => Ok(()),
                 Ok(Some(row)) => {
-                    event.request_params = serde_json::json!({ "executed_by": row.executed_by });
+                    let executed_by = catalog.snapshot().role_name(row.executed_by);
+                    event.request_params = serde_json::json!({ "executed_by": executed_by });
                     catalog.audit(event, true).await
                 }
                 Err(error) => {
@@ -70,7 +91,7 @@ impl SessionLog {
                     catalog.audit(event, true).await
                 }
             };
-            let _ = sender.send(told.and(opened).map(|row| row.and_then(|row| row.statement_text)));
+            let _ = sender.send(told.and(opened).map(|row| row.map(|row| row.text)));
         });
         receiver.recv().unwrap_or_else(|_| Err(CatalogError::Unavailable { detail: "a sealed text was not opened".to_owned() }))
     }

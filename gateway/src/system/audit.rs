@@ -1,15 +1,19 @@
 //! `system.access.audit`: logins, denials, grants and changes of objects.
 
+use std::collections::BTreeSet;
+
+use arrow_array::RecordBatch;
 use chrono::Utc;
-use lakegate_catalog::Catalog;
 use lakegate_catalog::audit::{AuditEvent, AuditFilter, AuditRow, AuditStatus};
 use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::{Catalog, CatalogError};
 use lakegate_engine_api::RelationSource;
 use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
 
 use super::LogWindow;
 use super::columns::Columns;
+use super::query_history::{Recent, together};
 use crate::config::Config;
 use crate::frontend::SessionStart;
 use crate::privacy::function_of;
@@ -22,7 +26,13 @@ use crate::sql::session::GatewaySession;
 use crate::sql::statement_type::statement_type;
 use crate::sqlstate::SqlError;
 
-pub async fn rows(catalog: &Catalog, principal: &Principal, what: &LogWindow) -> Result<RelationSource, SqlError> {
+/// As [`super::query_history::rows`].
+pub async fn rows(
+    catalog: &Catalog,
+    principal: &Principal,
+    what: &LogWindow,
+    columns: Option<&BTreeSet<String>>,
+) -> Result<Recent, SqlError> {
     let filter = AuditFilter {
         limit: Some(what.limit.unwrap_or(u32::MAX)),
         since: what.since,
@@ -30,13 +40,25 @@ pub async fn rows(catalog: &Catalog, principal: &Principal, what: &LogWindow) ->
         without_details: !what.opens,
         ..AuditFilter::default()
     };
-    let rows = catalog.audit_rows(principal, filter).await?;
-    table(&rows)
+    let (mut batches, mut count) = (Vec::new(), 0);
+    let older = catalog
+        .audit_in_parts(principal, filter, |rows| {
+            count += rows.len();
+            batches.push(batch(&rows, columns).map_err(|error| CatalogError::Internal { detail: error.message })?);
+            Ok(())
+        })
+        .await?;
+    Ok(Recent { source: together(batches, batch(&[], columns)?), opened: 0, older, count })
 }
 
 /// The rows as a relation.
 pub fn table(rows: &[AuditRow]) -> Result<RelationSource, SqlError> {
+    Ok(together(Vec::new(), batch(rows, None)?))
+}
+
+fn batch(rows: &[AuditRow], columns: Option<&BTreeSet<String>>) -> Result<RecordBatch, SqlError> {
     Columns::over(rows)
+        .only(columns)
         .uuid("event_id", |row| Some(row.event_id.to_string()))
         .time("event_time", |row| Some(row.event.event_time))
         .date("event_date", |row| Some(row.event_date))
@@ -56,7 +78,7 @@ pub fn table(rows: &[AuditRow]) -> Result<RelationSource, SqlError> {
         .text("error_message", |row| row.event.error_message.clone())
         .count("rows_affected", |row| row.event.rows_affected)
         .uuid("statement_id", |row| row.event.statement_id.map(|id| id.to_string()))
-        .finish()
+        .batch()
 }
 
 fn request_params(row: &AuditRow) -> Option<String> {
@@ -125,6 +147,7 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::Keys(Keys::DestroyOfRole(role)) => (Some("keys"), Some(format!("role {role}")), nothing),
         Command::Keys(Keys::DestroyOfDay(day)) => (Some("keys"), Some(format!("day {day}")), nothing),
         Command::Privacy(call) => (Some("subject"), Some(call.kind().to_owned()), serde_json::json!({ "call": call.word() })),
+        Command::Log(LogCall::Flush(interval)) => (Some("log"), None, serde_json::json!({ "call": "flush_logs", "older_than": interval })),
         Command::Log(LogCall::BlindIndex(on)) => (Some("blind index"), None, serde_json::json!({ "call": "set_blind_index", "on": on })),
         Command::SavedQuery(call) => {
             let (procedure, name) = call.subject();

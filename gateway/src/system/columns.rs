@@ -1,8 +1,12 @@
 //! Columns of a system table: name, PostgreSQL type and values, in one place each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Date32Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Int64Array, ListArray, RecordBatch, RecordBatchOptions, StringArray,
+    TimestampMicrosecondArray,
+};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{Field, Schema};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -16,11 +20,21 @@ pub struct Columns<'a, Row> {
     rows: &'a [Row],
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
+    only: Option<&'a BTreeSet<String>>,
 }
 
 impl<'a, Row> Columns<'a, Row> {
     pub fn over(rows: &'a [Row]) -> Self {
-        Columns { rows, fields: Vec::new(), arrays: Vec::new() }
+        Columns { rows, fields: Vec::new(), arrays: Vec::new(), only: None }
+    }
+
+    /// Those of these names; `None`: all.
+    pub fn only(self, names: Option<&'a BTreeSet<String>>) -> Self {
+        Columns { only: names, ..self }
+    }
+
+    fn is_left_out(&self, name: &str) -> bool {
+        self.only.is_some_and(|names| !names.contains(name))
     }
 
     pub fn text(self, name: &str, value: impl Fn(&'a Row) -> Option<String>) -> Self {
@@ -36,21 +50,33 @@ impl<'a, Row> Columns<'a, Row> {
     }
 
     pub fn count(self, name: &str, value: impl Fn(&'a Row) -> Option<u64>) -> Self {
+        if self.is_left_out(name) {
+            return self;
+        }
         let array: Int64Array = self.rows.iter().map(|row| value(row).map(|count| i64::try_from(count).unwrap_or(i64::MAX))).collect();
         self.put(name, PgType::INT8, Arc::new(array))
     }
 
     pub fn flag(self, name: &str, value: impl Fn(&'a Row) -> Option<bool>) -> Self {
+        if self.is_left_out(name) {
+            return self;
+        }
         let array: BooleanArray = self.rows.iter().map(value).collect();
         self.put(name, PgType::BOOL, Arc::new(array))
     }
 
     pub fn time(self, name: &str, value: impl Fn(&'a Row) -> Option<DateTime<Utc>>) -> Self {
+        if self.is_left_out(name) {
+            return self;
+        }
         let array: TimestampMicrosecondArray = self.rows.iter().map(|row| value(row).map(|time| time.timestamp_micros())).collect();
         self.put(name, PgType::TIMESTAMPTZ, Arc::new(array.with_timezone("UTC")))
     }
 
     pub fn date(self, name: &str, value: impl Fn(&'a Row) -> Option<NaiveDate>) -> Self {
+        if self.is_left_out(name) {
+            return self;
+        }
         let epoch = NaiveDate::default();
         let days = |date: NaiveDate| i32::try_from((date - epoch).num_days()).unwrap_or(i32::MAX);
         let array: Date32Array = self.rows.iter().map(|row| value(row).map(days)).collect();
@@ -58,6 +84,9 @@ impl<'a, Row> Columns<'a, Row> {
     }
 
     pub fn texts(self, name: &str, value: impl Fn(&'a Row) -> Vec<String>) -> Self {
+        if self.is_left_out(name) {
+            return self;
+        }
         let lists: Vec<Vec<String>> = self.rows.iter().map(value).collect();
         let lengths = lists.iter().map(Vec::len);
         let offsets = OffsetBuffer::from_lengths(lengths);
@@ -70,13 +99,22 @@ impl<'a, Row> Columns<'a, Row> {
     /// # Errors
     /// XX000 where columns do not agree.
     pub fn finish(self) -> Result<RelationSource, SqlError> {
-        let schema = Arc::new(Schema::new(self.fields));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), self.arrays)
-            .map_err(|error| SqlError::new(SqlState::InternalError, format!("internal error: {error}")))?;
-        Ok(RelationSource::Rows { schema, batches: Arc::new([batch]) })
+        let batch = self.batch()?;
+        Ok(RelationSource::Rows { schema: batch.schema(), batches: Arc::new([batch]) })
+    }
+
+    /// # Errors
+    /// As [`Columns::finish`].
+    pub fn batch(self) -> Result<RecordBatch, SqlError> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows.len()));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(self.fields)), self.arrays, &options)
+            .map_err(|error| SqlError::new(SqlState::InternalError, format!("internal error: {error}")))
     }
 
     fn text_as(self, name: &str, pg: PgType, value: impl Fn(&'a Row) -> Option<String>) -> Self {
+        if self.is_left_out(name) {
+            return self;
+        }
         let array: StringArray = self.rows.iter().map(value).collect();
         self.put(name, pg, Arc::new(array))
     }

@@ -14,10 +14,12 @@ mod unsupported;
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
 use lakegate_catalog::authorize::Principal;
+use lakegate_catalog::flushed::Log;
 use lakegate_catalog::model::RelationName;
 use lakegate_catalog::{Catalog, Snapshot};
 use lakegate_engine_api::RelationSource;
 
+use self::query_history::Recent;
 use crate::server::LiveSessions;
 use crate::sql::bind::undefined;
 use crate::sqlstate::SqlError;
@@ -93,6 +95,8 @@ pub struct SystemRows {
     pub source: RelationSource,
     /// Statements of others whose texts are in it.
     pub opened: usize,
+    /// The log that goes on in the data plane, and the version of its table.
+    pub older: Option<(Log, u64)>,
 }
 
 /// Makes the relations' rows from the catalog, each time they are asked for.
@@ -129,24 +133,25 @@ impl SystemRelations {
         snapshot: &Snapshot,
         what: &LogWindow,
     ) -> Result<SystemRows, SqlError> {
-        let (source, opened) = match (name.schema.as_str(), name.name.as_str()) {
-            ("query", "history") => query_history::rows(&self.catalog, principal, what).await?,
-            ("compat", "unsupported") => unsupported::rows(&self.catalog, principal).await?,
-            _ => (self.other_rows(name, principal, snapshot, what).await?, 0),
+        let of_log = |recent: Recent, log: Log| SystemRows {
+            source: recent.source,
+            opened: recent.opened,
+            older: recent.older.map(|version| (log, version)),
         };
-        Ok(SystemRows { source, opened })
+        Ok(match (name.schema.as_str(), name.name.as_str()) {
+            ("query", "history") => of_log(query_history::rows(&self.catalog, principal, what, None).await?, Log::Statements),
+            ("access", "audit") => of_log(audit::rows(&self.catalog, principal, what, None).await?, Log::Events),
+            ("compat", "unsupported") => {
+                let (source, opened) = unsupported::rows(&self.catalog, principal).await?;
+                SystemRows { source, opened, older: None }
+            }
+            _ => SystemRows { source: self.other_rows(name, principal, snapshot).await?, opened: 0, older: None },
+        })
     }
 
-    async fn other_rows(
-        &self,
-        name: &RelationName,
-        principal: &Principal,
-        snapshot: &Snapshot,
-        what: &LogWindow,
-    ) -> Result<RelationSource, SqlError> {
+    async fn other_rows(&self, name: &RelationName, principal: &Principal, snapshot: &Snapshot) -> Result<RelationSource, SqlError> {
         match (name.schema.as_str(), name.name.as_str()) {
             ("query", "progress") => progress::rows(&self.live, principal, snapshot),
-            ("access", "audit") => audit::rows(&self.catalog, principal, what).await,
             ("access", "detections") => detections::rules(&self.catalog, principal).await,
             ("access", "findings") => detections::findings(&self.catalog, principal).await,
             // Where there are none; else they are bound with their texts.

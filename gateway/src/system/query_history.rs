@@ -1,25 +1,59 @@
 //! `system.query.history`: one row a statement. The text is NULL unless it is the role's own or was granted.
 
-use lakegate_catalog::Catalog;
+use std::collections::BTreeSet;
+
+use arrow_array::RecordBatch;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::statement_log::{HistoryFilter, HistoryRow};
+use lakegate_catalog::{Catalog, CatalogError};
 use lakegate_engine_api::RelationSource;
 
 use super::LogWindow;
 use super::columns::Columns;
 use crate::sqlstate::SqlError;
 
-/// With the number of statements of others whose texts were opened for it.
-pub async fn rows(catalog: &Catalog, principal: &Principal, what: &LogWindow) -> Result<(RelationSource, usize), SqlError> {
+/// What the catalog has of the log.
+pub struct Recent {
+    pub source: RelationSource,
+    /// Statements of others whose texts were opened for it.
+    pub opened: usize,
+    /// The version of the data plane's table that goes with it.
+    pub older: Option<u64>,
+    pub count: usize,
+}
+
+/// Those of the columns that are named; `None`: all.
+pub async fn rows(
+    catalog: &Catalog,
+    principal: &Principal,
+    what: &LogWindow,
+    columns: Option<&BTreeSet<String>>,
+) -> Result<Recent, SqlError> {
     let filter = HistoryFilter {
         limit: Some(what.limit.unwrap_or(u32::MAX)),
         since: what.since,
         until: what.until,
         without_texts: !what.opens,
+        columns: columns.cloned(),
         ..HistoryFilter::default()
     };
-    let rows = catalog.history(principal, filter).await?;
-    Ok((table(&rows)?, opened(&rows, principal)))
+    let (mut batches, mut others, mut count) = (Vec::new(), 0, 0);
+    let older = catalog
+        .history_in_parts(principal, filter, |rows| {
+            (others, count) = (others + opened(&rows, principal), count + rows.len());
+            batches.push(batch(&rows, columns).map_err(|error| CatalogError::Internal { detail: error.message })?);
+            Ok(())
+        })
+        .await?;
+    Ok(Recent { source: together(batches, batch(&[], columns)?), opened: others, older, count })
+}
+
+/// Parts of a relation, or nothing of it.
+#[must_use]
+pub fn together(batches: Vec<RecordBatch>, empty: RecordBatch) -> RelationSource {
+    let schema = empty.schema();
+    let batches = if batches.is_empty() { vec![empty] } else { batches };
+    RelationSource::Rows { schema, batches: batches.into() }
 }
 
 /// How many texts of others are open in these rows.
@@ -31,7 +65,12 @@ pub fn opened(rows: &[HistoryRow], principal: &Principal) -> usize {
 
 /// The rows as a relation.
 pub fn table(rows: &[HistoryRow]) -> Result<RelationSource, SqlError> {
+    Ok(together(Vec::new(), batch(rows, None)?))
+}
+
+fn batch(rows: &[HistoryRow], columns: Option<&BTreeSet<String>>) -> Result<RecordBatch, SqlError> {
     Columns::over(rows)
+        .only(columns)
         .uuid("statement_id", |row| Some(row.statement_id.to_string()))
         .text("session_id", |row| Some(row.session_id.clone()))
         .text("statement_type", |row| Some(row.statement_type.clone()))
@@ -77,7 +116,7 @@ pub fn table(rows: &[HistoryRow]) -> Result<RelationSource, SqlError> {
         .text("auth_method", |row| row.auth_method.clone())
         .text("tls_version", |row| row.tls_version.clone())
         .json("query_tags", |row| row.query_tags.as_ref().map(|tags| serde_json::json!(tags).to_string()))
-        .finish()
+        .batch()
 }
 
 fn parameters(row: &HistoryRow) -> Option<String> {

@@ -248,9 +248,14 @@ impl Binder<'_> {
         if crate::saved_queries::is_saved(name) && self.bind_saved_queries(bound, name, place).await? {
             return Ok(());
         }
-        if let Some(source) = self.session.log_rows.as_ref().and_then(|rows| rows.of(name)) {
-            bound.relations.push(place.bound(name, source));
-            return Ok(());
+        if let Some(records) = self.session.log_rows.as_ref().and_then(|rows| rows.of(name)) {
+            return match records.view(name)? {
+                None => {
+                    bound.relations.push(place.bound(name, records.recent.clone()));
+                    Ok(())
+                }
+                Some((query, columns, reads)) => self.bind_own_view(bound, name, place, &query, columns, reads),
+            };
         }
         // A view may name anything.
         let what = LogWindow { opens: bound.opens_texts || place.depth > 0, ..LogWindow::default() };
@@ -258,8 +263,18 @@ impl Binder<'_> {
         if rows.opened > 0 {
             crate::system::audit::opened(self.session, rows.opened).await?;
         }
-        bound.relations.push(place.bound(name, rows.source));
-        Ok(())
+        let Some((log, version)) = rows.older else {
+            bound.relations.push(place.bound(name, rows.source));
+            return Ok(());
+        };
+        let root = &self.session.shared.warehouse_root;
+        let columns: Vec<String> = match &rows.source {
+            RelationSource::Rows { schema, .. } => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            _ => Vec::new(),
+        };
+        let old = crate::old_logs::older(log, version, root, self.snapshot, &self.principal, &columns, what.opens, None);
+        let (query, columns, reads) = crate::old_logs::view(name, rows.source, old)?;
+        self.bind_own_view(bound, name, place, &query, columns, reads)
     }
 
     /// Saved queries with their texts; false where there are none.

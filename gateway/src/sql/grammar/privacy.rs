@@ -121,7 +121,7 @@ fn of_function(function: &Function) -> Result<PrivacyCall, SqlError> {
 fn undefined(name: &str) -> SqlError {
     SqlError::new(SqlState::UndefinedFunction, format!("procedure {name} does not exist")).hint(
         "There are lakegate.erase_subject, erase_subjects, export_subject, resume_erasure, save_query, run_query, share_query, \
-         unshare_query, drop_query and set_blind_index.",
+         unshare_query, drop_query, set_blind_index and flush_logs.",
     )
 }
 
