@@ -14,7 +14,6 @@ import sys
 import time
 
 import duckdb
-import numpy
 import psycopg
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
@@ -44,25 +43,23 @@ QUERIES = {
 }
 
 
-def records(number, start, random):
-    """A part of the thirty days, in order of time."""
-    span = DAYS * 86_400_000_000
-    micros = numpy.sort(random.integers(start, start + span // max(1, int(MILLIONS)), number)).astype("int64")
-    roles = numpy.array([f"role_{n:03}" for n in range(200)])[random.zipf(1.3, number) % 200]
-    addresses = numpy.array([f"10.{n // 250}.{n % 250}.7" for n in range(5000)])[random.integers(0, 5000, number)]
-    actions = numpy.array(["login", "statement", "export", "grant"])[random.choice(4, number, p=[0.5, 0.44, 0.05, 0.01])]
-    status = numpy.where(random.random(number) < 0.1, "denied", "success")
-    ids = [f"{high:08x}-0000-7000-8000-{low:012x}" for high, low in zip(random.integers(0, 2**32, number), random.integers(0, 2**48, number))]
-    nothing = pa.nulls(number, pa.string())
-    first = int(FIRST.timestamp() * 1e6)
-    times = pa.array(micros + first, pa.timestamp("us", tz="UTC"))
-    return {
-        "log_date": times.cast(pa.timestamp("us")).cast(pa.date32()), "event_time": times, "actor_oid": pa.array(numpy.full(number, 20_000, "int64")),
-        "actor": pa.array(roles), "action_name": pa.array(actions), "status": pa.array(status), "event_id": pa.array(ids),
-        "run_as": pa.array(roles), "source_ip_address": pa.array(addresses), "session_id": nothing, "client_application": nothing,
-        "auth_method": nothing, "service_name": pa.array(["accounts"] * number), "object_type": nothing, "object_name": nothing, "sqlstate": nothing,
-        "rows_affected": pa.nulls(number, pa.int64()), "statement_id": nothing, "key_id": pa.array(["made up"] * number), "detail_digest": nothing,
-    }
+def records(duck, first, number):
+    """Records number `first` and on, in order of time; what looks random follows from their numbers."""
+    total = max(number, int(MILLIONS * 1e6))
+    made = duck.execute(f"""
+        WITH n AS (SELECT range AS n, hash(range) AS h, hash(range * 7 + 1) AS g FROM range({first}, {first + number})),
+        r AS (SELECT n, to_timestamp({int(FIRST.timestamp())} + n * {DAYS * 86_400}.0 / {total}) AS moment, h, g,
+                     'role_' || lpad(CAST(least(h % 200, (h // 200) % 200) AS VARCHAR), 3, '0') AS actor FROM n)
+        SELECT CAST(moment AT TIME ZONE 'UTC' AS DATE) AS log_date, moment AS event_time, 20000::BIGINT AS actor_oid, actor,
+               CASE WHEN g % 100 < 50 THEN 'login' WHEN g % 100 < 94 THEN 'statement' WHEN g % 100 < 99 THEN 'export' ELSE 'grant' END AS action_name,
+               CASE WHEN (g // 100) % 10 = 0 THEN 'denied' ELSE 'success' END AS status,
+               printf('%08x-0000-7000-8000-%012x', n, n) AS event_id, actor AS run_as,
+               printf('10.%d.%d.7', (g // 1000) % 20, (g // 20000) % 250) AS source_ip_address, NULL::VARCHAR AS session_id,
+               NULL::VARCHAR AS client_application, NULL::VARCHAR AS auth_method, 'accounts' AS service_name, NULL::VARCHAR AS object_type,
+               NULL::VARCHAR AS object_name, NULL::VARCHAR AS sqlstate, NULL::BIGINT AS rows_affected, NULL::VARCHAR AS statement_id,
+               'made up' AS key_id, NULL::VARCHAR AS detail_digest
+        FROM r ORDER BY n""").to_arrow_table()
+    return made.set_column(1, "event_time", made.column("event_time").cast(pa.timestamp("us", tz="UTC")))
 
 
 def main():
@@ -73,11 +70,12 @@ def main():
     server.process.terminate()
     server.process.wait()
     table = folder / "lakegate" / "warehouse" / "_lakegate" / "log" / "audit_events"
-    random = numpy.random.default_rng(7)
+    duck = duckdb.connect()
+    duck.execute("SET TimeZone = 'UTC'")
     chunks = max(1, int(MILLIONS * 1e6) // CHUNK)
     for chunk in range(chunks):
         number = min(CHUNK, int(MILLIONS * 1e6))
-        batch = pa.table(records(number, chunk * (DAYS * 86_400_000_000 // chunks), random))
+        batch = records(duck, chunk * CHUNK, number)
         write_deltalake(str(table), batch, mode="append", partition_by=["log_date"])
         print(f"{chunk + 1} of {chunks} million records", file=sys.stderr)
     delta = DeltaTable(str(table))
@@ -88,8 +86,6 @@ def main():
     files = [str(pathlib.Path(uri.removeprefix("file://"))) for uri in delta.file_uris()]
     server = lakegate(folder, *options)
     client = psycopg.connect(host="127.0.0.1", port=server.port, user="admin", password=PASSWORD, dbname="main", sslmode="disable", autocommit=True)
-    duck = duckdb.connect()
-    duck.execute("SET TimeZone = 'UTC'")
     duck.execute(f"CREATE VIEW audit AS SELECT * FROM read_parquet({files!r}, hive_partitioning = true)")
     made_up = "(SELECT * FROM system.access.audit WHERE event_time < TIMESTAMPTZ '2026-11-01 00:00:00+00') AS audit"
     lines = [f"{MILLIONS:g} million records in {len(files)} files", "", "| hunt | Lakegate, s | DuckDB, s | ratio |", "|---|---|---|---|"]

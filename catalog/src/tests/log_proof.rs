@@ -155,7 +155,7 @@ async fn truncated_logs_are_found(fixture: Fixture) {
     change(&catalog, "DELETE FROM log_heads").await;
     change(&catalog, "UPDATE log_chains SET size = 6, link = (SELECT end_link FROM statements WHERE end_seq = 6)").await;
     assert!(report(&catalog).await.is_whole(), "nothing in the catalog itself tells");
-    let found = verify_store(catalog.store(), &catalog.public_key(), Some(&kept)).await.unwrap();
+    let found = verify_store(catalog.store(), &catalog.public_key(), Some(&kept), None).await.unwrap();
     assert_eq!(faults(&found), [(Fault::Truncated, 7)]);
 }
 
