@@ -155,6 +155,9 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
             .map_err(|error| ServeError::Listen { address: metrics_listen.clone(), error })?;
         tracing::info!(address = %local, "metrics, healthz and readyz");
     }
+    if lakegate_catalog::statement_log::IS_UNLOGGED {
+        tracing::error!("this build writes no statement log: it is for measurements, not for use");
+    }
     let live = server::LiveSessions::default();
     live.work().attach(Arc::clone(&engine));
     let shared = Arc::new(Shared {
