@@ -118,6 +118,10 @@ pub enum DataError {
     Substring,
     InvalidNtileArgument,
     InvalidNthValueArgument,
+    /// The share of a sample.
+    InvalidTableSample,
+    /// The offset of a window's frame.
+    InvalidFrameOffset,
     InvalidWidthBucketArgument,
     UntranslatableCharacter,
     /// Something must have happened first in this session (`lastval` before `nextval`).

@@ -33,7 +33,7 @@ pub use policies::{OWN_ROW, RowCheck, RowPolicies, TablePolicies};
 pub use progress::{Phase, Progress, ProgressCounters};
 pub use statement::{
     BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, Key, KeyFilter, MetricsSnapshot,
-    NewTable, Outcome, RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, merge_marks,
+    NewTable, Outcome, RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, frame_marks, merge_marks,
 };
 pub use transaction::{CommitDecision, Decision, EngineTransaction, TableCommit};
 

@@ -277,3 +277,11 @@ pub mod merge_marks {
     /// INSERT DEFAULT VALUES.
     pub const DEFAULTS: &str = "\u{0}defaults";
 }
+
+/// What a window's frame leaves out, as the gateway spells it where the parser crate has no EXCLUDE: a constant of PARTITION BY, in brackets.
+pub mod frame_marks {
+    pub const CURRENT_ROW: &str = "\u{0}exclude current row";
+    pub const GROUP: &str = "\u{0}exclude group";
+    pub const TIES: &str = "\u{0}exclude ties";
+    pub const NO_OTHERS: &str = "\u{0}exclude no others";
+}

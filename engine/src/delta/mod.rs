@@ -21,6 +21,6 @@ pub use self::describe::{CONSTRAINT_PREFIX, describe};
 pub use self::features::is_read;
 pub use self::files::object_path;
 pub use self::overlay::with_changes;
-pub use self::provider::{FILE_COLUMN, ROW_COLUMN, TableScan};
+pub use self::provider::{FILE_COLUMN, ROW_COLUMN, SAMPLE_MARK, TableScan};
 pub use self::schema::{DELTA_PG_TYPE_KEY, TableColumn, TableColumns, stored_type};
 pub use self::snapshot::{Table, TableVersion, Tables};

@@ -41,6 +41,9 @@ pub const FILE_COLUMN: &str = "\u{0}file";
 /// Of the same scan: the row's position in its file from 0, deleted rows counted, a `bigint`.
 pub const ROW_COLUMN: &str = "\u{0}row";
 
+/// Behind a table's name: the table with the places of its rows, for a sample of it.
+pub const SAMPLE_MARK: &str = "\u{0}places";
+
 /// Files times columns above which files carry no column statistics of their own.
 const FILE_STATISTICS_MAX: usize = 50_000;
 
@@ -59,6 +62,8 @@ pub struct TableScan {
     /// In the place of the version's.
     files: Option<Arc<FileList>>,
     row_places: bool,
+    /// [`FILE_COLUMN`] is a number that a file has for ever, made of its path.
+    lasting_files: bool,
     schema: SchemaRef,
 }
 
@@ -67,7 +72,7 @@ impl TableScan {
     #[must_use]
     pub fn new(tables: Arc<Tables>, version: Arc<TableVersion>, columns: TableColumns, name: String) -> Self {
         let schema = Arc::clone(&columns.schema);
-        Self { tables, version, columns, name, only: None, files: None, row_places: false, schema }
+        Self { tables, version, columns, name, only: None, files: None, row_places: false, lasting_files: false, schema }
     }
 
     /// Adds the columns [`FILE_COLUMN`] and [`ROW_COLUMN`] at the end.
@@ -79,6 +84,12 @@ impl TableScan {
         self.schema = Arc::new(Schema::new(fields));
         self.row_places = true;
         self
+    }
+
+    /// As [`Self::with_row_places`]; files have numbers that no other version of the table changes.
+    #[must_use]
+    pub fn with_sample_places(self) -> Self {
+        Self { lasting_files: true, ..self.with_row_places() }
     }
 
     /// Reads only the files with `true`, one entry a file of the version.
@@ -140,7 +151,8 @@ impl TableScan {
             values.push(ScalarValue::try_from_array(array, number)?);
         }
         if self.row_places {
-            values.push(ScalarValue::Int64(i64::try_from(number).ok()));
+            let lasting = self.lasting_files.then(|| lasting_number(file.path.as_ref()));
+            values.push(ScalarValue::Int64(lasting.or(i64::try_from(number).ok())));
         }
         let mut partitioned = PartitionedFile::new_from_meta(meta.clone()).with_partition_values(values);
         // Not through `with_statistics`: it takes partition values for never NULL.
@@ -168,6 +180,11 @@ impl TableScan {
         positions.extend([0, 1].map(|place| file_columns + self.columns.partitions.len() + place));
         positions
     }
+}
+
+/// FNV-1a of a path.
+fn lasting_number(path: &str) -> i64 {
+    path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)).cast_signed()
 }
 
 fn file_number_field() -> FieldRef {

@@ -44,7 +44,6 @@ pub struct Columns<'a> {
     pub fields: &'a [FieldRef],
     pub rows: usize,
     pub result: &'a FieldRef,
-    pub config: &'a datafusion::config::ConfigOptions,
 }
 
 /// Result type of a call.
@@ -189,8 +188,7 @@ impl Overload {
         match &self.body {
             Body::Columns(body) => {
                 let arrays = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
-                let columns =
-                    Columns { arrays, fields: &args.arg_fields, rows, result: &args.return_field, config: args.config_options.as_ref() };
+                let columns = Columns { arrays, fields: &args.arg_fields, rows, result: &args.return_field };
                 body(&columns)
             }
             body => Rows::new(&args.args, &args.arg_fields, rows, self.strict)?.run(body, args.return_field.data_type()),

@@ -126,10 +126,10 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     for name in ["json_array_length", "jsonb_array_length"] {
         all.push(PgFunction::immutable(name).on(std::slice::from_ref(&json), Ty::INT4, Body::Int(Box::new(array_length))).build());
     }
-    for name in ["json_extract_path", "jsonb_extract_path"] {
+    for (name, result) in [("json_extract_path", Ty::JSON), ("jsonb_extract_path", Ty::JSONB)] {
         all.push(
             PgFunction::immutable(name)
-                .variadic(&[json.clone(), Ty::TEXT], Returns::Same(0), text(|row| Ok(variadic_path(row).map(str::to_owned))))
+                .variadic(&[json.clone(), Ty::TEXT], result, text(|row| Ok(variadic_path(row).map(str::to_owned))))
                 .build(),
         );
     }

@@ -22,6 +22,7 @@ mod effects;
 pub mod error;
 mod float_arithmetic;
 pub mod format_type;
+pub mod framed;
 pub mod function;
 mod json;
 mod json_objects;
@@ -39,11 +40,13 @@ pub mod records;
 mod reg;
 pub mod regex;
 mod regex_positions;
+pub mod sampling;
 pub mod sealed_log;
 mod sequences;
 pub mod session;
 pub mod sets;
 mod shared;
+pub mod shifted;
 pub mod string;
 pub mod text;
 mod to_char;
@@ -70,7 +73,7 @@ pub struct Registry {
 /// Makes a group of functions that hold the session, in an order that is always the same.
 type Group = fn(&Arc<Session>) -> Vec<Arc<ScalarUDF>>;
 
-const OF_SESSION: [Group; 16] = [
+const OF_SESSION: [Group; 17] = [
     advisory::session_functions,
     sealed_log::session_functions,
     datetime::session_functions,
@@ -87,6 +90,7 @@ const OF_SESSION: [Group; 16] = [
     catalog_objects::session_functions,
     privileges::session_functions,
     sequences::session_functions,
+    sets::session_functions,
 ];
 
 /// Where a name's function is: a group of [`OF_SESSION`], and the place in it.
@@ -128,6 +132,7 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ordered_sets::functions(),
         regex::functions(),
         regex_positions::functions(),
+        sampling::functions(),
         sets::functions(),
         string::functions(),
         to_char_number::functions(),

@@ -16,6 +16,7 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use lakegate_engine_api::DataError;
 use lakegate_engine_api::catalog::PgType;
 
+use super::call::Row;
 use super::datetime::scaled;
 use super::error::data;
 use super::function::{Body, Columns, PgFunction, Returns};
@@ -35,8 +36,22 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
             .on(&[Ty::AnyArray, floats, Ty::BOOL], Returns::By(same_elements), columns(discrete_many))
             .build(),
         PgFunction::immutable("#sorted").on(&[Ty::AnyArray, Ty::BOOL, Ty::BOOL], Returns::By(same_elements), columns(sorted)).build(),
+        PgFunction::immutable("#joined").on(&[Ty::TEXTS, Ty::TEXTS], Ty::TEXT, Body::Text(Box::new(|row| Ok(joined(row))))).build(),
         PgFunction::immutable("#mode").on(&[Ty::AnyArray, Ty::BOOL], Returns::Element(0), columns(mode)).build(),
     ]
+}
+
+/// The values that are there, each but the first behind its delimiter, if that is there (`string_agg_transfn`).
+fn joined(row: &Row<'_>) -> Option<String> {
+    let mut text: Option<String> = None;
+    for (value, delimiter) in row.texts(0).into_iter().zip(row.texts(1)) {
+        let Some(value) = value else { continue };
+        text = Some(match text {
+            None => value,
+            Some(before) => format!("{before}{}{value}", delimiter.unwrap_or_default()),
+        });
+    }
+    text
 }
 
 fn columns(body: impl Fn(&Columns<'_>) -> Result<ArrayRef> + Send + Sync + 'static) -> Body {

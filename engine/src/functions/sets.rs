@@ -16,6 +16,7 @@ use lakegate_engine_api::{DataError, EngineError, Limit, arrow_field};
 use super::datetime::add_interval;
 use super::error::{data, external, mistake};
 use super::function::{Body, Columns, PgFunction, Returns};
+use super::session::Session;
 use super::text::zone::Zone;
 use super::types::Ty;
 
@@ -84,7 +85,6 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("#unnest")
             .on(&[Ty::AnyArray], Returns::By(plain_list), columns(|args| Ok(Arc::clone(&args.arrays[0]))))
             .build(),
-        series(),
         PgFunction::immutable("#generate_subscripts")
             .on(&[Ty::AnyArray, Ty::INT4], int4s(), columns(|args| subscripts(args, false)))
             .on(
@@ -105,6 +105,11 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         PgFunction::immutable("#pg_options_to_table").on(&[Ty::TEXTS], Returns::By(options_type), columns(options)).build(),
         PgFunction::immutable("#pg_get_keywords").on(&[], Returns::By(keywords_type), columns(keywords)).build(),
     ]
+}
+
+/// Series of moments go by the session's wall clock.
+pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
+    vec![series(session)]
 }
 
 fn columns(body: impl Fn(&Columns<'_>) -> Result<ArrayRef> + Send + Sync + 'static) -> Body {
@@ -137,9 +142,10 @@ fn plain_list(args: &ReturnFieldArgs<'_>) -> Result<Field> {
     }
 }
 
-fn series() -> Arc<ScalarUDF> {
+fn series(session: &Arc<Session>) -> Arc<ScalarUDF> {
+    let zone = session.style.zone;
     let (int4, int8, stamp, stamptz) = (PgType::INT4, PgType::INT8, PgType::TIMESTAMP, PgType::TIMESTAMPTZ);
-    let mut function = PgFunction::stable("#generate_series");
+    let mut function = PgFunction::stable("#generate_series").of_session(session.identity());
     for pg in [int4, int8] {
         let ty = Ty::Is(pg);
         function = function.on(&[ty.clone(), ty.clone()], Ty::Array(pg), columns(integer_series)).on(
@@ -155,7 +161,7 @@ fn series() -> Arc<ScalarUDF> {
     );
     for pg in [stamp, stamptz] {
         let ty = Ty::Is(pg);
-        function = function.on(&[ty.clone(), ty, Ty::INTERVAL], Ty::Array(pg), columns(timestamp_series));
+        function = function.on(&[ty.clone(), ty, Ty::INTERVAL], Ty::Array(pg), columns(move |args| timestamp_series(args, zone)));
     }
     function.build()
 }
@@ -261,7 +267,7 @@ fn numeric_series(args: &Columns<'_>) -> Result<ArrayRef> {
     list(args, lengths, Arc::new(values), valid)
 }
 
-fn timestamp_series(args: &Columns<'_>) -> Result<ArrayRef> {
+fn timestamp_series(args: &Columns<'_>, session_zone: Zone) -> Result<ArrayRef> {
     let element = element_of(args.result);
     let DataType::Timestamp(TimeUnit::Microsecond, zone) = element.data_type() else {
         return Err(mistake(lakegate_engine_api::SqlMistake::DatatypeMismatch, "a timestamp was expected"));
@@ -271,7 +277,6 @@ fn timestamp_series(args: &Columns<'_>) -> Result<ArrayRef> {
         array.is_valid(row).then(|| array.value(row))
     };
     let interval = args.arrays[2].as_primitive::<IntervalMonthDayNanoType>();
-    let session_zone = args.config.execution.time_zone.as_deref().and_then(Zone::parse).unwrap_or(Zone::UTC);
     let session_zone = zone.is_some().then_some(session_zone);
     let (mut all, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
     for row in 0..args.rows {

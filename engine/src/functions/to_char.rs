@@ -23,6 +23,11 @@ pub fn session_functions(session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
         .of_session(session.identity())
         .on(&[Ty::TIMESTAMP, Ty::TEXT], Ty::TEXT, Body::Text(Box::new(|row| timestamp(row.int(0), row.text(1), None))))
         .on(&[Ty::TIMESTAMPTZ, Ty::TEXT], Ty::TEXT, Body::Text(Box::new(move |row| timestamp(row.int(0), row.text(1), Some(zone)))))
+        .on(
+            &[Ty::TIME, Ty::TEXT],
+            Ty::TEXT,
+            Body::Text(Box::new(|row| interval(IntervalMonthDayNano::new(0, 0, row.int(0) * 1_000), row.text(1)))),
+        )
         .on(&[Ty::INTERVAL, Ty::TEXT], Ty::TEXT, Body::Text(Box::new(|row| interval(row.interval(0), row.text(1)))));
     vec![numeric_overloads(function).build()]
 }

@@ -8,7 +8,7 @@ use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::{DFSchema, DataFusionError, Result, TableReference};
 use datafusion::config::ConfigOptions;
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::datasource::{ViewTable, provider_as_source, source_as_provider};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -23,9 +23,10 @@ use super::columns_read::{check_columns, check_expression};
 use super::names::{name_columns, restored};
 use super::refuse::refuse_ignored;
 use super::spelling::respell;
+use crate::delta::{SAMPLE_MARK, TableScan};
 use crate::error;
 use crate::functions::Registry;
-use crate::planner_pg::passes::{self, Relations};
+use crate::planner_pg::passes::{self, Places, Relations};
 use crate::planner_pg::types::PgTypes;
 use crate::policy::{PolicedSource, policed_plan, without_values};
 
@@ -208,6 +209,18 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// A table that also tells where its rows lie.
+///
+/// # Errors
+/// `Internal` for what is no table of files.
+fn with_row_places(source: &Arc<dyn TableSource>, name: &TableReference) -> Result<Arc<dyn TableSource>> {
+    let provider = source_as_provider(source)?;
+    match provider.downcast_ref::<TableScan>() {
+        Some(scan) => Ok(provider_as_source(Arc::new(scan.clone().with_sample_places()))),
+        None => Err(error::external(error::internal(format!("{name} has no files")))),
+    }
+}
+
 /// The plan's columns under the view's names, where it has some; else under their own.
 fn renamed(plan: LogicalPlan, columns: &[String]) -> Result<LogicalPlan> {
     let fields = plan.schema().columns();
@@ -239,6 +252,23 @@ impl Relations for Planner<'_> {
         Some(source.schema().fields().iter().map(|field| field.name().clone()).collect())
     }
 
+    fn places(&self, name: &ObjectName) -> Places {
+        let parts: Vec<&str> = name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
+        let ([database, schema, relation], Some(sources)) = (parts.as_slice(), self.visible()) else { return Places::None };
+        let reference = TableReference::full(*database, *schema, *relation);
+        match sources.tables.get(&reference) {
+            // Columns that may not be named are known by the table's own name.
+            Some(_) if sources.visible.contains_key(&reference) => Places::Hidden,
+            Some(source) if with_row_places(source, &reference).is_ok() => match self.columns(name) {
+                Some(columns) => Places::Known(columns),
+                None => Places::None,
+            },
+            Some(_) => Places::Hidden,
+            None if sources.policed.contains_key(&reference) => Places::Hidden,
+            None => Places::None,
+        }
+    }
+
     fn primary_key(&self, name: &ObjectName) -> Option<&[String]> {
         let parts: Vec<&str> = name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
         let [database, schema, relation] = parts.as_slice() else { return None };
@@ -257,6 +287,12 @@ impl ContextProvider for Planner<'_> {
         }
         if let Some(view) = sources.and_then(|sources| sources.views.get(&name)) {
             return self.view(&name, view);
+        }
+        if let Some(plain) = name.table().strip_suffix(SAMPLE_MARK)
+            && let TableReference::Full { catalog, schema, .. } = &name
+        {
+            let plain = TableReference::full(Arc::clone(catalog), Arc::clone(schema), plain);
+            return with_row_places(&self.get_table_source(plain.clone())?, &plain);
         }
         Err(error::external(error::sql(SqlMistake::UndefinedTable, format!("relation \"{name}\" does not exist"))))
     }

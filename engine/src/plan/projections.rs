@@ -4,6 +4,7 @@
 //! leaves out: `SELECT b, 1 / n FROM t WHERE b` must not divide for rows where `b` is false. And it moves conditions through a projection by
 //! the names of its columns: where both sides of a join have one of a name, the condition is asked of the wrong one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::Result;
@@ -13,8 +14,11 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
+use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::{ProjectionExec, remove_unnecessary_projections, try_embed_projection};
+use datafusion::physical_plan::sorts::sort::SortExec;
 
 /// DataFusion's names for its rules.
 const NAME: &str = "ProjectionPushdown";
@@ -24,10 +28,14 @@ const FILTERS: &str = "FilterPushdown";
 #[must_use]
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let own = |rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>| -> Arc<dyn PhysicalOptimizerRule + Send + Sync> {
-        if rule.name() == NAME { Arc::new(Projections) } else { rule }
+        match rule.name() {
+            NAME => Arc::new(Projections),
+            name if name.starts_with(FILTERS) => Arc::new(DynamicFilters(rule)),
+            _ => rule,
+        }
     };
     let mut rules: Vec<_> = PhysicalOptimizer::new().rules.into_iter().map(own).collect();
-    if let Some(at) = rules.iter().position(|rule| rule.name() == FILTERS) {
+    if let Some(at) = rules.iter().position(|rule| rule.name().starts_with(FILTERS)) {
         rules.insert(at, Arc::new(FiltersFirst));
     }
     rules
@@ -103,4 +111,64 @@ fn has_twins(projection: &ProjectionExec) -> bool {
     let items = projection.expr();
     let are_columns = items.iter().all(|item| item.expr.is::<Column>());
     are_columns && items.iter().enumerate().any(|(at, item)| items.iter().take(at).any(|before| before.alias == item.alias))
+}
+
+/// DataFusion's rule, without the filters that a join, a TopK or an aggregate makes while it runs where they would come by a node that gives
+/// two columns of one name: they find their columns by name there, and ask the wrong one (`FilterRemapper`, until it goes by places).
+#[derive(Debug)]
+struct DynamicFilters(Arc<dyn PhysicalOptimizerRule + Send + Sync>);
+
+impl PhysicalOptimizerRule for DynamicFilters {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let misled = misled(&plan);
+        if misled == Misled::default() {
+            return self.0.optimize(plan, config);
+        }
+        let mut careful = config.clone();
+        let optimizer = &mut careful.optimizer;
+        optimizer.enable_join_dynamic_filter_pushdown &= !misled.joins;
+        optimizer.enable_topk_dynamic_filter_pushdown &= !misled.sorts;
+        optimizer.enable_aggregate_dynamic_filter_pushdown &= !misled.aggregates;
+        self.0.optimize(plan, &careful)
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.0.schema_check()
+    }
+}
+
+/// Of which nodes the filters would go astray.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Misled {
+    joins: bool,
+    sorts: bool,
+    aggregates: bool,
+}
+
+fn misled(plan: &Arc<dyn ExecutionPlan>) -> Misled {
+    let mut found = Misled::default();
+    let children = plan.children();
+    // Those that a join makes go to its second side.
+    found.joins = plan.is::<HashJoinExec>() && children.get(1).is_some_and(|probe| gives_twins(probe));
+    let sorts = plan.downcast_ref::<SortExec>().is_some_and(|sort| sort.fetch().is_some());
+    found.sorts = sorts && children.iter().any(|child| gives_twins(child));
+    found.aggregates = plan.is::<AggregateExec>() && children.iter().any(|child| gives_twins(child));
+    for child in children {
+        let below = misled(child);
+        found.joins |= below.joins;
+        found.sorts |= below.sorts;
+        found.aggregates |= below.aggregates;
+    }
+    found
+}
+
+/// Whether a node or one below it gives two columns of one name.
+fn gives_twins(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let mut names = HashSet::new();
+    let schema = plan.schema();
+    schema.fields().iter().any(|field| !names.insert(field.name())) || plan.children().into_iter().any(gives_twins)
 }

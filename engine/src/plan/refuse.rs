@@ -50,8 +50,7 @@ impl Visitor for Ignored {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
         match factor {
-            TableFactor::Table { sample, with_hints, version, partitions, json_path, index_hints, .. } => {
-                refuse(sample.is_some(), "TABLESAMPLE")?;
+            TableFactor::Table { with_hints, version, partitions, json_path, index_hints, .. } => {
                 refuse(!with_hints.is_empty() || !index_hints.is_empty(), "table hints")?;
                 refuse(version.is_some(), "a table version here")?;
                 refuse(!partitions.is_empty(), "PARTITION in FROM")?;

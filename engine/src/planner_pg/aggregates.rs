@@ -74,6 +74,13 @@ impl PgPlanner {
                 let list = sorted(distinct_list(&args[0], filter)?, sorts.unwrap_or_default())?;
                 if name == "array_agg" { Ok(list) } else { self.call(&format!("#{name}"), vec![list]) }
             }
+            // Each value comes behind a delimiter of its own row.
+            "string_agg"
+                if !distinct && !matches!(args.as_slice(), [_, Expr::Literal(value, _)] if !value.is_null()) && args.len() == 2 =>
+            {
+                let lists = args.into_iter().map(|arg| call("array_agg", vec![arg])).collect::<Result<Vec<_>>>()?;
+                self.call("#joined", lists)
+            }
             "string_agg" if sorts.is_some() && matches!(args.as_slice(), [_, Expr::Literal(..)]) => {
                 let present = Expr::IsNotNull(Box::new(args[0].clone()));
                 let filter = Some(Box::new(filter.map_or(present.clone(), |filter| filter.and(present))));
@@ -152,6 +159,7 @@ impl PgPlanner {
             name @ ("json_object_agg" | "jsonb_object_agg") => Err(error::unsupported(format_args!("{name} over a window"))),
             // DataFusion counts unsigned.
             "row_number" | "rank" | "dense_rank" => Ok(cast(call(func_def, args), DataType::Int64)),
+            "ntile" if matches!(args.as_slice(), [Expr::Literal(value, _)] if value.is_null()) => Ok(lit(ScalarValue::Int32(None))),
             "ntile" => Ok(cast(call(func_def, args), DataType::Int32)),
             // ntile, lag and nth_value read their counts while planning: they stay as written.
             _ => Ok(call(func_def, args)),

@@ -250,7 +250,7 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
                 return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
             }
             if joins && let Some(gathered) = gathered(&subquery, context)? {
-                return Ok(Transformed::yes(Expr::ScalarSubquery(gathered)));
+                return Ok(Transformed::yes(gathered));
             }
             let result = subquery.subquery.schema().field(0).as_ref().clone();
             Ok(Transformed::yes(call(subquery, Kind::Scalar, result, Vec::new(), calls, context)))
@@ -279,9 +279,9 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
     }
 }
 
-/// A plain subquery whose filters equate, as an aggregate of its rows: then it joins, and fails only where there is more
-/// than one row.
-fn gathered(subquery: &Subquery, context: &Arc<Context>) -> Result<Option<Subquery>> {
+/// A plain subquery whose filters equate, as an aggregate of its rows: then it joins, and fails only for an outer row that finds more than
+/// one.
+fn gathered(subquery: &Subquery, context: &Arc<Context>) -> Result<Option<Expr>> {
     if !only_in_filters(&subquery.subquery, true)? {
         return Ok(None);
     }
@@ -290,13 +290,11 @@ fn gathered(subquery: &Subquery, context: &Arc<Context>) -> Result<Option<Subque
     let (qualifier, field) = plan.schema().qualified_field(0);
     let column = Expr::Column((qualifier, field).into());
     let name = field.name().clone();
-    let rows = gather.call(vec![column]).alias("rows");
-    let plan = LogicalPlanBuilder::from(plan)
-        .aggregate(Vec::<Expr>::new(), vec![rows])?
-        .project(vec![single.call(vec![Expr::Column(Column::from_name("rows"))]).alias(name)])?
-        .build()?;
+    let rows = gather.call(vec![column]).alias(name);
+    let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![rows])?.build()?;
     let outer_ref_columns = plan.all_out_ref_exprs();
-    Ok(Some(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans.clone() }))
+    let rows = Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans.clone() };
+    Ok(Some(single.call(vec![Expr::ScalarSubquery(rows)])))
 }
 
 fn inner(subquery: Subquery, context: &Arc<Context>) -> Result<Subquery> {

@@ -10,6 +10,7 @@ mod aggregates;
 mod casts;
 mod correlated;
 mod grouping_columns;
+mod json_equality;
 mod json_operators;
 mod lateral;
 mod list_types;
@@ -17,12 +18,14 @@ mod operand;
 mod operators;
 mod output;
 pub mod passes;
+mod recursive_terms;
 mod relations;
 mod resolve;
 mod set_comparison;
 pub mod types;
 mod unions;
 mod value_order;
+mod windows;
 mod with_ties;
 
 use std::collections::HashMap;
@@ -75,11 +78,12 @@ pub fn configure(state: &mut SessionState, session: Arc<Session>, is_small: bool
     let functions = Arc::new(Registry::new(&session));
     state.config_mut().set_extension(Arc::clone(&functions));
     let planner = PgPlanner(Arc::new(Planning { session, functions }));
-    let rules: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [
+    let rules: [Arc<dyn AnalyzerRule + Send + Sync>; 6] = [
         Arc::new(ResolveGroupingFunction::new()),
         Arc::new(resolve::ResolveTypes(planner.clone())),
         Arc::new(TypeCoercion::new()),
         Arc::new(casts::PgCasts(planner.clone())),
+        Arc::new(windows::Windows),
         Arc::new(correlated::CorrelatedSubqueries { planner: planner.clone(), runtime: Some(Arc::clone(state.runtime_env())), is_small }),
     ];
     for rule in rules {

@@ -179,11 +179,11 @@ impl PgPlanner {
                 let right = right.into_type(PgType::INTERVAL, style)?;
                 self.comparable(left, right, op)
             }
-            (Family::Unknown, Family::Jsonb | Family::Array) if value_order::orders(op) => {
+            (Family::Unknown, Family::Jsonb | Family::Array) if value_order::orders(op) || is_json_equality(op, &right) => {
                 let left = left.into_type(right.comparison_type(), style)?;
                 self.comparable(left, right, op)
             }
-            (Family::Jsonb | Family::Array, Family::Unknown) if value_order::orders(op) => {
+            (Family::Jsonb | Family::Array, Family::Unknown) if value_order::orders(op) || is_json_equality(op, &left) => {
                 let right = right.into_type(left.comparison_type(), style)?;
                 self.comparable(left, right, op)
             }
@@ -213,7 +213,9 @@ impl PgPlanner {
             (Family::Interval, Family::Time) => Ok((left, right.into_type(PgType::INTERVAL, style)?)),
             (Family::Interval, Family::Interval) => Ok((self.interval_key(left)?, self.interval_key(right)?)),
             (Family::Uuid, Family::Text) | (Family::Text, Family::Uuid) => undefined(&left, &right),
-            (Family::Jsonb, Family::Jsonb) if value_order::orders(op) => Ok((self.jsonb_key(left)?, self.jsonb_key(right)?)),
+            (Family::Jsonb, Family::Jsonb) if value_order::orders(op) || is_json_equality(op, &left) => {
+                Ok((self.jsonb_key(left)?, self.jsonb_key(right)?))
+            }
             (Family::Array, Family::Array) if value_order::orders(op) => self.array_order(left, right),
             (a, b) if a == b => Ok((left, right)),
             _ => undefined(&left, &right),
@@ -663,4 +665,9 @@ fn builtin(op: BinaryOperator) -> Result<BinaryOperator> {
         "->>" => BinaryOperator::LongArrow,
         other => return Err(error::unsupported(format_args!("the operator {other}"))),
     })
+}
+
+/// Equal jsonb values may be written differently: 1 and 1.0.
+fn is_json_equality(op: &str, operand: &Operand) -> bool {
+    operand.family() == Family::Jsonb && matches!(op, "=" | "<>" | "!=")
 }

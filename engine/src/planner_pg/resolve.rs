@@ -11,20 +11,17 @@ use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue, internal_err
 use datafusion::logical_expr::expr::{Between, Case, Cast, Exists, InList, InSubquery, Like, Placeholder, ScalarFunction, SetComparison};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, RecursiveQuery, Subquery, Values, lit,
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, Values, lit};
 use datafusion::optimizer::AnalyzerRule;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{EngineError, PG_TYPE_KEY, SqlMistake, pg_type};
+use lakegate_engine_api::{PG_TYPE_KEY, SqlMistake, pg_type};
 
 use super::casts::unconstrained_numeric;
 use super::list_types::{element_type, item_type, tag_of};
 use super::operand::{Family, Operand, is_unknown};
 use super::types::{CAST_FIELD, cast_field};
-use super::{PgPlanner, grouping_columns, set_comparison, with_ties};
+use super::{PgPlanner, grouping_columns, json_equality, set_comparison, with_ties};
 use crate::functions::error;
-use crate::functions::types::type_name;
 
 #[derive(Debug)]
 pub struct ResolveTypes(pub PgPlanner);
@@ -42,7 +39,7 @@ impl AnalyzerRule for ResolveTypes {
 impl ResolveTypes {
     /// `outer`: schemas of the enclosing queries, innermost last. `literals`: whether integer literals become int4; not in
     /// recursive queries, whose working table was typed when they were planned.
-    fn plan(&self, plan: LogicalPlan, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
+    pub(super) fn plan(&self, plan: LogicalPlan, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
         let literals = literals && !matches!(plan, LogicalPlan::RecursiveQuery(_));
         let plan = match plan {
             LogicalPlan::Aggregate(aggregate) => grouping_columns::grouped_by_columns(aggregate)?,
@@ -88,6 +85,7 @@ impl ResolveTypes {
             plan => plan,
         };
         let plan = plan.recompute_schema()?;
+        json_equality::check(&plan)?;
         match &plan {
             LogicalPlan::Aggregate(aggregate) => {
                 let tags = self.list_tags(aggregate)?;
@@ -97,57 +95,13 @@ impl ResolveTypes {
         }
     }
 
-    /// The working table keeps the fields that it was planned with, so both terms must give just these; who reads the result
-    /// sees the types that the first term turned out to have.
-    fn recursive(&self, query: RecursiveQuery, outer: &mut Vec<Arc<DFSchema>>) -> Result<LogicalPlan> {
-        let planned = Arc::clone(query.static_term.schema());
-        let static_term = self.plan(Arc::unwrap_or_clone(query.static_term), outer, false)?;
-        let typed = Arc::clone(static_term.schema());
-        let static_term = self.tagged_as(static_term, &planned, |_, _| true)?;
-        let recursive_term = self.plan(Arc::unwrap_or_clone(query.recursive_term), outer, false)?;
-        self.check_recursive_types(&query.name, &typed, &recursive_term)?;
-        let recursive_term = self.tagged_as(recursive_term, &planned, |_, _| true)?;
-        let query = RecursiveQuery { static_term: Arc::new(static_term), recursive_term: Arc::new(recursive_term), ..query };
-        self.with_tags_of(LogicalPlan::RecursiveQuery(query).recompute_schema()?, &typed)
-    }
-
-    /// The recursive term's numbers are not cut to the first term's type (`analyzeCTETargetList`).
-    fn check_recursive_types(&self, name: &str, first: &DFSchema, term: &LogicalPlan) -> Result<()> {
-        let LogicalPlan::Projection(projection) = term else { return Ok(()) };
-        for (at, (expr, field)) in projection.expr.iter().zip(first.fields()).enumerate() {
-            // Planning has made the term's columns those of the first term by casts that nobody wrote.
-            let Expr::Cast(Cast { expr, field: target }) = expr.clone().unalias() else { continue };
-            if target.name() == CAST_FIELD {
-                continue;
-            }
-            let first = Operand { expr: lit(ScalarValue::Null), pg: pg_type(field), arrow: field.data_type().clone(), unknown: false };
-            let own = Operand::of(*expr, projection.input.schema())?;
-            let is_number = |operand: &Operand| matches!(operand.family(), Family::Int | Family::Numeric | Family::Float);
-            if own.unknown || !is_number(&first) || !is_number(&own) {
-                continue;
-            }
-            let overall = common_type(&[first.clone(), own], "UNION")?;
-            if family_of(overall) != first.family() {
-                let message = format!(
-                    "recursive query \"{name}\" column {} has type {} in non-recursive term but type {} overall",
-                    at + 1,
-                    first.type_name(),
-                    type_name(overall)
-                );
-                let hint = Some("Cast the output of the non-recursive term to the correct type.".to_owned());
-                return Err(error::external(EngineError::Sql { mistake: SqlMistake::DatatypeMismatch, message, hint }));
-            }
-        }
-        Ok(())
-    }
-
     /// The plan with the tags that its columns have in another schema.
-    fn with_tags_of(&self, plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+    pub(super) fn with_tags_of(&self, plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
         self.tagged_as(plan, schema, |now, then| now.metadata() != then.metadata())
     }
 
     /// The same of the columns that `choose`; of others the plan may have tags that its execution has not.
-    fn tagged_as(&self, plan: LogicalPlan, schema: &DFSchema, choose: impl Fn(&Field, &Field) -> bool) -> Result<LogicalPlan> {
+    pub(super) fn tagged_as(&self, plan: LogicalPlan, schema: &DFSchema, choose: impl Fn(&Field, &Field) -> bool) -> Result<LogicalPlan> {
         let differs = |now: &Field, then: &Field| now.data_type() == then.data_type() && choose(now, then);
         let fields = plan.schema().fields().iter().zip(schema.fields());
         if !fields.clone().any(|(now, then)| differs(now, then)) {
@@ -303,6 +257,11 @@ impl PgPlanner {
                         Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(Expr::Placeholder(typed)), field)))
                     }
                     // Its digits must be known before what it is compared with is fitted to it.
+                    Expr::Literal(ScalarValue::Utf8(Some(text)), None)
+                        if field.name() == CAST_FIELD && pg_type(&field) == PgType::NUMERIC && field.data_type().is_decimal() =>
+                    {
+                        Transformed::yes(super::operand::numeric_literal(&text)?)
+                    }
                     inner if field.name() == CAST_FIELD && pg_type(&field) == PgType::NUMERIC => {
                         let from = inner.get_type(schema)?;
                         let field = if from.is_decimal() || from.is_integer() { Arc::new(unconstrained_numeric(&from)) } else { field };
@@ -328,6 +287,10 @@ impl PgPlanner {
                 args
             }
             "#make_array" => self.unify(args, schema, "ARRAY")?,
+            "to_json" | "to_jsonb" if args.iter().any(|arg| is_unknown(arg) && !matches!(arg, Expr::Placeholder(_))) => {
+                let message = "could not determine polymorphic type because input has type unknown";
+                return Err(error::mistake(SqlMistake::DatatypeMismatch, message));
+            }
             "greatest" => self.unify(args, schema, "GREATEST")?,
             "least" => self.unify(args, schema, "LEAST")?,
             "nullif" => match <[Expr; 2]>::try_from(args) {

@@ -52,6 +52,9 @@ pub async fn run(session: &mut GatewaySession, table: &CreateTable, deadline: &D
         None => {
             let mut definition = Definition::of(session, &snapshot, table)?;
             definition.properties.extend(on_commit(table));
+            if definition.columns.is_empty() {
+                return Err(SqlError::unsupported("a table without columns"));
+            }
             create(session, &snapshot, place, definition, deadline, journal).await
         }
     }

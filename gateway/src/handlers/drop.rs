@@ -221,6 +221,13 @@ async fn drop_schemas(session: &mut GatewaySession, names: &[ObjectName], if_exi
         let parts = name_parts(name)?;
         match super::schema::resolve(session, &snapshot, &parts) {
             Ok(schema) => {
+                if cascade {
+                    authorize::require_owner(&snapshot, &session.principal, ObjectRef::Schema(schema))?;
+                    // What stands in other schemas and hangs on what stands in this one.
+                    let inside: Vec<Arc<Relation>> = snapshot.relations_in_schema(schema).cloned().collect();
+                    let outside = Dependents::of(&snapshot, &inside)?;
+                    session.catalog().change_relations(&session.principal, outside.changes).await?;
+                }
                 let dropped = session.catalog().drop_schema(&session.principal, schema, cascade).await?;
                 if !dropped.is_empty() {
                     let text = format!("drop cascades to {} other objects", dropped.len());

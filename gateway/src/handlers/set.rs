@@ -179,9 +179,20 @@ fn text(value: &Expr, setting: &str) -> Result<String, SqlError> {
         }),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => Ok(format!("-{}", text(expr, setting)?)),
         Expr::UnaryOp { op: UnaryOperator::Plus, expr } => text(expr, setting),
-        Expr::Interval(interval) => text(&interval.value, setting),
+        Expr::Interval(interval) => text(&interval.value, setting).map(|offset| hours_of(&offset).unwrap_or(offset)),
         other => Err(SqlError::new(SqlState::SyntaxError, format!("invalid value for parameter \"{setting}\": {other}"))),
     }
+}
+
+/// `-08:30`, the offset of an interval, as hours: a zone by that name would count west (POSIX).
+fn hours_of(offset: &str) -> Option<String> {
+    let (sign, clock) = match offset.strip_prefix('-') {
+        Some(clock) => ("-", clock),
+        None => ("", offset.strip_prefix('+').unwrap_or(offset)),
+    };
+    let (hours, minutes) = clock.split_once(':')?;
+    let (hours, minutes) = (hours.parse::<u16>().ok()?, minutes.parse::<u16>().ok()?);
+    Some(format!("{sign}{}", f64::from(hours) + f64::from(minutes) / 60.0))
 }
 
 /// `None`: NONE, back to the session's own role.

@@ -61,6 +61,7 @@ impl Definition {
             definition.add_constraint(&table_name, constraint)?;
         }
         definition.check_generated()?;
+        definition.check_conditions()?;
         for name in &table.partitioned_by {
             let column = definition.columns.iter().find(|column| column.name == *name);
             if !definition.columns.is_empty() {
@@ -254,6 +255,29 @@ impl Definition {
                     return Err(SqlError::new(SqlState::InvalidObjectDefinition, text)
                         .detail("A generated column cannot reference another generated column."));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Conditions name columns of the table (`transformColumnRef`).
+    ///
+    /// # Errors
+    /// 42703; 0A000 for a subquery.
+    fn check_conditions(&self) -> Result<(), SqlError> {
+        for constraint in &self.constraints {
+            let ConstraintKind::Check(text) = &constraint.kind else { continue };
+            let expr = crate::sql::parse::parse_expression(text)?;
+            if super::column_text::has_subquery(&expr) {
+                return Err(SqlError::unsupported("a subquery in a check constraint"));
+            }
+            // Words of SQL that the parser crate takes for names.
+            let is_word =
+                |name: &str| name.starts_with("current_") || matches!(name, "localtime" | "localtimestamp" | "session_user" | "user");
+            if let Some(name) =
+                mentioned(&expr).into_iter().find(|name| !is_word(name) && !self.columns.iter().any(|known| known.name == *name))
+            {
+                return Err(SqlError::new(SqlState::UndefinedColumn, format!("column \"{name}\" does not exist")));
             }
         }
         Ok(())

@@ -231,15 +231,24 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     let start = part.iter().find(is_shown).map_or(0, |token| offsets.byte(text, token.span.start));
     let shown_end = part.iter().rev().find(is_shown).map_or(text.len(), |token| offsets.byte(text, token.span.end));
     let end = part.iter().rev().find(is_significant).map_or(text.len(), |token| offsets.byte(text, token.span.end));
+    if let Some((place, junk)) = super::loose_tokens::junk_after_number(part) {
+        let message = format!("trailing junk after numeric literal at or near \"{junk}\"");
+        let position = character_position(text, offsets.byte(text, place));
+        return Err(SqlError::new(SqlState::SyntaxError, message).position(position));
+    }
     let dialect = PostgreSqlDialect {};
     let tokens = super::plain_spelling::spell_out(super::spellings::spell_out(without_comments(part)));
     let (tokens, overriding) = super::overriding::take_out(super::trim_blanks::spell_out(super::table_query::spell_out(tokens)));
     let (tokens, travels) = super::time_travel::take_out(tokens);
+    let (tokens, searches) = super::search_cycle::take_out(tokens);
+    let (tokens, names) = super::ctas_columns::take_out(tokens);
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(NESTING_DEPTH_MAX)
         .with_tokens_with_locations(grammar::spell_merge_actions(super::identity_options::in_order(tokens)));
     let marked = |mut command: Command| {
         super::time_travel::mark(&mut command, travels)?;
+        super::search_cycle::mark(&mut command, searches)?;
+        super::ctas_columns::mark(&mut command, names)?;
         super::grammar::visit_statements(&mut command, &mut super::between_symmetric::Marks);
         let Some(whose) = overriding else { return Ok(command) };
         let marked = match &mut command {
@@ -283,8 +292,26 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
             Err(SqlError::new(SqlState::StatementTooComplex, "statement is nested too deeply")
                 .detail(format!("The limit is {NESTING_DEPTH_MAX} levels.")))
         }
-        Err(grammar::GrammarError::Parser(error)) => Err(syntax_error(text, &parser, offsets, end, &error)),
+        Err(grammar::GrammarError::Parser(error)) => {
+            let error = syntax_error(text, &parser, offsets, end, &error);
+            Err(if assigns_element(part, &error) {
+                SqlError::unsupported("assignment to a part of an array or of jsonb")
+                    .hint("Assign the whole value: SET a = a[:1] || 20 || a[3:], SET j = jsonb_set(j, '{key}', '1').")
+            } else {
+                error
+            })
+        }
     }
+}
+
+/// `SET a[1] = …`, at whose bracket the parser stops.
+fn assigns_element(part: &[TokenWithSpan], error: &SqlError) -> bool {
+    let first = part.iter().find(|token| !matches!(token.token, Token::Whitespace(_)));
+    let changes = matches!(
+        first.map(|token| grammar::keyword(&token.token)),
+        Some(Keyword::UPDATE | Keyword::INSERT | Keyword::MERGE | Keyword::WITH)
+    );
+    changes && error.message == "syntax error at or near \"[\""
 }
 
 fn is_prepare(command: &Command) -> bool {

@@ -34,7 +34,8 @@ pub fn spell_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         }
     }
     spelled.extend(tokens.into_iter().zip(dropped).filter(|(_, dropped)| !dropped).map(|(token, _)| token));
-    locks_last(bracketed_groups(super::between_symmetric::mark(spelled)))
+    let spelled = super::frame_exclusion::mark(super::between_symmetric::mark(super::loose_tokens::spell_out(spelled)));
+    locks_last(bracketed_groups(spelled))
 }
 
 /// `ROLLUP ((a)::date, b)` is `ROLLUP (((a)::date), b)`: the parser crate takes an element that begins with a bracket for a list.

@@ -14,6 +14,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result, ScalarValue, internal_err};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::async_udf::AsyncScalarUDFImpl;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature};
 use futures::TryStreamExt;
 use lakegate_engine_api::SqlMistake;
@@ -51,8 +52,11 @@ pub struct Apply {
 impl Apply {
     async fn run(&self, state: &SessionState, values: &[ScalarValue]) -> Result<RecordBatch> {
         let plan = self.plan.as_ref().clone().transform_up_with_subqueries(|plan| {
+            // Aggregates are referred to by their names, which hold what they are made of.
+            let names = NamePreserver::new(&plan);
             plan.map_expressions(|expr| {
-                expr.transform_up(|expr| {
+                let name = names.save(&expr);
+                let filled = expr.transform_up(|expr| {
                     if let Expr::Placeholder(parameter) = &expr
                         && let Some(at) = self.parameters.iter().position(|id| *id == parameter.id)
                         && let Some(value) = values.get(self.outer.len() + at)
@@ -68,7 +72,8 @@ impl Apply {
                         }
                         None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
                     })
-                })
+                })?;
+                Ok(filled.update_data(|expr| name.restore(expr)))
             })
         })?;
         let plan = plan.data.transform_up_with_subqueries(lateral::unwrapped)?;

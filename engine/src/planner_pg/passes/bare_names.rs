@@ -67,6 +67,12 @@ impl VisitorMut for BareNames<'_> {
             if let Some(OrderByKind::Expressions(keys)) = query.order_by.as_mut().map(|order_by| &mut order_by.kind) {
                 let outputs = outputs(select);
                 frame.order_by = set_aside(keys.iter_mut().map(|key| &mut key.expr), &outputs);
+                if let Some(Some(scope)) = self.scopes.last() {
+                    let mut inputs = InputNames { renamed: renamed(select), scope, depth: 0 };
+                    keys.iter_mut().for_each(|key| {
+                        let _: ControlFlow<()> = ast::VisitMut::visit(&mut key.expr, &mut inputs);
+                    });
+                }
             }
         }
         self.queries.push(frame);
@@ -253,6 +259,58 @@ fn outputs(select: &Select) -> Vec<String> {
         _ => None,
     };
     select.projection.iter().filter_map(name).collect()
+}
+
+/// The names of a select list that are given to something else than the column of that name.
+fn renamed(select: &Select) -> Vec<String> {
+    let name = |item: &SelectItem| match item {
+        SelectItem::ExprWithAlias { expr, alias } => {
+            let alias = crate::plan::restored(&folded(alias)).to_owned();
+            let same = match expr {
+                Expr::Identifier(name) => folded(name) == alias,
+                Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| folded(name) == alias),
+                _ => false,
+            };
+            (!same).then_some(alias)
+        }
+        _ => None,
+    };
+    select.projection.iter().filter_map(name).collect()
+}
+
+/// Inside an expression of ORDER BY a name is the input's, whatever the select list calls so (`findTargetlistEntrySQL92`).
+struct InputNames<'a> {
+    renamed: Vec<String>,
+    scope: &'a Scope,
+    depth: usize,
+}
+
+impl VisitorMut for InputNames<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(name) = expr
+            && self.depth == 0
+            && self.renamed.contains(&folded(name))
+        {
+            let name = folded(name);
+            let mut columns = self.scope.visible.iter().filter(|column| column.name == name);
+            if let (Some(column), None) = (columns.next(), columns.next()) {
+                *expr = column.value.clone();
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Takes the keys that are nothing but one of the names out of their places.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use lakegate_engine_api::SqlMistake;
 use sqlparser::ast::{
     self, AccessExpr, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Interval, ObjectNamePart,
-    UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowFrameBound, WindowType,
+    Subscript, UnaryOperator, Value, ValueWithSpan, VisitorMut, WindowFrameBound, WindowType,
 };
 
 use super::{Flow, call, folded, string, take};
@@ -21,6 +21,20 @@ impl VisitorMut for Expressions {
 
     /// The planner reads the offsets of a frame by itself, as text of an interval.
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            access_chain.iter_mut().for_each(whole_slice);
+        }
+        if let Expr::Cast { expr: inner, .. } = expr
+            && matches!(inner.as_ref(), Expr::Array(array) if array.elem.is_empty())
+        {
+            **inner = string("{}");
+        }
+        if let Expr::Array(array) = expr
+            && array.elem.is_empty()
+        {
+            let message = "cannot determine type of empty array";
+            return ControlFlow::Break(Box::new(mistake(SqlMistake::IndeterminateDatatype, message)));
+        }
         if let Expr::Function(Function { over: Some(WindowType::WindowSpec(spec)), .. }) = expr
             && let Some(frame) = &mut spec.window_frame
         {
@@ -56,6 +70,14 @@ impl VisitorMut for Expressions {
             Err(error) => ControlFlow::Break(Box::new(error)),
         }
     }
+}
+
+/// `a[:2]` begins at the first element, `a[2:]` ends with the last.
+fn whole_slice(access: &mut AccessExpr) {
+    let AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) = access else { return };
+    let number = |value: i32| Expr::value(Value::Number(value.to_string(), false));
+    lower_bound.get_or_insert_with(|| number(1));
+    upper_bound.get_or_insert_with(|| number(i32::MAX));
 }
 
 fn rewritten(expr: &mut Expr) -> datafusion::common::Result<Option<Expr>> {

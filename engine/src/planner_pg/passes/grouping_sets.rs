@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Select, SelectItem, Value, VisitorMut};
 
 use super::{Flow, folded};
-use crate::functions::error::unsupported;
+use crate::functions::error::{mistake, unsupported};
+use lakegate_engine_api::SqlMistake;
 
 /// Most sets of a grouping.
 const SETS_MAX: usize = 4_096;
@@ -16,8 +17,34 @@ pub struct GroupingSets;
 impl VisitorMut for GroupingSets {
     type Break = Box<datafusion::error::DataFusionError>;
 
+    fn pre_visit_query(&mut self, query: &mut ast::Query) -> Flow {
+        let Some(ast::OrderByKind::Expressions(keys)) = query.order_by.as_ref().map(|order_by| &order_by.kind) else {
+            return ControlFlow::Continue(());
+        };
+        match keys.iter().find_map(|key| not_a_constant(&key.expr, "ORDER BY")) {
+            Some(error) => ControlFlow::Break(Box::new(error)),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> Flow {
         let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else { return ControlFlow::Continue(()) };
+        if let Some(error) = keys.iter().find_map(|key| not_a_constant(key, "GROUP BY")) {
+            return ControlFlow::Break(Box::new(error));
+        }
+        if keys.is_empty()
+            && modifiers.is_empty()
+            && let Some(having) = select.having.take()
+        {
+            // Makes one group, whatever the condition is.
+            let always = Expr::BinaryOp { left: Box::new(count_all()), op: ast::BinaryOperator::GtEq, right: Box::new(number("0")) };
+            let having = Box::new(Expr::Nested(Box::new(having)));
+            select.having = Some(Expr::BinaryOp { left: having, op: ast::BinaryOperator::And, right: Box::new(always) });
+            return ControlFlow::Continue(());
+        }
+        if let Some(error) = keys.iter().filter_map(parts_of).flatten().find_map(|part| not_a_group(part, &select.projection)) {
+            return ControlFlow::Break(Box::new(error));
+        }
         if !modifiers.is_empty() || !needs_expansion(keys) {
             return ControlFlow::Continue(());
         }
@@ -50,6 +77,44 @@ impl VisitorMut for GroupingSets {
     }
 }
 
+/// A key that is a constant and no position.
+fn not_a_constant(key: &Expr, clause: &str) -> Option<datafusion::error::DataFusionError> {
+    let Expr::Value(value) = key else { return None };
+    let constant = !matches!(value.value, Value::Number(..) | Value::Placeholder(_));
+    constant.then(|| mistake(SqlMistake::Syntax, format_args!("non-integer constant in {clause}")))
+}
+
+/// What a set of groups names.
+fn parts_of(key: &Expr) -> Option<Vec<&Expr>> {
+    match key {
+        Expr::Rollup(sets) | Expr::Cube(sets) | Expr::GroupingSets(sets) => Some(sets.iter().flatten().collect()),
+        _ => None,
+    }
+}
+
+/// Constants are positions (`findTargetlistEntrySQL92`).
+fn not_a_group(part: &Expr, projection: &[SelectItem]) -> Option<datafusion::error::DataFusionError> {
+    let (value, negative) = match part {
+        Expr::Value(value) => (&value.value, false),
+        Expr::Nested(inner) => return not_a_group(inner, projection),
+        Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match expr.as_ref() {
+            Expr::Value(value) => (&value.value, true),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let Value::Number(digits, _) = value else {
+        let constant = !matches!(value, Value::Placeholder(_));
+        return constant.then(|| mistake(SqlMistake::Syntax, "non-integer constant in GROUP BY"));
+    };
+    let Ok(position) = digits.parse::<i32>() else { return Some(mistake(SqlMistake::Syntax, "non-integer constant in GROUP BY")) };
+    let wildcard = projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let there = !negative && usize::try_from(position).is_ok_and(|position| (1..=projection.len()).contains(&position) || wildcard);
+    let sign = if negative { "-" } else { "" };
+    let message = format!("GROUP BY position {sign}{position} is not in select list");
+    (!there).then(|| mistake(SqlMistake::InvalidColumnReference, message))
+}
+
 fn needs_expansion(keys: &[Expr]) -> bool {
     let is_set = |key: &Expr| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_));
     let is_list = |key: &Expr| match key {
@@ -57,7 +122,9 @@ fn needs_expansion(keys: &[Expr]) -> bool {
         Expr::Rollup(parts) | Expr::Cube(parts) => parts.iter().any(|part| part.len() != 1),
         _ => false,
     };
-    if keys.iter().any(is_list) {
+    let is_position = |part: &&Expr| matches!(part, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+    let has_positions = keys.iter().filter_map(parts_of).flatten().any(|part| is_position(&part));
+    if has_positions || keys.iter().any(is_list) {
         return true;
     }
     if !keys.iter().any(is_set) {

@@ -11,16 +11,20 @@ mod from_functions;
 mod grouping;
 mod grouping_sets;
 mod hypothetical;
+mod json_records;
 mod multisets;
 mod recursive;
 mod row_values;
+mod samples;
 mod scope;
 mod set_returning;
+mod shadowed;
 mod tableoid;
 mod type_calls;
 mod typed_casts;
 mod values;
 mod wildcards;
+mod windows;
 
 use std::ops::ControlFlow;
 
@@ -29,19 +33,23 @@ use datafusion::error::DataFusionError;
 use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, VisitMut};
 
 pub use array_subquery::empty as empty_query;
-pub use scope::Relations;
+pub use scope::{Places, Relations};
 
 /// Runs all passes over a statement or expression.
 ///
 /// # Errors
 /// 0A000, 42703, 42702 and 42704 for what a pass finds to be unsupported or unknown.
 pub fn run(node: &mut (impl VisitMut + ?Sized), relations: &dyn Relations) -> Result<()> {
+    finish(node.visit(&mut shadowed::Shadowed::default()))?;
     finish(node.visit(&mut wildcards::Wildcards))?;
+    finish(node.visit(&mut json_records::JsonRecords))?;
+    finish(node.visit(&mut samples::Samples::new(relations)))?;
     finish(node.visit(&mut conditions::Conditions))?;
     finish(node.visit(&mut recursive::RecursiveLiterals))?;
     finish(node.visit(&mut values::BareValues))?;
     finish(node.visit(&mut beside_wildcards::BesideWildcards::new(relations)))?;
     finish(node.visit(&mut bare_names::BareNames::new(relations)))?;
+    finish(node.visit(&mut windows::Windows))?;
     finish(node.visit(&mut grouping_sets::GroupingSets))?;
     finish(node.visit(&mut hypothetical::HypotheticalSets))?;
     finish(node.visit(&mut row_values::RowValues))?;
@@ -65,7 +73,7 @@ fn finish(flow: Flow) -> Result<()> {
 }
 
 /// A call of a function by its exact name.
-fn call(name: &str, args: Vec<Expr>) -> Expr {
+pub fn call(name: &str, args: Vec<Expr>) -> Expr {
     Expr::Function(ast::Function {
         name: ObjectName::from(vec![Ident::with_quote('"', name)]),
         uses_odbc_syntax: false,

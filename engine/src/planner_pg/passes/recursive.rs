@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{CastKind, DataType, Expr, Query, SelectItem, SetExpr, UnaryOperator, Value, VisitorMut};
+use sqlparser::ast::{CastKind, DataType, Expr, Query, SelectItem, SetExpr, TableFactor, UnaryOperator, Value, VisitorMut};
 
 use super::{Flow, take};
 
@@ -32,6 +32,12 @@ fn type_literals(branch: &mut SetExpr) {
             for item in &mut select.projection {
                 if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                     type_literal(expr);
+                }
+            }
+            // Those of a query in FROM may be selected by their names.
+            for from in &mut select.from {
+                if let TableFactor::Derived { subquery, .. } = &mut from.relation {
+                    type_literals(&mut subquery.body);
                 }
             }
         }

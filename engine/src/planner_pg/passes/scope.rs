@@ -22,10 +22,25 @@ pub trait Relations {
     /// In order; `None` for a name that is none of the statement's relations.
     fn columns(&self, name: &ObjectName) -> Option<Vec<String>>;
 
+    /// Where a table's rows lie.
+    fn places(&self, _name: &ObjectName) -> Places {
+        Places::None
+    }
+
     /// The columns of a table's primary key.
     fn primary_key(&self, _name: &ObjectName) -> Option<&[String]> {
         None
     }
+}
+
+/// What is known of where a relation's rows lie.
+pub enum Places {
+    /// Each has a file and a place in it; the relation's columns.
+    Known(Vec<String>),
+    /// Policies stand before them, or they are no rows of files.
+    Hidden,
+    /// There is no such table: a view, a query of WITH.
+    None,
 }
 
 /// What a query can see besides its own FROM.

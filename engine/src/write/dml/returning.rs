@@ -1,10 +1,15 @@
 //! RETURNING: a select list over the rows that a statement has changed.
 
+use std::ops::ControlFlow;
+
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::Expr;
 use lakegate_engine_api::{EngineError, SqlMistake};
-use sqlparser::ast::{Expr as AstExpr, Ident, ObjectNamePart, SelectItem, SelectItemQualifiedWildcardKind, WildcardAdditionalOptions};
+use sqlparser::ast::{
+    AccessExpr, Expr as AstExpr, Ident, ObjectNamePart, SelectItem, SelectItemQualifiedWildcardKind, Value, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
+};
 
 use super::Context;
 use super::assignments::planned;
@@ -48,7 +53,9 @@ pub fn returned(context: &Context<'_>, items: &[SelectItem], visible: &DFSchema,
 }
 
 fn expression(context: &Context<'_>, expr: &AstExpr, visible: &DFSchema) -> Result<Expr, EngineError> {
-    let expr = planned(context, expr.clone(), visible)?;
+    let mut expr = expr.clone();
+    let _: ControlFlow<()> = expr.visit(&mut WholeRows(visible));
+    let expr = planned(context, expr, visible)?;
     let mut refused = None;
     let walked = expr.apply(|part| {
         refused = refused.take().or(match part {
@@ -62,6 +69,54 @@ fn expression(context: &Context<'_>, expr: &AstExpr, visible: &DFSchema) -> Resu
     match refused {
         Some((mistake, message)) => Err(error::sql(mistake, message)),
         None => Ok(expr),
+    }
+}
+
+/// The name of a relation as a value is its row (`transformColumnRef`), a field of it behind a point a column.
+struct WholeRows<'a>(&'a DFSchema);
+
+impl VisitorMut for WholeRows<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut AstExpr) -> ControlFlow<()> {
+        if let AstExpr::CompoundFieldAccess { access_chain, .. } = expr {
+            for access in access_chain {
+                if let AccessExpr::Dot(field) = access
+                    && let AstExpr::Identifier(name) = field
+                {
+                    *field = AstExpr::value(Value::SingleQuotedString(folded(name)));
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut AstExpr) -> ControlFlow<()> {
+        if let AstExpr::Identifier(name) = expr
+            && let Some(row) = self.row(&folded(name))
+        {
+            *expr = row;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl WholeRows<'_> {
+    /// `None` where a column has the name, or no relation.
+    fn row(&self, name: &str) -> Option<AstExpr> {
+        let columns = self.0.columns();
+        if columns.iter().any(|column| restored(&column.name) == name) {
+            return None;
+        }
+        let of = columns.iter().filter(|column| column.relation.as_ref().is_some_and(|relation| relation.table() == name));
+        let quoted = |text: &str| Ident::with_quote('"', text);
+        let fields: Vec<AstExpr> = of
+            .flat_map(|column| {
+                let value = AstExpr::CompoundIdentifier(vec![quoted(name), quoted(&column.name)]);
+                [AstExpr::value(Value::SingleQuotedString(restored(&column.name).to_owned())), value]
+            })
+            .collect();
+        (!fields.is_empty()).then(|| crate::planner_pg::passes::call("named_struct", fields))
     }
 }
 

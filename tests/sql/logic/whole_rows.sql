@@ -1,0 +1,28 @@
+-- Whole rows where rows are changed and where they are read. Their type is `record`, not the table's, so they are shown as text.
+CREATE TABLE r (a int, b text, c numeric(6,2) DEFAULT 1.5);
+INSERT INTO r VALUES (1, 'x', 2.25) RETURNING r::text;
+INSERT INTO r (a, b) VALUES (2, 'y, z'), (3, NULL) RETURNING r.*, row_to_json(r);
+INSERT INTO r AS q VALUES (4, 'four', 4) RETURNING q::text, to_jsonb(q);
+UPDATE r SET b = upper(b) WHERE a = 1 RETURNING r::text;
+UPDATE r SET b = b || '!' WHERE a = 1 RETURNING row_to_json(r), (r).b, (r).a + 1;
+UPDATE r SET c = s.x FROM (VALUES (1, 9.99)) s(id, x) WHERE r.a = s.id RETURNING r::text, s;
+DELETE FROM r WHERE a = 4 RETURNING r::text, to_jsonb(r) ->> 'b';
+DELETE FROM r USING (VALUES (3)) s(id) WHERE r.a = s.id RETURNING r::text, s.id;
+SELECT row_to_json(r) FROM r ORDER BY a;
+SELECT (r).a, (r).b FROM r ORDER BY a;
+SELECT (r).* FROM r ORDER BY a;
+SELECT count(r) FROM r;
+SELECT r IS NULL, r IS NOT NULL FROM r ORDER BY a;
+SELECT json_agg(r ORDER BY a) FROM r;
+SELECT jsonb_agg(to_jsonb(r) - 'c' ORDER BY a) FROM r;
+SELECT json_object_agg(a, r) FROM r WHERE a = 1;
+SELECT array_agg(r.a ORDER BY r.a), max(r::text) FROM r;
+SELECT q FROM (SELECT a, b FROM r) q ORDER BY 1;
+WITH i AS (INSERT INTO r VALUES (7, 'w', 7) RETURNING *) SELECT i, row_to_json(i) FROM i;
+WITH d AS (DELETE FROM r WHERE a = 7 RETURNING r::text AS gone) SELECT * FROM d;
+SELECT row_to_json(row(1, 'a')), row_to_json(q) FROM (SELECT 1 AS x, ARRAY[1,2] AS y) q;
+SELECT to_jsonb(v) FROM (VALUES (1, 'a')) v(n, t);
+INSERT INTO r VALUES (1, 'z', 0) RETURNING *, r::text;
+SELECT r::text FROM r ORDER BY 1;
+UPDATE r SET b = 'same' WHERE a = 2 RETURNING nothing;
+INSERT INTO r VALUES (8, 'v', 1) RETURNING (r).nothing;
