@@ -124,7 +124,6 @@ mod tests {
     fn ways_of_writing() {
         for text in [
             "SELECT 'a'\n  'b'",
-            "SELECT 'a' -- comment\n'b'",
             "SELECT a FROM t ORDER BY a USING >, b USING < NULLS FIRST",
             "SELECT 1 IN (VALUES (1), (2))",
             "SELECT 1 = ANY (VALUES (1)), 1 <> ALL ( VALUES (f((2))) )",
