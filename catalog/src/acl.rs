@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Grant, ObjectRef, Oid, PUBLIC, Privilege};
+use crate::model::{DEFAULT_WAREHOUSE_OID, Grant, ObjectRef, Oid, PUBLIC, Privilege};
 
 /// A set of [`Privilege`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -151,6 +151,7 @@ pub fn all_privileges(object: ObjectRef) -> Privileges {
             Privilege::Trigger,
         ]),
         ObjectRef::ExternalLocation(_) => Privileges::of(&[Privilege::ReadFiles, Privilege::WriteFiles]),
+        ObjectRef::Warehouse(_) => Privileges::of(&[Privilege::Usage]),
     }
 }
 
@@ -188,6 +189,9 @@ impl Acl {
         let mut acl = Acl::default();
         if matches!(object, ObjectRef::Database(_)) {
             acl.grant(PUBLIC, owner, Privileges::of(&[Privilege::Connect, Privilege::Temporary]), Privileges::NONE);
+        }
+        if object == ObjectRef::Warehouse(DEFAULT_WAREHOUSE_OID) {
+            acl.grant(PUBLIC, owner, Privileges::of(&[Privilege::Usage]), Privileges::NONE);
         }
         acl.grant(owner, owner, all, Privileges::NONE);
         acl

@@ -9,7 +9,9 @@ use crate::catalog::Catalog;
 use crate::ddl::database::{SYSTEM_DATABASE, add_database};
 use crate::ddl::{PasswordSpec, Write};
 use crate::error::CatalogError;
-use crate::model::{BOOTSTRAP_ROLE_OID, Oid, READ_AUDIT_OID, READ_HISTORY_OID, Role};
+use crate::model::{
+    BOOTSTRAP_ROLE_OID, DEFAULT_WAREHOUSE, DEFAULT_WAREHOUSE_OID, Oid, READ_AUDIT_OID, READ_HISTORY_OID, Role, Warehouse, WarehouseLimits,
+};
 
 #[derive(Clone, Default)]
 pub struct Bootstrap {
@@ -60,6 +62,12 @@ impl Catalog {
                 edit.put_role(plain_role(READ_AUDIT_OID, "lakegate_read_audit"));
                 add_database(edit, "main".to_owned(), BOOTSTRAP_ROLE_OID, true)?;
                 add_database(edit, SYSTEM_DATABASE.to_owned(), BOOTSTRAP_ROLE_OID, false)?;
+                edit.put_warehouse(Warehouse {
+                    oid: DEFAULT_WAREHOUSE_OID,
+                    name: DEFAULT_WAREHOUSE.to_owned(),
+                    owner: BOOTSTRAP_ROLE_OID,
+                    limits: WarehouseLimits::default(),
+                });
                 Ok(true)
             })
             .await?;

@@ -1,6 +1,5 @@
 //! The catalog as a whole: opening it, its first start, its snapshot, and the way every change takes.
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{NaiveDate, Utc};
@@ -14,6 +13,7 @@ use crate::blind_index::BlindIndex;
 use crate::ddl::Edit;
 use crate::error::CatalogError;
 use crate::kek::Kek;
+use crate::kek_file::KekFile;
 use crate::keyring::{DataKey, Keyring};
 use crate::log_proof::head::Signer;
 use crate::model::Oid;
@@ -28,7 +28,7 @@ pub struct CatalogOptions {
     pub url: String,
     pub kek: Kek,
     /// Where it is kept, if that is a file: a rotation puts the new one there.
-    pub kek_file: Option<PathBuf>,
+    pub kek_file: Option<KekFile>,
     /// Names the gateway among those that share a PostgreSQL catalog, the same at each start: statements that its earlier
     /// process left running become LOST. Not needed with SQLite, which has one process.
     pub instance_id: Option<String>,
@@ -86,7 +86,7 @@ struct Inner {
     protected_roots: Arc<[NormalUrl]>,
     sole_process: bool,
     process: Uuid,
-    kek_file: Option<PathBuf>,
+    kek_file: Option<KekFile>,
     rotation: tokio::sync::Mutex<()>,
 }
 
@@ -251,16 +251,10 @@ impl Catalog {
     pub async fn rotate_kek_file(&self, principal: &Principal) -> Result<u64, CatalogError> {
         self.check_superuser(principal, "rotate keys")?;
         let elsewhere = || CatalogError::KekFile { message: "the key-encryption key is not kept in a file".to_owned() };
-        let path = self.inner.kek_file.clone().ok_or_else(elsewhere)?;
+        let file = self.inner.kek_file.as_ref().ok_or_else(elsewhere)?;
         let _turn = self.inner.rotation.lock().await;
-        let next = path.with_extension("key.new");
-        let fail = |error: std::io::Error| CatalogError::KekFile { message: format!("could not replace the key file: {error}") };
-        if next.exists() {
-            std::fs::remove_file(&next).map_err(fail)?;
-        }
-        let kek = Kek::load_or_create(&next)?;
-        let count = self.rotate_kek(kek).await?;
-        std::fs::rename(&next, &path).map_err(fail)?;
+        let count = self.rotate_kek(file.create_next().await?).await?;
+        file.take_next()?;
         Ok(count)
     }
 

@@ -2,7 +2,6 @@
 //! is destroyed takes with it what it has sealed.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::CatalogError;
 use crate::kek::Kek;
+use crate::kek_file::KekFile;
 use crate::model::Oid;
 use crate::seal::{self, Place, SecretKey};
 use crate::store::Store;
@@ -99,7 +99,7 @@ pub(crate) struct Keyring {
     /// Day, and its keys by role.
     today: RwLock<(String, HashMap<Oid, Arc<DataKey>>)>,
     /// Where the key-encryption key is kept: another process may have put a new one there.
-    kek_file: Option<PathBuf>,
+    kek_file: Option<KekFile>,
 }
 
 impl Keyring {
@@ -107,7 +107,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`CatalogError::WrongKek`].
-    pub(crate) async fn open(store: Store, kek: Kek, kek_file: Option<PathBuf>) -> Result<Keyring, CatalogError> {
+    pub(crate) async fn open(store: Store, kek: Kek, kek_file: Option<KekFile>) -> Result<Keyring, CatalogError> {
         let auth = Arc::new(key_for(&store, &kek, AUTH, "").await?);
         Ok(Keyring { store, kek: RwLock::new(kek), auth, keys: RwLock::default(), today: RwLock::default(), kek_file })
     }
@@ -145,7 +145,7 @@ impl Keyring {
         }
         let purpose = log_purpose(role);
         let made = match key_for(&self.store, &self.kek(), &purpose, &day).await {
-            Err(CatalogError::WrongKek) if self.read_kek_again() => key_for(&self.store, &self.kek(), &purpose, &day).await,
+            Err(CatalogError::WrongKek) if self.read_kek_again().await => key_for(&self.store, &self.kek(), &purpose, &day).await,
             made => made,
         };
         let key = Arc::new(made?);
@@ -165,9 +165,9 @@ impl Keyring {
     }
 
     /// Whether another key was found where it is kept.
-    fn read_kek_again(&self) -> bool {
-        let Some(path) = self.kek_file.as_ref().filter(|path| path.exists()) else { return false };
-        match Kek::load_or_create(path) {
+    async fn read_kek_again(&self) -> bool {
+        let Some(file) = self.kek_file.as_ref().filter(|file| file.exists()) else { return false };
+        match file.load_or_create().await {
             Ok(kek) => {
                 *self.kek.write().unwrap_or_else(PoisonError::into_inner) = kek;
                 true
@@ -201,7 +201,7 @@ impl Keyring {
             return Err(CatalogError::KeyDestroyed);
         }
         let opened = match unwrap(&self.kek(), &stored) {
-            Err(CatalogError::WrongKek) if self.read_kek_again() => unwrap(&self.kek(), &stored),
+            Err(CatalogError::WrongKek) if self.read_kek_again().await => unwrap(&self.kek(), &stored),
             opened => opened,
         };
         let key = Arc::new(opened?);

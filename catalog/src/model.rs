@@ -550,6 +550,30 @@ pub struct ExternalLocation {
     pub owner: Oid,
 }
 
+/// The warehouse of sessions that name none. It is always there.
+pub const DEFAULT_WAREHOUSE_OID: Oid = 9_010;
+pub const DEFAULT_WAREHOUSE: &str = "default";
+
+/// Where statements run, and under which limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warehouse {
+    pub oid: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub limits: WarehouseLimits,
+}
+
+/// `None`: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WarehouseLimits {
+    /// Statements that work at once.
+    pub max_concurrency: Option<u32>,
+    /// Statements that wait for one of them to end.
+    pub queue_limit: Option<u32>,
+    pub statement_timeout_ms: Option<u64>,
+}
+
 /// What a grant names. A sequence is a relation; its privileges are others than a table's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectRef {
@@ -557,6 +581,7 @@ pub enum ObjectRef {
     Schema(Oid),
     Relation(Oid),
     ExternalLocation(Oid),
+    Warehouse(Oid),
 }
 
 /// PostgreSQL's privileges, with its one-letter codes in ACLs; `ReadFiles` and `WriteFiles` are Lakegate's, for external locations.

@@ -9,7 +9,7 @@ use crate::error::{CatalogError, ObjectKind};
 use crate::intents::CommitGroup;
 use crate::model::{
     Database, DefaultAcl, DefaultAclKind, ExternalLocation, Grant, Membership, Name, ObjectRef, Oid, PG_READ_ALL_DATA_OID,
-    PG_WRITE_ALL_DATA_OID, PUBLIC, Privilege, Relation, RelationKind, RelationName, Role, RoleSettings, Schema,
+    PG_WRITE_ALL_DATA_OID, PUBLIC, Privilege, Relation, RelationKind, RelationName, Role, RoleSettings, Schema, Warehouse,
 };
 use crate::shared_map::{SharedMap, SharedSet};
 
@@ -44,6 +44,7 @@ pub struct Snapshot {
     /// Table, sequence that belongs to one of its columns.
     pub(crate) owned_sequences: SharedSet<(Oid, Oid)>,
     pub(crate) locations: BTreeMap<Oid, Arc<ExternalLocation>>,
+    pub(crate) warehouses: BTreeMap<Oid, Arc<Warehouse>>,
     /// Only of objects on which something was granted or revoked.
     pub(crate) acls: SharedMap<ObjectRef, Arc<Acl>>,
     /// By database and role; 0 stands for all.
@@ -305,6 +306,20 @@ impl Snapshot {
         self.locations.values().find(|location| location.name == name)
     }
 
+    pub fn warehouses(&self) -> impl Iterator<Item = &Arc<Warehouse>> {
+        self.warehouses.values()
+    }
+
+    #[must_use]
+    pub fn warehouse(&self, oid: Oid) -> Option<&Arc<Warehouse>> {
+        self.warehouses.get(&oid)
+    }
+
+    #[must_use]
+    pub fn warehouse_by_name(&self, name: &str) -> Option<&Arc<Warehouse>> {
+        self.warehouses.values().find(|warehouse| warehouse.name == name)
+    }
+
     #[must_use]
     pub fn owner_of(&self, object: ObjectRef) -> Option<Oid> {
         match object {
@@ -312,6 +327,7 @@ impl Snapshot {
             ObjectRef::Schema(oid) => self.schema_by_oid(oid).map(|schema| schema.owner),
             ObjectRef::Relation(oid) => self.relation_by_oid(oid).map(|relation| relation.owner),
             ObjectRef::ExternalLocation(oid) => self.external_location(oid).map(|location| location.owner),
+            ObjectRef::Warehouse(oid) => self.warehouse(oid).map(|warehouse| warehouse.owner),
         }
     }
 
@@ -325,6 +341,7 @@ impl Snapshot {
             ObjectRef::ExternalLocation(oid) => {
                 self.external_location(oid).map(|location| (ObjectKind::ExternalLocation, location.name.clone()))
             }
+            ObjectRef::Warehouse(oid) => self.warehouse(oid).map(|warehouse| (ObjectKind::Warehouse, warehouse.name.clone())),
         }
     }
 

@@ -145,6 +145,8 @@ fn is_untouched(write: &Write, before: &Snapshot, now: &Snapshot) -> bool {
         Write::DropRelation(oid) => before.relations.get(oid) == now.relations.get(oid),
         Write::Location(location) => before.locations.get(&location.oid) == now.locations.get(&location.oid),
         Write::DropLocation(oid) => before.locations.get(oid) == now.locations.get(oid),
+        Write::Warehouse(warehouse) => before.warehouses.get(&warehouse.oid) == now.warehouses.get(&warehouse.oid),
+        Write::DropWarehouse(oid) => before.warehouses.get(oid) == now.warehouses.get(oid),
         Write::Acl(object, _) => before.acls.get(object) == now.acls.get(object),
         Write::RoleSettings(settings) => {
             let place = (settings.database, settings.role);
@@ -200,6 +202,10 @@ fn check(picture: &Snapshot, write: &Write) -> Result<(), CatalogError> {
             let mut tables = picture.relations().filter(|relation| relation.kind == RelationKind::ExternalTable);
             require(!tables.any(|table| normalise_url(&table.location).is_ok_and(|place| url.contains(&place))))
         }
+        Write::Warehouse(warehouse) => match picture.warehouse_by_name(&warehouse.name) {
+            Some(other) if other.oid != warehouse.oid => taken(ObjectKind::Warehouse, &warehouse.name),
+            _ => require(picture.role(warehouse.owner).is_some()),
+        },
         Write::Acl(object, acl) => {
             let roles_are_there = acl.as_ref().is_none_or(|acl| {
                 acl.items.iter().all(|item| item.grantee == crate::model::PUBLIC || picture.role(item.grantee).is_some())
@@ -214,7 +220,11 @@ fn check(picture: &Snapshot, write: &Write) -> Result<(), CatalogError> {
             let known = picture.default_acl(acl.database, acl.role, acl.schema, acl.kind);
             require(picture.role(acl.role).is_some() && known.is_none_or(|known| known.oid == acl.oid))
         }
-        Write::DropMembership { .. } | Write::DropDatabase(_) | Write::DropRelation(_) | Write::DropDefaultAcl(_) => Ok(()),
+        Write::DropMembership { .. }
+        | Write::DropDatabase(_)
+        | Write::DropRelation(_)
+        | Write::DropWarehouse(_)
+        | Write::DropDefaultAcl(_) => Ok(()),
     }
 }
 

@@ -10,12 +10,12 @@ use lakegate_catalog::backup::copy_catalog;
 use lakegate_catalog::ddl::{PasswordSpec, RoleOptions};
 use lakegate_catalog::model::BOOTSTRAP_ROLE_OID;
 use lakegate_catalog::privacy::{CertificateFile, VerifyError};
-use lakegate_catalog::{Catalog, CatalogError, CatalogOptions, DataDirLock, Kek};
+use lakegate_catalog::{Catalog, CatalogError, DataDirLock, Kek};
 use lakegate_engine_api::Engine;
 use zeroize::Zeroizing;
 
 use crate::config::{AdminCertificate, AdminKeys, AdminLog, AdminUser, AdminWork, Config};
-use crate::serve::{Foundation, kek_of, next_kek_file};
+use crate::serve::{Foundation, catalog_options};
 
 /// Without a catalog: the file is all that is needed, and the key where it is to be told whose certificate it is.
 ///
@@ -63,8 +63,6 @@ pub enum AdminError {
     Exists(String),
     #[error("there is no file \"{0}\"")]
     Missing(String),
-    #[error("could not replace the key file: {0}")]
-    KeyFile(std::io::Error),
     #[error("could not read \"{0}\": {1}")]
     Unreadable(String, std::io::Error),
     #[error("\"{0}\" is no public key: 32 bytes in base64, or a file that holds them")]
@@ -113,7 +111,7 @@ pub async fn run(work: AdminWork, foundation: &Foundation, engine: Arc<dyn Engin
                 say(&format!("{}\t{kind}", role.name))?;
             }
         }
-        AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation).await?,
+        AdminWork::Keys(AdminKeys::Rotate) => rotate(foundation, &principal).await?,
         AdminWork::Certificate(AdminCertificate::Key) => say(&catalog.certificate_key())?,
         AdminWork::Certificate(AdminCertificate::Verify { .. })
         | AdminWork::Backup { .. }
@@ -149,11 +147,11 @@ fn event(work: &AdminWork) -> Option<AuditEvent> {
 /// In the catalog that is read (or, of a restore, was made), where its key is at hand.
 async fn audit_copy(work: &AdminWork, config: &Config) {
     let Some(event) = event(work) else { return };
-    if config.kek.is_none() && config.kek_command.is_none() && !config.kek_file.exists() {
+    if config.kek_is_in_a_file() && !config.kek_file.exists() {
         return;
     }
     let told = async {
-        let mut options = CatalogOptions::new(config.catalog_url.clone(), kek_of(config)?);
+        let mut options = catalog_options(config).await?;
         // A server may run on it.
         options.beside = true;
         let catalog = Catalog::open(options).await?;
@@ -166,23 +164,14 @@ async fn audit_copy(work: &AdminWork, config: &Config) {
     }
 }
 
-/// The new key is on disk before the catalog needs it, and takes the old one's place after that: wherever it is cut off, one of the two
-/// files fits, and the next start takes that one.
-async fn rotate(foundation: &Foundation) -> Result<(), AdminError> {
-    let config = &foundation.config;
-    if config.kek.is_some() || config.kek_command.is_some() {
-        let Ok(text) = std::env::var("LAKEGATE_NEW_KEK") else { return Err(AdminError::KeyElsewhere) };
-        let rewrapped = foundation.catalog.rotate_kek(Kek::from_base64(&text)?).await?;
-        return say(&format!("{rewrapped} data keys wrapped with the key of LAKEGATE_NEW_KEK"));
+async fn rotate(foundation: &Foundation, principal: &Principal) -> Result<(), AdminError> {
+    if foundation.config.kek_is_in_a_file() {
+        let rewrapped = foundation.catalog.rotate_kek_file(principal).await?;
+        return say(&format!("{rewrapped} data keys wrapped with a new key"));
     }
-    let next = next_kek_file(config);
-    if next.exists() {
-        std::fs::remove_file(&next).map_err(AdminError::KeyFile)?;
-    }
-    let key = Kek::load_or_create(&next)?;
-    let rewrapped = foundation.catalog.rotate_kek(key).await?;
-    std::fs::rename(&next, &config.kek_file).map_err(AdminError::KeyFile)?;
-    say(&format!("{rewrapped} data keys wrapped with a new key"))
+    let Ok(text) = std::env::var("LAKEGATE_NEW_KEK") else { return Err(AdminError::KeyElsewhere) };
+    let rewrapped = foundation.catalog.rotate_kek(Kek::from_base64(&text)?).await?;
+    say(&format!("{rewrapped} data keys wrapped with the key of LAKEGATE_NEW_KEK"))
 }
 
 /// Work on whole catalogs, which none of them is opened for.

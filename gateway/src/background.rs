@@ -105,18 +105,7 @@ impl Keeper {
     }
 
     async fn run(&self, name: &RelationName, stop: &CancellationToken) -> Result<(), SqlError> {
-        let start = SessionStart {
-            authenticated: self.shared.catalog.bootstrap_identity()?,
-            database: SYSTEM_DATABASE.to_owned(),
-            settings: vec![("application_name".to_owned(), APPLICATION.to_owned())],
-            backend_pid: 0,
-            client_address: None,
-            server_address: None,
-            tls: false,
-            tls_version: None,
-            auth_method: "internal",
-            driver: None,
-        };
+        let start = SessionStart::internal(self.shared.catalog.bootstrap_identity()?, SYSTEM_DATABASE, APPLICATION);
         let mut session = Sessions(Arc::clone(&self.shared)).open(start).await?;
         let done = self.optimize(session.as_mut(), name, stop).await;
         session.close().await;

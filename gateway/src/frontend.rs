@@ -339,6 +339,25 @@ pub struct SessionStart {
     pub driver: Option<&'static str>,
 }
 
+impl SessionStart {
+    /// Of the server itself, for work of its own.
+    #[must_use]
+    pub fn internal(identity: lakegate_catalog::auth::Authenticated, database: &str, application: &str) -> SessionStart {
+        SessionStart {
+            authenticated: identity,
+            database: database.to_owned(),
+            settings: vec![("application_name".to_owned(), application.to_owned())],
+            backend_pid: 0,
+            client_address: None,
+            server_address: None,
+            tls: false,
+            tls_version: None,
+            auth_method: "internal",
+            driver: None,
+        }
+    }
+}
+
 /// Declared type of a parameter or column as the protocol shows it.
 #[must_use]
 pub fn declared(oid: Oid) -> Option<PgType> {

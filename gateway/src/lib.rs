@@ -24,4 +24,5 @@ pub mod system;
 pub mod tasks;
 pub mod telemetry;
 pub mod tls;
+pub mod vault;
 pub mod wire;

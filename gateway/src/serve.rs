@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use lakegate_catalog::auth::PasswordCost;
-use lakegate_catalog::{Bootstrap, Catalog, CatalogError, CatalogOptions, DataDirLock, Kek};
+use lakegate_catalog::{Bootstrap, Catalog, CatalogError, CatalogOptions, DataDirLock, Kek, KekFile};
 use lakegate_engine_api::{Engine, EngineError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use crate::sql::session::{Sessions, Shared};
 use crate::sqlstate::SqlError;
 use crate::system::SystemRelations;
 use crate::tls;
+use crate::vault::VaultTransit;
 
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -83,51 +84,56 @@ impl Foundation {
             .create(&config.data_dir)
             .map_err(|error| ServeError::DataDir { path: config.data_dir.display().to_string(), error })?;
         let lock = DataDirLock::acquire(&config.data_dir)?;
-        let mut options = CatalogOptions::new(config.catalog_url.clone(), kek_of(&config)?);
-        options.kek_file = (config.kek.is_none() && config.kek_command.is_none()).then(|| config.kek_file.clone());
+        let mut options = catalog_options(&config).await?;
         options.password_cost = PasswordCost { memory_kib: config.password_memory_kib, passes: config.password_passes };
         options.protected_roots = vec![config.warehouse_root.clone()];
         // The lock of the data directory is the embedded catalog's too.
         let file = config.catalog_url.strip_prefix("sqlite://").map(std::path::Path::new);
         options.sole_process = file.is_some_and(|file| file.starts_with(&config.data_dir));
-        let catalog = open_catalog(options, &config).await?;
+        let catalog = open_catalog(options).await?;
         let admin_password = std::env::var("LAKEGATE_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty()).map(Zeroizing::new);
         let outcome = catalog.bootstrap(Bootstrap { admin_password }).await?;
         Ok(Foundation { config, catalog, _lock: lock, generated_password: outcome.generated_password })
     }
 }
 
-/// The key-encryption key from where it is kept.
+/// The file that the key-encryption key is kept in where it is not given otherwise.
+fn kek_file(config: &Config) -> Result<KekFile, CatalogError> {
+    let path = config.kek_file.clone();
+    Ok(match &config.kek_vault {
+        None => KekFile::plain(path),
+        Some(vault) => KekFile::wrapped(path, Arc::new(VaultTransit::from_environment(&vault.key, vault.token_file.clone())?)),
+    })
+}
+
+/// For a catalog of this configuration, with the key-encryption key from where it is kept.
 ///
 /// # Errors
 /// It cannot be had, or is none.
-pub fn kek_of(config: &Config) -> Result<Kek, CatalogError> {
-    match (&config.kek, &config.kek_command) {
-        (Some(kek), _) => Kek::from_base64(kek),
-        (None, Some(command)) => Kek::from_command(command),
-        (None, None) => Kek::load_or_create(&config.kek_file),
-    }
-}
-
-/// Where a key file waits that a rotation was about to put in place.
-#[must_use]
-pub fn next_kek_file(config: &Config) -> std::path::PathBuf {
-    config.kek_file.with_extension("key.new")
+pub async fn catalog_options(config: &Config) -> Result<CatalogOptions, CatalogError> {
+    let (kek, kek_file) = match (&config.kek, &config.kek_command) {
+        (Some(kek), _) => (Kek::from_base64(kek)?, None),
+        (None, Some(command)) => (Kek::from_command(command)?, None),
+        (None, None) => {
+            let file = kek_file(config)?;
+            (file.load_or_create().await?, Some(file))
+        }
+    };
+    Ok(CatalogOptions { kek_file, ..CatalogOptions::new(config.catalog_url.clone(), kek) })
 }
 
 /// A rotation that was cut off after the keys were wrapped anew has left the key that opens them beside the old one.
-async fn open_catalog(mut options: CatalogOptions, config: &Config) -> Result<Catalog, ServeError> {
-    let next = next_kek_file(config);
-    match Catalog::open(options.clone()).await {
-        Err(CatalogError::WrongKek) if config.kek.is_none() && config.kek_command.is_none() && next.exists() => {
-            options.kek = Kek::load_or_create(&next)?;
+async fn open_catalog(mut options: CatalogOptions) -> Result<Catalog, CatalogError> {
+    let opened = Catalog::open(options.clone()).await;
+    match (&opened, options.kek_file.clone()) {
+        (Err(CatalogError::WrongKek), Some(file)) if file.next().exists() => {
+            options.kek = file.next().load_or_create().await?;
             let catalog = Catalog::open(options).await?;
-            std::fs::rename(&next, &config.kek_file)
-                .map_err(|error| ServeError::DataDir { path: config.kek_file.display().to_string(), error })?;
+            file.take_next()?;
             tracing::info!("a rotation of the key-encryption key was finished");
             Ok(catalog)
         }
-        opened => Ok(opened?),
+        _ => opened,
     }
 }
 
@@ -195,6 +201,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
         drain: config.drain,
         ..ServerOptions::default()
     };
+    crate::privacy::keep_resuming(Arc::clone(&shared), stop.clone());
     if let Some(maintenance) = config.maintenance {
         crate::background::keep_tidy(Arc::clone(&shared), maintenance, stop.clone());
     }

@@ -335,6 +335,7 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             ObjectKind::Role
             | ObjectKind::Constraint
             | ObjectKind::ExternalLocation
+            | ObjectKind::Warehouse
             | ObjectKind::Policy
             | ObjectKind::MaskingPolicy
             | ObjectKind::Detection
@@ -352,6 +353,7 @@ fn catalog_state(error: &CatalogError) -> SqlState {
             ObjectKind::Role
             | ObjectKind::Constraint
             | ObjectKind::ExternalLocation
+            | ObjectKind::Warehouse
             | ObjectKind::Policy
             | ObjectKind::MaskingPolicy
             | ObjectKind::Detection

@@ -85,4 +85,8 @@ mod transactions;
 #[cfg(test)]
 mod types;
 #[cfg(test)]
+mod vault;
+#[cfg(test)]
+mod warehouses;
+#[cfg(test)]
 mod wire_scripts;

@@ -21,6 +21,7 @@ impl Denial {
             ObjectRef::Database(oid) => format!("DATABASE {}", quoted(&snapshot.database(oid)?.name)),
             ObjectRef::Schema(oid) => format!("SCHEMA {}", quoted(&snapshot.schema_by_oid(oid)?.name)),
             ObjectRef::ExternalLocation(oid) => format!("EXTERNAL LOCATION {}", quoted(&snapshot.external_location(oid)?.name)),
+            ObjectRef::Warehouse(oid) => format!("WAREHOUSE {}", quoted(&snapshot.warehouse(oid)?.name)),
             ObjectRef::Relation(oid) => {
                 let relation = snapshot.relation_by_oid(oid)?;
                 let word = if relation.sequence.is_some() { "SEQUENCE" } else { "TABLE" };

@@ -100,6 +100,7 @@ pub(super) fn described(snapshot: &Snapshot, object: ObjectRef) -> Result<(Objec
             ObjectRef::Schema(oid) => (ObjectKind::Schema, oid),
             ObjectRef::Relation(oid) => (ObjectKind::Relation, oid),
             ObjectRef::ExternalLocation(oid) => (ObjectKind::ExternalLocation, oid),
+            ObjectRef::Warehouse(oid) => (ObjectKind::Warehouse, oid),
         };
         CatalogError::Undefined { kind, name: format!("OID {oid}") }
     })

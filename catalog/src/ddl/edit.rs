@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::undefined_oid;
 use crate::acl::Acl;
 use crate::error::{CatalogError, ObjectKind};
-use crate::model::{Database, DefaultAcl, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, RoleSettings, Schema};
+use crate::model::{Database, DefaultAcl, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, RoleSettings, Schema, Warehouse};
 use crate::snapshot::Snapshot;
 
 /// A row to write or remove. Objects are written whole.
@@ -28,6 +28,8 @@ pub(crate) enum Write {
     DropRelation(Oid),
     Location(Arc<ExternalLocation>),
     DropLocation(Oid),
+    Warehouse(Arc<Warehouse>),
+    DropWarehouse(Oid),
     /// `None`: back to the default.
     Acl(ObjectRef, Option<Arc<Acl>>),
     /// Empty: none.
@@ -73,6 +75,10 @@ impl Edit {
 
     pub(crate) fn location(&self, oid: Oid) -> Result<Arc<ExternalLocation>, CatalogError> {
         self.snapshot.external_location(oid).cloned().ok_or_else(|| undefined_oid(ObjectKind::ExternalLocation, oid))
+    }
+
+    pub(crate) fn warehouse(&self, oid: Oid) -> Result<Arc<Warehouse>, CatalogError> {
+        self.snapshot.warehouse(oid).cloned().ok_or_else(|| undefined_oid(ObjectKind::Warehouse, oid))
     }
 
     /// Notes a write, and does it to the snapshot.
@@ -147,6 +153,12 @@ impl Edit {
         self.write(Write::DropLocation(oid));
     }
 
+    pub(crate) fn put_warehouse(&mut self, warehouse: Warehouse) -> Arc<Warehouse> {
+        let warehouse = Arc::new(warehouse);
+        self.write(Write::Warehouse(warehouse.clone()));
+        warehouse
+    }
+
     pub(crate) fn put_acl(&mut self, object: ObjectRef, acl: Acl) {
         self.write(Write::Acl(object, Some(Arc::new(acl))));
     }
@@ -195,6 +207,13 @@ impl Snapshot {
             Write::DropLocation(oid) => {
                 self.locations.remove(oid);
                 self.acls.remove(&ObjectRef::ExternalLocation(*oid));
+            }
+            Write::Warehouse(warehouse) => {
+                self.warehouses.insert(warehouse.oid, Arc::clone(warehouse));
+            }
+            Write::DropWarehouse(oid) => {
+                self.warehouses.remove(oid);
+                self.acls.remove(&ObjectRef::Warehouse(*oid));
             }
             Write::Acl(object, Some(acl)) => {
                 self.acls.insert(*object, Arc::clone(acl));

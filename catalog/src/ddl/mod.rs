@@ -19,6 +19,7 @@ mod role_settings;
 mod schema;
 mod sequence;
 mod temporary;
+mod warehouse;
 
 pub use comment::CommentOn;
 pub use default_acl::DefaultPrivileges;
@@ -31,6 +32,7 @@ pub use role::{PasswordSpec, RoleOptions};
 pub use role_settings::SettingChange;
 pub use sequence::{NextValues, SequenceState};
 pub use temporary::TEMPORARY_PREFIX;
+pub use warehouse::WarehouseChange;
 
 use crate::error::{CatalogError, ObjectKind};
 

@@ -12,7 +12,7 @@ use crate::acl::Acl;
 use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
-use crate::model::{Database, DefaultAcl, ExternalLocation, FIRST_NORMAL_OID, ObjectRef, Oid, Relation, Schema};
+use crate::model::{Database, DefaultAcl, ExternalLocation, FIRST_NORMAL_OID, ObjectRef, Oid, Relation, Schema, Warehouse};
 use crate::snapshot::{Snapshot, kind_of};
 
 impl Catalog {
@@ -104,7 +104,7 @@ fn pinned(what: &str) -> CatalogError {
 fn concerned(snapshot: &Snapshot, database: Oid) -> impl Iterator<Item = ObjectRef> {
     let of_schema = move |schema: Oid| snapshot.schema_by_oid(schema).is_some_and(|schema| schema.database == database);
     all_objects(snapshot).filter(move |object| match object {
-        ObjectRef::Database(_) | ObjectRef::ExternalLocation(_) => true,
+        ObjectRef::Database(_) | ObjectRef::ExternalLocation(_) | ObjectRef::Warehouse(_) => true,
         ObjectRef::Schema(oid) => of_schema(*oid),
         ObjectRef::Relation(oid) => snapshot.relation_by_oid(*oid).is_some_and(|relation| of_schema(relation.schema)),
     })
@@ -130,6 +130,10 @@ fn change_owner(edit: &mut Edit, object: ObjectRef, owner: Oid) -> Result<(), Ca
         ObjectRef::ExternalLocation(oid) => {
             let changed = ExternalLocation { owner, ..ExternalLocation::clone(&*edit.location(oid)?) };
             edit.put_location(changed);
+        }
+        ObjectRef::Warehouse(oid) => {
+            let changed = Warehouse { owner, ..Warehouse::clone(&*edit.warehouse(oid)?) };
+            edit.put_warehouse(changed);
         }
     }
     Ok(())

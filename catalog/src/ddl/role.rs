@@ -361,4 +361,5 @@ pub(super) fn all_objects(snapshot: &Snapshot) -> impl Iterator<Item = ObjectRef
         .chain(snapshot.schemas.keys().map(|oid| ObjectRef::Schema(*oid)))
         .chain(snapshot.relations.keys().map(|oid| ObjectRef::Relation(*oid)))
         .chain(snapshot.locations.keys().map(|oid| ObjectRef::ExternalLocation(*oid)))
+        .chain(snapshot.warehouses.keys().map(|oid| ObjectRef::Warehouse(*oid)))
 }

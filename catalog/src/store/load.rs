@@ -11,7 +11,7 @@ use crate::acl::Acl;
 use crate::authorize::NormalUrl;
 use crate::error::CatalogError;
 use crate::model::{
-    Database, DefaultAcl, DefaultAclKind, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, RoleSettings, Schema,
+    Database, DefaultAcl, DefaultAclKind, ExternalLocation, Membership, ObjectRef, Oid, Relation, Role, RoleSettings, Schema, Warehouse,
 };
 use crate::snapshot::Snapshot;
 
@@ -61,6 +61,12 @@ pub(crate) async fn snapshot(connection: &mut AnyConnection, protected_roots: Ar
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
         let location = ExternalLocation { oid: oid(&row, 0)?, name: row.try_get(1)?, url: row.try_get(2)?, owner: oid(&row, 3)? };
         snapshot.locations.insert(location.oid, Arc::new(location));
+    }
+    for row in sqlx::query("SELECT oid, name, owner_oid, document FROM warehouses").fetch_all(&mut *connection).await? {
+        let limits: String = row.try_get(3)?;
+        let limits = serde_json::from_str(&limits).map_err(CatalogError::corrupted)?;
+        let warehouse = Warehouse { oid: oid(&row, 0)?, name: row.try_get(1)?, owner: oid(&row, 2)?, limits };
+        snapshot.warehouses.insert(warehouse.oid, Arc::new(warehouse));
     }
     let sql = "SELECT object_kind, object_oid, items FROM acls";
     for row in sqlx::query(sql).fetch_all(&mut *connection).await? {
@@ -153,6 +159,7 @@ fn object(row: &AnyRow) -> Result<ObjectRef, CatalogError> {
         "schema" => Ok(ObjectRef::Schema(oid)),
         "relation" => Ok(ObjectRef::Relation(oid)),
         "location" => Ok(ObjectRef::ExternalLocation(oid)),
+        "warehouse" => Ok(ObjectRef::Warehouse(oid)),
         _ => Err(CatalogError::corrupted(format!("object kind {kind}"))),
     }
 }

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (10, include_str!("migrations/0010_privacy.sql")),
     (11, include_str!("migrations/0011_one_signing_key.sql")),
     (12, include_str!("migrations/0012_leases.sql")),
+    (13, include_str!("migrations/0013_warehouses.sql")),
     (15, include_str!("migrations/0015_saved_queries.sql")),
     (16, include_str!("migrations/0016_flushed_logs.sql")),
 ];

@@ -8,7 +8,7 @@ use crate::error::CatalogError;
 use crate::governance::{RowSecurity, Tags};
 use crate::model::{
     Column, Constraint, Database, DefaultAcl, ExternalLocation, Index, Membership, ObjectRef, Oid, Relation, RelationKind, Role,
-    RoleSettings, Schema, Sequence,
+    RoleSettings, Schema, Sequence, Warehouse,
 };
 use std::collections::BTreeMap;
 
@@ -46,6 +46,7 @@ pub(super) fn object_key(object: ObjectRef) -> (&'static str, i64) {
         ObjectRef::Schema(oid) => ("schema", oid.into()),
         ObjectRef::Relation(oid) => ("relation", oid.into()),
         ObjectRef::ExternalLocation(oid) => ("location", oid.into()),
+        ObjectRef::Warehouse(oid) => ("warehouse", oid.into()),
     }
 }
 
@@ -93,6 +94,11 @@ pub(crate) async fn apply(connection: &mut AnyConnection, write: &Write) -> Resu
         Write::DropLocation(oid) => {
             delete(connection, "DELETE FROM external_locations WHERE oid = $1", *oid).await?;
             put_acl(connection, ObjectRef::ExternalLocation(*oid), None).await
+        }
+        Write::Warehouse(warehouse) => put_warehouse(connection, warehouse).await,
+        Write::DropWarehouse(oid) => {
+            delete(connection, "DELETE FROM warehouses WHERE oid = $1", *oid).await?;
+            put_acl(connection, ObjectRef::Warehouse(*oid), None).await
         }
         Write::Acl(object, acl) => {
             let items = acl.as_ref().map(|acl| serde_json::to_string(&**acl)).transpose().map_err(CatalogError::internal)?;
@@ -256,6 +262,20 @@ async fn put_location(connection: &mut AnyConnection, location: &ExternalLocatio
     .bind(location.name.clone())
     .bind(location.url.clone())
     .bind(i64::from(location.owner))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn put_warehouse(connection: &mut AnyConnection, warehouse: &Warehouse) -> Result<(), CatalogError> {
+    sqlx::query(
+        "INSERT INTO warehouses (oid, name, owner_oid, document) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (oid) DO UPDATE SET name = excluded.name, owner_oid = excluded.owner_oid, document = excluded.document",
+    )
+    .bind(i64::from(warehouse.oid))
+    .bind(warehouse.name.clone())
+    .bind(i64::from(warehouse.owner))
+    .bind(serde_json::to_string(&warehouse.limits).map_err(CatalogError::internal)?)
     .execute(connection)
     .await?;
     Ok(())

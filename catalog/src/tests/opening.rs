@@ -158,18 +158,19 @@ async fn bad_urls_are_refused() {
     }
 }
 
-#[test]
-fn kek_file_is_private_and_stable() {
+#[tokio::test]
+async fn kek_file_is_private_and_stable() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("kek.key");
-    let made = Kek::load_or_create(&path).unwrap();
+    let file = KekFile::plain(path.clone());
+    let made = file.load_or_create().await.unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let again = Kek::load_or_create(&path).unwrap();
+    let again = file.load_or_create().await.unwrap();
     assert_eq!(*made.to_base64(), *again.to_base64());
     assert!(!format!("{made:?}").contains(&*made.to_base64()));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-    let error = Kek::load_or_create(&path).unwrap_err().to_string();
+    let error = file.load_or_create().await.unwrap_err().to_string();
     assert!(error.contains("0640") && error.contains("kek.key"), "{error}");
     assert!(Kek::from_base64("AAAA").is_err() && Kek::from_base64("not base64!").is_err());
 }

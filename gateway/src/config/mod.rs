@@ -109,6 +109,12 @@ pub struct ServeArgs {
     /// Program whose standard output is the key-encryption key, base64 of 32 bytes; instead of the file
     #[arg(long, env = "LAKEGATE_KEK_COMMAND")]
     pub kek_command: Option<String>,
+    /// Key of Vault's transit engine that wraps the key file, as mount/key, e.g. transit/lakegate; with VAULT_ADDR and VAULT_TOKEN, the file is <data-dir>/kek.vault
+    #[arg(long, env = "LAKEGATE_KEK_VAULT_KEY", conflicts_with = "kek_command")]
+    pub kek_vault_key: Option<String>,
+    /// File with the token for Vault, read at each request, instead of VAULT_TOKEN
+    #[arg(long, env = "LAKEGATE_KEK_VAULT_TOKEN_FILE")]
+    pub kek_vault_token_file: Option<PathBuf>,
     /// Address that findings of detections are sent to, as JSON by POST
     #[arg(long, env = "LAKEGATE_FINDINGS_WEBHOOK")]
     pub findings_webhook: Option<String>,
@@ -263,6 +269,8 @@ pub struct Config {
     pub password_memory_kib: u32,
     pub password_passes: u32,
     pub kek_command: Option<String>,
+    /// What wraps the key in the file.
+    pub kek_vault: Option<VaultKey>,
     pub findings_webhook: Option<String>,
     pub sigma_rules: Option<PathBuf>,
     pub allow_plain_remote: bool,
@@ -271,6 +279,14 @@ pub struct Config {
     pub maintenance: Option<Maintenance>,
     /// `None`: all records of the logs stay in the catalog.
     pub flushing: Option<Flushing>,
+}
+
+/// A key of Vault's transit engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultKey {
+    /// `transit/lakegate`.
+    pub key: String,
+    pub token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -296,6 +312,14 @@ impl ServeArgs {
             Some(root) => root_url(&root)?,
             None => directory_url(&data_dir.join("warehouse"))?,
         };
+        let kek = std::env::var("LAKEGATE_KEK").ok();
+        let kek_command = self.kek_command.or(file.kek_command);
+        let token_file = self.kek_vault_token_file.or(file.kek_vault_token_file);
+        let kek_vault = self.kek_vault_key.or(file.kek_vault_key).map(|key| VaultKey { key, token_file });
+        if kek_vault.is_some() && (kek.is_some() || kek_command.is_some()) {
+            return Err(option("--kek-vault-key", "the key-encryption key is given by LAKEGATE_KEK or --kek-command already"));
+        }
+        let key_name = if kek_vault.is_some() { "kek.vault" } else { "kek.key" };
         Ok(Config {
             listen: self.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:5439".to_owned()),
             warehouse_root,
@@ -303,8 +327,8 @@ impl ServeArgs {
                 .catalog_url
                 .or(file.catalog_url)
                 .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("catalog.db").display())),
-            kek_file: self.kek_file.or(file.kek_file).unwrap_or_else(|| data_dir.join("kek.key")),
-            kek: std::env::var("LAKEGATE_KEK").ok(),
+            kek_file: self.kek_file.or(file.kek_file).unwrap_or_else(|| data_dir.join(key_name)),
+            kek,
             tls: self.tls_cert.or(file.tls_cert).zip(self.tls_key.or(file.tls_key)),
             metrics_listen: Some(self.metrics_listen.or(file.metrics_listen).unwrap_or_else(|| "127.0.0.1:9439".to_owned()))
                 .filter(|address| address != "off"),
@@ -327,7 +351,8 @@ impl ServeArgs {
                 1_024..=262_144,
             )?,
             password_passes: in_range("--password-passes", self.password_passes.or(file.password_passes).unwrap_or(2), 1..=16)?,
-            kek_command: self.kek_command.or(file.kek_command),
+            kek_command,
+            kek_vault,
             findings_webhook: self.findings_webhook.or(file.findings_webhook),
             sigma_rules: self.sigma_rules.or(file.sigma_rules),
             allow_plain_remote: self.allow_plain_remote.or(file.allow_plain_remote).unwrap_or(false),
@@ -349,6 +374,12 @@ impl ServeArgs {
 }
 
 impl Config {
+    /// As it is or wrapped; elsewhere it is the operator's to change.
+    #[must_use]
+    pub fn kek_is_in_a_file(&self) -> bool {
+        self.kek.is_none() && self.kek_command.is_none()
+    }
+
     /// The address as a host that a client on this machine can connect to.
     #[must_use]
     pub fn connect_host(address: SocketAddr) -> String {

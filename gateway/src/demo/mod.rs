@@ -26,18 +26,7 @@ pub async fn fill(shared: &Arc<Shared>, identity: Authenticated) -> Result<(), S
     if complete {
         return Ok(());
     }
-    let start = SessionStart {
-        authenticated: identity,
-        database: "main".to_owned(),
-        settings: vec![("application_name".to_owned(), "lakegate demo".to_owned())],
-        backend_pid: 0,
-        client_address: None,
-        server_address: None,
-        tls: false,
-        tls_version: None,
-        auth_method: "internal",
-        driver: None,
-    };
+    let start = SessionStart::internal(identity, "main", "lakegate demo");
     let mut session = Sessions(Arc::clone(shared)).open(start).await?;
     if snapshot.database_by_name(DATABASE).is_some() {
         run(session.as_mut(), "DROP DATABASE demo").await?;

@@ -121,18 +121,7 @@ struct Known {
 
 /// Of the program itself; its statements are no users' and are not logged.
 pub(crate) async fn session(shared: &Arc<Shared>) -> Result<GatewaySession, SqlError> {
-    let start = SessionStart {
-        authenticated: shared.catalog.bootstrap_identity()?,
-        database: "main".to_owned(),
-        settings: vec![("application_name".to_owned(), "lakegate detections".to_owned())],
-        backend_pid: 0,
-        client_address: None,
-        server_address: None,
-        tls: false,
-        tls_version: None,
-        auth_method: "internal",
-        driver: None,
-    };
+    let start = SessionStart::internal(shared.catalog.bootstrap_identity()?, "main", "lakegate detections");
     GatewaySession::open(Arc::clone(shared), start).await
 }
 

@@ -44,7 +44,7 @@ pub async fn declare(
         }
     };
     let durable = plan.bound.touches_tables();
-    let journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
+    let mut journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
     let watch = match crate::detect::guard::before(session, &plan.bound, journal.statement_id()).await {
         Ok(watch) => watch,
         Err(error) => {
@@ -52,6 +52,9 @@ pub async fn declare(
             return Err(error);
         }
     };
+    if durable {
+        journal = session.admitted(journal, deadline).await?;
+    }
     // It outlives the statement, so a cancel of this one must not reach it later.
     let token = CancellationToken::new();
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: token.clone() };

@@ -202,6 +202,9 @@ fn objects(session: &GatewaySession, snapshot: &Snapshot, target: &GrantTarget) 
                 .ok_or_else(|| lakegate_catalog::CatalogError::Undefined { kind: ObjectKind::ExternalLocation, name: name.clone() })?;
             Ok(ObjectRef::ExternalLocation(location.oid))
         })?),
+        GrantTarget::Warehouses(names) => {
+            GrantObjects::These(each(names, |name| Ok(ObjectRef::Warehouse(super::warehouse::named(&snapshot, name)?.oid)))?)
+        }
     })
 }
 

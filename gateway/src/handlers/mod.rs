@@ -36,6 +36,7 @@ pub mod table_work;
 pub mod token;
 
 pub mod transaction;
+pub mod warehouse;
 
 use sqlparser::ast::Statement;
 
@@ -45,7 +46,7 @@ use crate::sql::grammar::Command;
 use crate::sql::journal::Journal;
 use crate::sql::prepare::PreparedStatement;
 use crate::sql::session::GatewaySession;
-use crate::sql::statement_type::is_of_session;
+use crate::sql::statement_type::{is_of_session, makes_rows, works};
 use crate::sqlstate::{SqlError, SqlState};
 
 /// Runs a command of the catalog or the session, logged.
@@ -76,11 +77,14 @@ pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, de
         crate::sql::journal::refused(session, &statement.command, &statement.text, &error).await?;
         return Err(error);
     }
-    let journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
+    let mut journal = Journal::begin_utility(session, &statement.command, &statement.text).await?;
     let allowed = match makes_rows(&statement.command) {
         true => crate::detect::guard::before_rows_are_made(session, journal.statement_id()).await,
         false => Ok(()),
     };
+    if allowed.is_ok() && works(&statement.command) {
+        journal = session.admitted(journal, deadline).await?;
+    }
     let result = match allowed {
         Ok(()) => dispatch(session, statement, deadline, &journal).await,
         Err(error) => Err(error),
@@ -90,16 +94,6 @@ pub async fn run(session: &mut GatewaySession, statement: &PreparedStatement, de
         Err(error) => journal.failed(error).await,
     }
     result
-}
-
-/// It reads tables to make another.
-fn makes_rows(command: &Command) -> bool {
-    match command {
-        Command::CreateTable(table) => table.query.is_some(),
-        Command::CreateMaterializedView(_) | Command::Refresh(_) => true,
-        Command::Sql(sql) => matches!(**sql, Statement::Query(_)),
-        _ => false,
-    }
 }
 
 async fn dispatch(
@@ -134,6 +128,7 @@ async fn dispatch(
         Command::DropToken(drop) => token::drop(session, drop).await,
         Command::CreateExternalLocation(create) => external_location::create(session, create).await,
         Command::DropExternalLocation(drop) => external_location::drop(session, drop).await,
+        Command::Warehouse(command) => warehouse::run(session, command).await,
         Command::CloseCursor(close) => cursor::close(session, close),
         Command::Begin(begin) => transaction::begin(session, begin),
         Command::SetTransaction(set) => transaction::set(session, set),

@@ -117,6 +117,9 @@ pub fn assign_text(session: &mut GatewaySession, local: bool, name: &str, value:
         warn_local(session);
         return Ok(());
     }
+    if name.eq_ignore_ascii_case("lakegate.warehouse") && !value.is_empty() {
+        session.usable_warehouse(value)?;
+    }
     check_in_time(session, name, &value.to_ascii_lowercase())?;
     let changed = session.settings.change(local, |settings| settings.set(name, value))?;
     report(session, changed);

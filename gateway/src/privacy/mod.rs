@@ -8,9 +8,11 @@ mod call;
 mod conditions;
 mod map;
 mod relations;
+mod resumption;
 mod suspects;
 
 pub use call::{SubjectFunction, function_of, is_subject_function, name_of_function};
 pub use conditions::{condition, quoted, string, table_name};
 pub use map::{CoveredTable, Rule, SubjectColumn, SubjectMap, require_access, require_officer};
 pub use relations::relation;
+pub use resumption::keep_resuming;

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use lakegate_catalog::model::Oid;
 use tokio_util::sync::CancellationToken;
 
+use super::queues::Queues;
 use super::work::RunningWork;
 use crate::frontend::TransactionStatus;
 use crate::sqlstate::{SqlError, SqlState};
@@ -19,6 +20,7 @@ use crate::tls::Encryption;
 pub struct LiveSessions {
     sessions: Arc<Mutex<HashMap<i32, Arc<Live>>>>,
     work: RunningWork,
+    queues: Queues,
 }
 
 /// One row of `pg_stat_activity`.
@@ -88,6 +90,12 @@ impl LiveSessions {
     #[must_use]
     pub fn work(&self) -> &RunningWork {
         &self.work
+    }
+
+    /// Where they wait for a place.
+    #[must_use]
+    pub fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     #[must_use]
@@ -312,7 +320,7 @@ impl LiveSession {
     /// What the client is to hear of a statement that takes long.
     #[must_use]
     pub fn progress_notice(&self) -> Option<SqlError> {
-        self.all.work.notice(self.live.pid)
+        self.all.queues.notice(self.live.pid).or_else(|| self.all.work.notice(self.live.pid))
     }
 
     pub fn set_application_name(&self, name: &str) {

@@ -6,6 +6,7 @@
 mod admission;
 mod handshake;
 pub mod live;
+mod queues;
 mod socket;
 mod work;
 
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 pub use self::live::{ActivityState, LiveSessions, SessionInfo};
+pub use self::queues::{Entered, Place, Queues};
 pub use self::work::{Copy, CopyEntry, RunningWork, WorkEntry, Worker, Working};
 pub use crate::auth::AuthMethod;
 use crate::auth::jwt::JwtVerifier;

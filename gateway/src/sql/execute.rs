@@ -32,7 +32,7 @@ pub async fn execute(
     if session.transaction.status() == TransactionStatus::Failed && !super::prepare::ends_block(&statement.command) {
         return Err(super::transaction::aborted());
     }
-    let timeout = session.settings.current.statement_timeout();
+    let timeout = session.time_limit();
     let deadline = Deadline::new(timeout, cancel);
     let running = run_to_commit(session, statement, parameters, &deadline);
     match timeout {
@@ -157,6 +157,9 @@ async fn run_plan(
     let durable = plan.bound.touches_tables();
     let mut journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
     journal.note_compiled(plan.take_planning());
+    if durable {
+        journal = session.admitted(journal, deadline).await?;
+    }
     crate::system::audit::subjects_read(session, &plan.bound, journal.statement_id()).await?;
     let watch = match crate::detect::guard::before(session, &plan.bound, journal.statement_id()).await {
         Ok(watch) => watch,

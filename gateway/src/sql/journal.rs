@@ -1,7 +1,7 @@
 //! One statement's entry in the sealed log: made before it runs, ended with its outcome.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow_array::ArrayRef;
@@ -21,7 +21,7 @@ use super::redact::redact;
 use super::session::GatewaySession;
 use super::settings::Settings;
 use super::statement_type::statement_type;
-use crate::server::{RunningWork, WorkEntry, Worker};
+use crate::server::{Place, RunningWork, WorkEntry, Worker};
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::outgoing::Format;
 use crate::wire::rows::{Column, Manner};
@@ -43,6 +43,9 @@ pub struct Journal {
     work: RunningWork,
     /// For those who look on, as long as it works.
     entry: Option<WorkEntry>,
+    /// In its warehouse.
+    place: Option<Arc<Place>>,
+    waited_ms: Option<u64>,
 }
 
 /// What became known after the start.
@@ -129,6 +132,8 @@ impl Journal {
             named: Mutex::new(Named { changed: written.clone(), ..Named::default() }),
             denial,
             work: session.shared.system.live().work().clone(),
+            place: None,
+            waited_ms: None,
             entry: Some(session.shared.system.live().work().enter(worker, written.first().cloned())),
         })
     }
@@ -148,6 +153,12 @@ impl Journal {
         named.read.extend(touched.relations_read.iter().cloned());
         named.columns.extend(touched.columns_read.iter().cloned());
         named.tags.extend(touched.tags_read.iter().cloned());
+    }
+
+    /// It works in a warehouse, for whose place it has waited.
+    pub fn hold(&mut self, place: Arc<Place>, waited: Duration) {
+        self.place = Some(place);
+        self.waited_ms = Some(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX));
     }
 
     /// How long planning took.
@@ -193,6 +204,7 @@ impl Journal {
         self.elapsed = Some(self.started.elapsed());
         self.denial = None;
         self.entry = None;
+        self.place = None;
     }
 
     /// It succeeded in a transaction that did not.
@@ -249,7 +261,8 @@ impl Journal {
             end.columns_read = Some(facets::columns(&named.columns));
             end.tags_read = Some(named.tags.into_iter().collect());
         }
-        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).saturating_sub(self.waited_ms.unwrap_or(0));
+        end.metrics.waiting_at_capacity_duration_ms = self.waited_ms;
         end.metrics.compilation_duration_ms = self.compiled_ms;
         end.metrics.execution_duration_ms = Some(elapsed_ms.saturating_sub(end.metrics.result_fetch_duration_ms.unwrap_or(0)));
         metrics::counter!("lakegate_statements_total", "type" => self.statement_type, "status" => end.status.word()).increment(1);

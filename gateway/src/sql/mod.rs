@@ -1,5 +1,6 @@
 //! The SQL front end: text to AST, AST to a bound statement, statement to answer.
 
+mod admission;
 pub mod advisory;
 pub mod between_symmetric;
 pub mod bind;
@@ -42,7 +43,7 @@ pub mod session;
 pub mod session_log;
 pub mod session_settings;
 pub mod setting_registry;
-mod setting_values;
+pub mod setting_values;
 pub mod settings;
 mod signed_operands;
 mod spellings;

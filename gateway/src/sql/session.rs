@@ -102,6 +102,8 @@ pub struct GatewaySession {
     pub(crate) clock: Option<DateTime<Utc>>,
     /// The records that a rule looks at.
     pub(crate) log_rows: Option<crate::detect::LogRows>,
+    /// Its place in a warehouse, while something of it works there.
+    pub(crate) place: std::sync::Weak<crate::server::Place>,
     /// The statements of the message or pipeline are one transaction without a BEGIN.
     implicit: bool,
 }
@@ -153,6 +155,7 @@ impl GatewaySession {
             logged_as: None,
             clock: None,
             log_rows: None,
+            place: std::sync::Weak::new(),
             implicit: false,
         };
         super::settings::REGISTRY.iter().filter(|setting| setting.reported).for_each(|setting| session.report(setting));

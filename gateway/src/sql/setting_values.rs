@@ -75,12 +75,12 @@ fn in_range(setting: &Setting, number: i64, min: i64, max: i64) -> Result<(), Sq
 
 /// (unit, how many base units it has, in thousandths); largest first.
 type Units = [(&'static str, i64)];
-pub(super) const TIME_UNITS: [(&str, i64); 6] =
+pub const TIME_UNITS: [(&str, i64); 6] =
     [("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
 pub(super) const MEMORY_UNITS: [(&str, i64); 4] = [("TB", 1_073_741_824_000), ("GB", 1_048_576_000), ("MB", 1_024_000), ("kB", 1_000)];
 
 /// The number in base units.
-pub(super) fn parse_quantity(value: &str, units: &Units) -> Option<((), i64)> {
+pub fn parse_quantity(value: &str, units: &Units) -> Option<((), i64)> {
     let value = value.trim();
     let split = value.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(value.len());
     let (number, unit) = value.split_at(split);

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{ObjectType, Statement};
 
-use super::grammar::{Command, Keys, Owned, RelationWord, TwoPhase};
+use super::grammar::{Command, Keys, Owned, RelationWord, TwoPhase, Watch};
 use super::with_changes::main_statement;
 
 /// As `system.query.history.statement_type` shows it.
@@ -39,6 +39,7 @@ pub fn statement_type(command: &Command) -> &'static str {
         Command::Owned(Owned::Reassign { .. }) => "REASSIGN OWNED",
         Command::Owned(Owned::Drop { .. }) => "DROP OWNED",
         Command::CreateExternalLocation(_) => "CREATE EXTERNAL LOCATION",
+        Command::Warehouse(command) => command.tag(),
         Command::DropExternalLocation(_) => "DROP EXTERNAL LOCATION",
         Command::ConvertToDelta(_) => "CONVERT",
         Command::Copy(_) => "COPY",
@@ -80,6 +81,27 @@ const OF_SESSION: [&str; 20] = [
     "PREPARE TRANSACTION",
     "COMMIT PREPARED",
 ];
+
+/// It reads tables to make another.
+#[must_use]
+pub fn makes_rows(command: &Command) -> bool {
+    match command {
+        Command::CreateTable(table) => table.query.is_some(),
+        Command::CreateMaterializedView(_) | Command::Refresh(_) => true,
+        Command::Sql(sql) => matches!(**sql, Statement::Query(_)),
+        _ => false,
+    }
+}
+
+/// It reads or writes tables' data, without being a query or a change of rows.
+#[must_use]
+pub fn works(command: &Command) -> bool {
+    match command {
+        Command::Reindex(_) | Command::ConvertToDelta(_) | Command::TableWork(_) | Command::Privacy(_) => true,
+        Command::Watch(watch) => matches!(**watch, Watch::Hunt { .. }),
+        other => makes_rows(other),
+    }
+}
 
 /// It touches the session alone: no relation, no catalog object.
 #[must_use]

@@ -174,6 +174,11 @@ fn subject(command: &Command) -> (Option<&'static str>, Option<String>, serde_js
         Command::CreateExternalLocation(create) => {
             (Some("external location"), Some(create.name.clone()), serde_json::json!({ "url": create.url }))
         }
+        Command::Warehouse(command) => {
+            let options: serde_json::Map<String, serde_json::Value> =
+                command.options().iter().map(|option| (option.name.clone(), option.value.clone().into())).collect();
+            (Some("warehouse"), Some(command.names().join(", ")), options.into())
+        }
         Command::DropExternalLocation(drop) => (Some("external location"), Some(drop.name.clone()), nothing),
         Command::Grant(grant) => granted(&grant.privileges, &grant.target, &grant.grantees),
         Command::Revoke(revoke) => granted(&revoke.privileges, &revoke.target, &revoke.grantees),
@@ -289,6 +294,7 @@ fn granted(
         GrantTarget::Schemas(names) => ("schema", objects(names)),
         GrantTarget::Databases(names) => ("database", names.join(", ")),
         GrantTarget::ExternalLocations(names) => ("external location", names.join(", ")),
+        GrantTarget::Warehouses(names) => ("warehouse", names.join(", ")),
     };
     let word = |privilege: &PrivilegeWord| match privilege.columns.as_slice() {
         [] => privilege.word.clone(),

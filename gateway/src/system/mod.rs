@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod blind_index;
 pub(crate) mod columns;
+mod compute;
 mod detections;
 mod governance;
 mod privacy;
@@ -42,6 +43,8 @@ pub const RELATIONS: &[(&str, &str)] = &[
     ("access", "findings"),
     crate::saved_queries::QUERIES,
     crate::saved_queries::VERSIONS,
+    ("compute", "warehouses"),
+    ("compute", "engines"),
 ];
 
 /// Whether database `system` has the relation.
@@ -65,6 +68,8 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
         ("compat", "unsupported") => unsupported::table(&[]),
         ("lakegate", "saved_queries") => crate::saved_queries::queries_table(&[]),
         ("lakegate", "saved_query_versions") => crate::saved_queries::versions_table(&[]),
+        ("compute", "warehouses") => compute::warehouses_table(&[]),
+        ("compute", "engines") => compute::engines_table(&[]),
         ("information_schema", table) => match governance::empty(table) {
             Ok(Some(source)) => Ok(source),
             _ => return None,
@@ -103,12 +108,13 @@ pub struct SystemRows {
 pub struct SystemRelations {
     catalog: Catalog,
     live: LiveSessions,
+    started: DateTime<Utc>,
 }
 
 impl SystemRelations {
     #[must_use]
     pub fn new(catalog: Catalog, live: LiveSessions) -> Self {
-        SystemRelations { catalog, live }
+        SystemRelations { catalog, live, started: Utc::now() }
     }
 
     /// Sessions of this gateway, for `pg_stat_activity`.
@@ -158,6 +164,8 @@ impl SystemRelations {
             ("lakegate", "saved_queries") => crate::saved_queries::queries_table(&[]),
             ("lakegate", "saved_query_versions") => crate::saved_queries::versions_table(&[]),
             ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
+            ("compute", "warehouses") => compute::warehouses(&self.live, principal, snapshot),
+            ("compute", "engines") => compute::engines(self.started),
             ("privacy", "requests") => privacy::requests(&self.catalog, principal, snapshot).await,
             ("privacy", "certificates") => privacy::certificates(&self.catalog, principal, snapshot).await,
             ("information_schema", table) => governance::rows(snapshot, principal, table)?

@@ -82,6 +82,7 @@ pub async fn begin(
     let reader = Reader::new(name.name, options, schema, &session.input_manner(&facts))?;
     let touched = Facets::of_bound(&session.catalog().snapshot(), &bound);
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &touched, true).await?;
+    let journal = session.admitted(journal, deadline).await?;
     let (sender, receiver) = mpsc::channel::<RecordBatch>(QUEUE_BATCHES);
     let (answer, outcome) = oneshot::channel();
     let rows = futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|batch| (Ok(batch), receiver)) });

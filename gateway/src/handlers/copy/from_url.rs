@@ -40,6 +40,7 @@ pub async fn run(
         .await?;
     let touched = Facets::of_bound(&session.catalog().snapshot(), &bound);
     let journal = Journal::begin(session, &statement.command, &statement.text, &[], &touched, true).await?;
+    let journal = session.admitted(journal, deadline).await?;
     let relation = bound.relation(&target, None).map_or(0, super::from::relation_oid);
     let copied = Copy::new(session, relation, true).counted_as(journal.statement_id());
     let copy = session.shared.system.live().work().enter_copy(copied);

@@ -1,10 +1,10 @@
 //! The erasure of data subjects, one state after the other. Each state is stored before it begins and finds what an earlier run has done:
-//! wherever it is cut off, the same CALL, or CALL lakegate.resume_erasure('request'), goes on.
+//! wherever it is cut off, the same CALL, CALL lakegate.resume_erasure('request'), or the server by itself goes on.
 //!
 //! `planned` → `rewriting` (each table: `pending` → `rewritten`) → `waiting for readers` → `purging` (each table: `rewritten` → `purged`) →
 //! `cleaning` → `scanning` → `erased` | `erased with residuals`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use lakegate_catalog::needles::{Needles, is_searchable};
 use lakegate_catalog::privacy::{Named, NewRequest, PrivacyRequest, PrivacyStep};
 use lakegate_engine_api::{Erasure, Purge};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Line, certificate, context, export, own_table, plan};
@@ -37,8 +38,10 @@ pub struct Wish<'a> {
     pub wait_seconds: u64,
 }
 
-/// Requests that this process works on.
-static RUNNING: LazyLock<Mutex<BTreeSet<Uuid>>> = LazyLock::new(Mutex::default);
+/// Requests that this process works on; with a token where nobody waits for it: a CALL takes over.
+static RUNNING: LazyLock<Mutex<BTreeMap<Uuid, Option<CancellationToken>>>> = LazyLock::new(Mutex::default);
+/// How long it waits for that.
+const TAKE_OVER_WITHIN: Duration = Duration::from_secs(30);
 
 struct Running {
     id: Uuid,
@@ -46,9 +49,32 @@ struct Running {
 }
 
 impl Running {
-    fn begin(id: Uuid, catalog: &Catalog) -> Option<Running> {
-        let begun = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        begun.then(|| Running { id, catalog: catalog.clone() })
+    /// `unattended`: what stops it for a CALL.
+    fn begin(id: Uuid, catalog: &Catalog, unattended: Option<&CancellationToken>) -> Option<Running> {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.contains_key(&id) {
+            return None;
+        }
+        running.insert(id, unattended.cloned());
+        Some(Running { id, catalog: catalog.clone() })
+    }
+
+    /// Where the server is at it by itself it is stopped first.
+    async fn take_over(id: Uuid, catalog: &Catalog) -> Option<Running> {
+        let until = tokio::time::Instant::now() + TAKE_OVER_WITHIN;
+        loop {
+            if let Some(running) = Running::begin(id, catalog, None) {
+                return Some(running);
+            }
+            let other = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+            if other.as_ref().is_some_and(Option::is_none) || tokio::time::Instant::now() > until {
+                return None;
+            }
+            if let Some(token) = other.flatten() {
+                token.cancel();
+            }
+            tokio::time::sleep(FILE_TICK).await;
+        }
     }
 }
 
@@ -58,7 +84,7 @@ impl Drop for Running {
         let (id, catalog) = (self.id, self.catalog.clone());
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         crate::tasks::spawn("release of a request", async move {
-            let goes_on = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).contains(&id);
+            let goes_on = RUNNING.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
             if !goes_on && let Err(error) = catalog.release_privacy_request(id).await {
                 tracing::warn!(%error, "a request could not be released");
             }
@@ -189,19 +215,28 @@ async fn work(
     journal: &Journal,
 ) -> Result<Vec<Line>, SqlError> {
     let busy = || SqlError::new(SqlState::ObjectInUse, "the request is being worked on already");
-    let _running = Running::begin(id, &session.shared.catalog).ok_or_else(busy)?;
+    let is_unattended = session.start.backend_pid == 0;
+    let running = match is_unattended {
+        true => Running::begin(id, &session.shared.catalog, Some(deadline.token())),
+        false => Running::take_over(id, &session.shared.catalog).await,
+    };
+    let _running = running.ok_or_else(busy)?;
     if !session.shared.catalog.claim_privacy_request(id).await? {
         return Err(busy());
     }
     let done = advance(session, id, wait_seconds, deadline, journal).await;
     if let Err(error) = &done {
         // The state says where it stopped; the message may be asked for in the log.
-        let progress = json!({ "stopped": Utc::now().to_rfc3339(), "sqlstate": error.state.code() });
+        let was_taken_over = is_unattended && error.state == SqlState::QueryCanceled;
+        let progress = match was_taken_over {
+            true => json!({}),
+            false => json!({ "stopped": Utc::now().to_rfc3339(), "sqlstate": error.state.code() }),
+        };
         let state = session.shared.catalog.privacy_request(id).await?.map(|request| request.state).unwrap_or_default();
         session.shared.catalog.set_privacy_state(id, &state, &progress).await?;
         session.notice(
             SqlError::notice(Severity::Warning, SqlState::Warning, format!("request {id} stopped in state \"{state}\""))
-                .hint(format!("CALL lakegate.resume_erasure('{id}') goes on.")),
+                .hint(format!("CALL lakegate.resume_erasure('{id}') goes on; unless it was cancelled, the server tries again by itself.")),
         );
     }
     deadline.explain(done)

@@ -36,6 +36,7 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         let named = snapshot.database_by_name(&session.database)?.oid;
         may_see(snapshot, context.principal.current_role, ObjectRef::Database(named)).then_some(named)
     };
+    let waits = |session: &SessionInfo| may_read(session) && context.live.queues().position(session.pid).is_some();
     Columns::over(relation, &sessions)
         .put("datid", database)
         .put("datname", |session| database(session).map(|_| &session.database))
@@ -48,6 +49,8 @@ pub fn rows(relation: &'static Recorded, context: &Context<'_>) -> Result<Vec<Re
         .put("backend_start", |session| may_read(session).then_some(session.backend_start))
         .put("query_start", |session| session.query_start.filter(|_| may_read(session)))
         .put("state_change", |session| may_read(session).then_some(session.state_change))
+        .put("wait_event_type", |session| waits(session).then_some("Extension"))
+        .put("wait_event", |session| waits(session).then_some("Capacity"))
         .put("state", |session| may_read(session).then_some(session.state.word()))
         .put("query", |session| if may_read(session) { session.query.as_deref().unwrap_or_default() } else { "<insufficient privilege>" })
         .put("backend_type", |session| may_read(session).then_some("client backend"))

@@ -27,6 +27,7 @@ pub enum GrantTarget {
     Schemas(Vec<ObjectName>),
     Databases(Vec<String>),
     ExternalLocations(Vec<String>),
+    Warehouses(Vec<String>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,6 +225,9 @@ fn parse_target(parser: &mut Parser) -> Result<GrantTarget, GrammarError> {
     if accept_words(parser, &["EXTERNAL", "LOCATION"]) {
         return Ok(GrantTarget::ExternalLocations(parser.parse_comma_separated(parse_name)?));
     }
+    if accept_word(parser, "WAREHOUSE") {
+        return Ok(GrantTarget::Warehouses(parser.parse_comma_separated(parse_name)?));
+    }
     if accept_word(parser, "SEQUENCE") {
         return Ok(GrantTarget::Sequences(parse_objects(parser)?));
     }
@@ -235,9 +239,7 @@ fn parse_target(parser: &mut Parser) -> Result<GrantTarget, GrammarError> {
             return Ok(GrantTarget::AllFunctionsInSchemas(parse_objects(parser)?));
         }
     }
-    for kind in
-        ["FUNCTION", "PROCEDURE", "ROUTINE", "WAREHOUSE", "LARGE", "FOREIGN", "LANGUAGE", "TYPE", "DOMAIN", "TABLESPACE", "PARAMETER"]
-    {
+    for kind in ["FUNCTION", "PROCEDURE", "ROUTINE", "LARGE", "FOREIGN", "LANGUAGE", "TYPE", "DOMAIN", "TABLESPACE", "PARAMETER"] {
         if accept_word(parser, kind) {
             return Err(SqlError::unsupported(format!("GRANT or REVOKE on {kind}")).into());
         }

@@ -24,6 +24,7 @@ mod table_work;
 mod token;
 mod transaction;
 mod visit;
+mod warehouse;
 
 use sqlparser::ast;
 use sqlparser::keywords::Keyword;
@@ -54,6 +55,7 @@ pub use table_work::{TableWork, Vacuum};
 pub use token::{CreateToken, DropToken, TokenExpiry};
 pub use transaction::{Begin, Characteristic, LockMode, LockTable, SetTransaction, TwoPhase};
 pub use visit::visit_statements;
+pub use warehouse::{AlterWarehouse, WarehouseCommand, WarehouseOption};
 
 use crate::sqlstate::SqlError;
 
@@ -85,6 +87,7 @@ pub enum Command {
     DropToken(DropToken),
     CreateExternalLocation(CreateExternalLocation),
     DropExternalLocation(DropExternalLocation),
+    Warehouse(WarehouseCommand),
     Copy(Box<Copy>),
     DeclareCursor(DeclareCursor),
     Fetch(Fetch),
@@ -137,6 +140,7 @@ pub fn parse_command(parser: &mut Parser) -> Result<Command, GrammarError> {
     match words.as_slice() {
         ["CREATE", "EXTERNAL", "LOCATION", ..] => external_location::parse_create(parser),
         ["DROP", "EXTERNAL", "LOCATION", ..] => external_location::parse_drop(parser),
+        ["CREATE" | "ALTER" | "DROP", "WAREHOUSE", ..] => Ok(Command::Warehouse(warehouse::parse(parser)?)),
         ["ALTER", "TABLE" | "VIEW" | "SEQUENCE" | "INDEX" | "MATERIALIZED", ..] => alter::parse(parser),
         ["CREATE", "SEQUENCE", ..] | ["CREATE", "TEMP" | "TEMPORARY", "SEQUENCE", ..] => sequence::parse_create(parser),
         ["DESCRIBE" | "DESC", "HISTORY" | "DETAIL" | "COMPATIBILITY", ..] => table_work::parse_describe(parser),
