@@ -444,40 +444,71 @@ fn objects(bucket: &str) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_s3_whatever_request_fails() {
-    let store = support::s3();
     let faults = [Fault::UnavailableBefore, Fault::StoredThen500, Fault::StoredThenReset];
-    // One bucket: the store has room for a dozen or so.
-    let bucket = unique("erase").replace('_', "-");
-    store.make_bucket(&bucket).unwrap();
-    for (round, skip) in [0, 1, 3, 6, 10, 15].into_iter().enumerate() {
-        let proxy = FaultProxy::start(store).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let mut options =
-            Options::new(&folder.path().join("data")).argument("--warehouse-root").argument(format!("s3://{bucket}/wh/{round}"));
-        options.environment = store.environment(&proxy.endpoint());
-        let server = tokio::task::block_in_place(|| Server::start(&options)).unwrap();
-        let admin = Client::admin(&server).await.unwrap();
-        hidden(&admin).await;
-        let before = others(&admin).await;
-        let names_victim = |(path, bytes): &(String, Vec<u8>)| {
-            path.contains("ann.victim") || bytes.windows(VICTIM.len()).any(|window| window == VICTIM.as_bytes())
-        };
-        assert!(objects(&bucket).iter().filter(|object| names_victim(object)).count() > 3);
-        proxy.arm(skip, faults[round % faults.len()]);
-        let mut tries = 0;
-        let state = loop {
-            tries += 1;
-            match admin.rows(&erase_sql()).await {
-                Ok(rows) => break rows.last().unwrap()[2].clone(),
-                Err(error) => assert!(tries < 4, "{error:?}"),
-            }
-        };
-        assert_eq!(proxy.struck(), 1, "fault {skip} was not met");
-        assert_eq!(state, "erased", "fault {skip}: {}", certificate(&admin).await);
-        assert_eq!(others(&admin).await, before, "fault {skip}");
-        let left: Vec<String> = objects(&bucket).into_iter().filter(names_victim).map(|(path, _)| path).collect();
-        assert_eq!(left, Vec::<String>::new(), "fault {skip}");
+    let commits = [0, 1, 3, 6, 10, 15].into_iter().enumerate();
+    let bucket = fault_bucket("erase-commits");
+    for (round, skip) in commits {
+        assert!(survives(&bucket, round, skip, faults[round % faults.len()], false).await, "fault {skip} was not met");
     }
+}
+
+/// At any request: refused for good, lost, or its answer lost. `LAKEGATE_S3_FAULTS=all` takes every number, one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_s3_at_whatever_number() {
+    let bucket = fault_bucket("erase-any");
+    let faults = [Fault::Refused, Fault::StoredThenReset, Fault::StoredThen500];
+    if std::env::var("LAKEGATE_S3_FAULTS").is_ok_and(|all| all == "all") {
+        let mut number = 0;
+        while survives(&bucket, number, number, faults[number % faults.len()], true).await {
+            number += 1;
+        }
+        assert!(number > 50, "an erasure of {number} requests");
+        return;
+    }
+    for (round, skip) in [0, 7, 23, 48, 90].into_iter().enumerate() {
+        assert!(survives(&bucket, round, skip, faults[round % faults.len()], true).await, "fault {skip} was not met");
+    }
+}
+
+/// The store has room for a dozen or so.
+fn fault_bucket(name: &str) -> String {
+    let bucket = unique(name).replace('_', "-");
+    support::s3().make_bucket(&bucket).unwrap();
+    bucket
+}
+
+/// An erasure in the course of which a request has a fault ends with nothing left. Whether there was such a request.
+async fn survives(bucket: &str, round: usize, skip: usize, fault: Fault, any: bool) -> bool {
+    let store = support::s3();
+    let proxy = FaultProxy::start(store).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = Options::new(&folder.path().join("data")).argument("--warehouse-root").argument(format!("s3://{bucket}/wh/{round}"));
+    options.environment = store.environment(&proxy.endpoint());
+    let server = tokio::task::block_in_place(|| Server::start(&options)).unwrap();
+    let admin = Client::admin(&server).await.unwrap();
+    hidden(&admin).await;
+    let before = others(&admin).await;
+    let names_victim = |(path, bytes): &(String, Vec<u8>)| {
+        path.contains("ann.victim") || bytes.windows(VICTIM.len()).any(|window| window == VICTIM.as_bytes())
+    };
+    assert!(objects(bucket).iter().filter(|object| names_victim(object)).count() > 3);
+    match any {
+        true => proxy.arm_any(skip, fault),
+        false => proxy.arm(skip, fault),
+    }
+    let mut tries = 0;
+    let state = loop {
+        tries += 1;
+        match admin.rows(&erase_sql()).await {
+            Ok(rows) => break rows.last().unwrap()[2].clone(),
+            Err(error) => assert!(tries < 4, "fault {skip}: {error:?}"),
+        }
+    };
+    assert_eq!(state, "erased", "fault {skip}: {}", certificate(&admin).await);
+    assert_eq!(others(&admin).await, before, "fault {skip}");
+    let left: Vec<String> = objects(bucket).into_iter().filter(names_victim).map(|(path, _)| path).collect();
+    assert_eq!(left, Vec::<String>::new(), "fault {skip}");
+    proxy.struck() == 1
 }
 
 /// Who knows the tables from before goes on reading and writing them rightly, on another gateway.

@@ -17,6 +17,8 @@ use crate::{Error, Result};
 pub enum Fault {
     /// 503 and the request never reaches the store.
     UnavailableBefore,
+    /// 403 and the request never reaches the store: nobody tries that again by himself.
+    Refused,
     /// Stored; the client is told 500.
     StoredThen500,
     /// Stored; the connection is reset.
@@ -27,8 +29,10 @@ pub enum Fault {
 
 #[derive(Debug, Default)]
 struct Plan {
-    /// The next `usize` matching PUTs pass, the one after has the fault.
+    /// The next `usize` matching requests pass, the one after has the fault.
     armed: Option<(usize, Fault)>,
+    /// All requests match, not the PUTs of Delta commits alone.
+    any: bool,
 }
 
 #[derive(Debug)]
@@ -74,11 +78,20 @@ impl FaultProxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The request after `skip` more of them, whichever it is, has the fault, once.
+    pub fn arm_any(&self, skip: usize, fault: Fault) {
+        self.plan(Plan { armed: Some((skip, fault)), any: true });
+    }
+
+    fn plan(&self, plan: Plan) {
+        if let Ok(mut planned) = self.shared.plan.lock() {
+            *planned = plan;
+        }
+    }
+
     /// The PUT of a Delta commit after `skip` more of them has the fault, once.
     pub fn arm(&self, skip: usize, fault: Fault) {
-        if let Ok(mut plan) = self.shared.plan.lock() {
-            plan.armed = Some((skip, fault));
-        }
+        self.plan(Plan { armed: Some((skip, fault)), any: false });
     }
 
     /// How many requests had a fault so far.
@@ -109,8 +122,13 @@ async fn connection(mut client: TcpStream, shared: &Shared) -> Result<()> {
     let mut buffered = Vec::new();
     while let Some(request) = read_message(&mut client, &mut buffered, false).await? {
         let fault = shared.fault_for(&request);
-        if fault == Some(Fault::UnavailableBefore) {
-            client.write_all(&answer("503 Service Unavailable", "SlowDown")).await?;
+        let refusal = match fault {
+            Some(Fault::UnavailableBefore) => Some(answer("503 Service Unavailable", "SlowDown")),
+            Some(Fault::Refused) => Some(answer("403 Forbidden", "AccessDenied")),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            client.write_all(&refusal).await?;
             continue;
         }
         let mut upstream = TcpStream::connect(("127.0.0.1", shared.upstream)).await?;
@@ -139,14 +157,10 @@ async fn connection(mut client: TcpStream, shared: &Shared) -> Result<()> {
 
 impl Shared {
     fn fault_for(&self, request: &HttpMessage) -> Option<Fault> {
-        if !request.head.starts_with("PUT ") {
-            return None;
-        }
-        let (_, key) = request.object()?;
-        if !(key.contains("_delta_log/") && key.ends_with(".json")) {
-            return None;
-        }
         let mut plan = self.plan.lock().ok()?;
+        if !plan.any && !request.commits() {
+            return None;
+        }
         match plan.armed {
             Some((0, fault)) => {
                 plan.armed = None;
@@ -183,6 +197,12 @@ impl HttpMessage {
     fn object(&self) -> Option<(&str, &str)> {
         let path = self.head.split(' ').nth(1)?.split('?').next()?;
         path.trim_start_matches('/').split_once('/')
+    }
+
+    /// The PUT of a Delta commit.
+    fn commits(&self) -> bool {
+        let key = self.object().map_or("", |(_, key)| key);
+        self.head.starts_with("PUT ") && key.contains("_delta_log/") && key.ends_with(".json")
     }
 
     fn header(&self, name: &str) -> Option<&str> {

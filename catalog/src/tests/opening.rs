@@ -1,7 +1,7 @@
 use super::{ADMIN, Fixture, PASSWORD, admins_table, main_public, on_both, role, table};
 use crate::authorize::Principal;
 use crate::model::{BOOTSTRAP_ROLE_OID, FIRST_NORMAL_OID, ObjectRef, Privilege};
-use crate::{Bootstrap, Catalog, CatalogError, CatalogOptions, Kek};
+use crate::{Bootstrap, Catalog, CatalogError, CatalogOptions, Kek, KekFile};
 
 on_both!(
     first_start_once,

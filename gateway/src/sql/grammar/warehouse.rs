@@ -113,10 +113,10 @@ fn parse_options(parser: &mut Parser) -> Result<Vec<WarehouseOption>, ParserErro
 mod tests {
     use super::*;
     use crate::sql::grammar::Command;
-    use crate::sql::parse::tests::one;
+    use crate::sql::parse::parse;
 
     fn parsed(sql: &str) -> WarehouseCommand {
-        let Command::Warehouse(command) = one(sql) else { panic!("{sql}") };
+        let Some(Command::Warehouse(command)) = parse(sql).unwrap()[0].command.as_deref().cloned() else { panic!("{sql}") };
         command
     }
 
