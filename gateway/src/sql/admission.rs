@@ -22,8 +22,11 @@ impl GatewaySession {
     /// # Errors
     /// 42704, 42501.
     pub(crate) fn warehouse(&self) -> Result<Arc<Warehouse>, SqlError> {
-        let name = self.settings.current.get("lakegate.warehouse").filter(|name| !name.is_empty()).unwrap_or(DEFAULT_WAREHOUSE);
-        self.usable_warehouse(name)
+        self.usable_warehouse(self.warehouse_name())
+    }
+
+    fn warehouse_name(&self) -> &str {
+        self.settings.current.get("lakegate.warehouse").filter(|name| !name.is_empty()).unwrap_or(DEFAULT_WAREHOUSE)
     }
 
     /// # Errors
@@ -38,7 +41,9 @@ impl GatewaySession {
     /// How long its statements may take there: the shorter of the session's and the warehouse's time.
     pub(crate) fn time_limit(&self) -> Option<Duration> {
         let own = self.settings.current.statement_timeout();
-        let of_warehouse = self.warehouse().ok().and_then(|warehouse| warehouse.limits.statement_timeout_ms).map(Duration::from_millis);
+        let snapshot = self.catalog().snapshot();
+        let warehouse = snapshot.warehouse_by_name(self.warehouse_name());
+        let of_warehouse = warehouse.and_then(|warehouse| warehouse.limits.statement_timeout_ms).map(Duration::from_millis);
         match (own, of_warehouse) {
             (Some(own), Some(other)) => Some(own.min(other)),
             (own, other) => own.or(other),

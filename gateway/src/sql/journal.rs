@@ -241,7 +241,9 @@ impl Journal {
         });
     }
 
-    async fn finish(self, mut end: StatementEnd, wait: bool) -> Result<(), SqlError> {
+    async fn finish(mut self, mut end: StatementEnd, wait: bool) -> Result<(), SqlError> {
+        // Whoever waits for the place need not wait for the log.
+        self.place = None;
         let elapsed = self.elapsed.unwrap_or_else(|| self.started.elapsed());
         end.end_time = Utc::now();
         let named = self.named.into_inner().unwrap_or_else(PoisonError::into_inner);
