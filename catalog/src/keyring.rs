@@ -184,7 +184,7 @@ impl Keyring {
         if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(key.clone());
         }
-        self.opened(self.store.key_by_id(id).await?)
+        self.opened(self.store.key_by_id(id).await?).await
     }
 
     /// As [`Keyring::by_id`] over a connection that is in hand: whoever holds one must not wait for another.
@@ -192,10 +192,10 @@ impl Keyring {
         if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(key.clone());
         }
-        self.opened(crate::store::key_by_id(connection, id).await?)
+        self.opened(crate::store::key_by_id(connection, id).await?).await
     }
 
-    fn opened(&self, stored: Option<WrappedKey>) -> Result<Arc<DataKey>, CatalogError> {
+    async fn opened(&self, stored: Option<WrappedKey>) -> Result<Arc<DataKey>, CatalogError> {
         let stored = stored.ok_or_else(|| CatalogError::corrupted("a data key is missing"))?;
         if stored.wrapped.is_empty() {
             return Err(CatalogError::KeyDestroyed);
