@@ -1,14 +1,16 @@
 //! The embedded engine.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{
-    Alteration, BoundRelation, BoundStatement, ByteScan, ByteStream, ColumnDefinition, CommitDecision, Engine, EngineError,
+    Alteration, BoundRelation, BoundStatement, ByteScan, ByteStream, CacheFigures, ColumnDefinition, CommitDecision, Engine, EngineError,
     EngineTransaction, Erased, Erasure, ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared,
-    Progress, Purge, Purged, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription, Work,
+    Progress, Purge, Purged, RelationSource, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use uuid::Uuid;
 use crate::delta::{Tables, describe};
 use crate::erase::{erase_rows, purge_history, scan_bytes, store_time};
 use crate::error;
-use crate::exec::{PreparedExplain, PreparedSelect, ProgressBoard, Shared, Small, open_relations};
+use crate::exec::{Kept, PreparedExplain, PreparedSelect, ProgressBoard, Ready, Results, Shared, Small, open_relations};
 use crate::files::{list_files, read_file, write_file};
 use crate::functions::session::Session;
 use crate::maintain::{is_worn, maintain};
@@ -43,9 +45,10 @@ impl LocalEngine {
         let runtime = EngineRuntime::new(options.target_partitions)
             .map_err(|error| error::internal(format!("threads cannot be started: {error}")))?;
         let sessions = Sessions::new(&options)?;
+        let results = Results::new(options.result_cache_bytes);
         let stores = Arc::new(Stores::new(options.clone(), Arc::clone(sessions.runtime()), runtime.handle().clone()));
         let tables = Arc::new(Tables::new(stores, options));
-        Ok(Self { shared: Arc::new(Shared { runtime, sessions, tables, progress: ProgressBoard::default() }) })
+        Ok(Self { shared: Arc::new(Shared { runtime, sessions, tables, progress: ProgressBoard::default(), results }) })
     }
 }
 
@@ -198,6 +201,10 @@ impl Engine for LocalEngine {
         self.shared.progress.read(statement)
     }
 
+    fn caches(&self) -> Vec<CacheFigures> {
+        vec![self.shared.results.figures()]
+    }
+
     async fn undo_commits(&self, commits: Vec<TableCommit>) -> Result<(), EngineError> {
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.run_to_end(async move { undo_commits(&shared, &commits).await }).await
@@ -283,7 +290,32 @@ async fn prepare_select(
     )?;
     let versions = opened.versions();
     let small = is_small.then(|| Arc::new(Small::new(session)));
-    Ok(PreparedSelect { shared, state, query, tables: opened.tables, locations: opened.locations, versions, small })
+    let newest = newest_versions(&statement.relations, &versions);
+    let results = statement.keeps_rows_after.filter(|_| newest.is_some()).and_then(|executions| shared.results.of_plan(executions));
+    let (parameters, schema) = (query.parameters.clone(), Arc::clone(&query.schema));
+    let kept = Kept::new(Ready::new(state, query, results));
+    if let Some(newest) = &newest {
+        shared.tables.date(newest, &kept).await?;
+    }
+    Ok(PreparedSelect { shared, kept, parameters, schema, newest, tables: opened.tables, locations: opened.locations, versions, small })
+}
+
+/// (root, version) of each table, where the statement reads the newest version of stored tables and otherwise what does not change:
+/// views, and rows that came with it.
+fn newest_versions(relations: &[BoundRelation], versions: &[(RelationName, u64)]) -> Option<Vec<(String, u64)>> {
+    let mut newest = BTreeMap::new();
+    for relation in relations {
+        match &relation.source {
+            RelationSource::Table { table, version: None, transaction: None, .. } => {
+                let (_, version) = versions.iter().find(|(name, _)| *name == relation.name)?;
+                newest.insert(table.relation().location.clone(), *version);
+            }
+            RelationSource::View { .. } | RelationSource::Rows { .. } => {}
+            RelationSource::Columns { columns, .. } if !columns.are_of_the_moment() => {}
+            _ => return None,
+        }
+    }
+    (!newest.is_empty()).then(|| newest.into_iter().collect())
 }
 
 /// Whether there is no FROM anywhere.

@@ -2,14 +2,18 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 
+use arrow_array::RecordBatch;
+use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{FutureExt, StreamExt};
 use lakegate_engine_api::{EngineError, RowStream};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -114,65 +118,55 @@ impl EngineRuntime {
         joined(task.await)
     }
 
-    /// Pulls `stream` here, a few batches ahead of the reader. Dropping the reader drops `unwanted`, and `stream` at its next await.
-    /// `at_end` is called when the stream has ended, however it did.
-    pub fn hand_over(
+    /// Begins `work` here and pulls its stream, a few batches ahead of the reader: one hand-over between threads for a statement whose
+    /// rows are there at once. Dropping the reader drops `unwanted`, and the stream at its next await.
+    ///
+    /// # Errors
+    /// Those of `work.begin`; what fails later fails the stream. `Canceled`; `Internal` where it panicked.
+    pub async fn stream<B, P, E, S, M>(
         &self,
-        mut stream: SendableRecordBatchStream,
+        work: Work<B, E, S, M>,
         cancel: CancellationToken,
         unwanted: DropGuard,
-        map_error: impl Fn(datafusion::error::DataFusionError) -> EngineError + Send + 'static,
-        at_end: impl FnOnce() + Send + 'static,
-    ) -> RowStream {
+    ) -> Result<RowStream, EngineError>
+    where
+        B: Future<Output = Result<(SendableRecordBatchStream, P), EngineError>> + Send + 'static,
+        P: Send + 'static,
+        E: FnOnce(Option<P>) + Send + 'static,
+        S: Fn(RecordBatch) -> Result<RecordBatch, DataFusionError> + Send + 'static,
+        M: Fn(DataFusionError) -> EngineError + Send + 'static,
+    {
+        let (begun, first) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
-        let task = AbortOnDrop(self.spawn(async move {
-            let at_end = AtEnd(Some(at_end));
-            loop {
-                let next = tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => Some(Err(EngineError::Canceled)),
-                    () = sender.closed() => None,
-                    next = AssertUnwindSafe(stream.next()).catch_unwind() => match next {
-                        Ok(Some(Ok(batch))) if batch.num_rows() == 0 => continue,
-                        Ok(Some(Ok(batch))) => Some(Ok(batch)),
-                        Ok(Some(Err(error))) => Some(Err(map_error(error))),
-                        Ok(None) => None,
-                        Err(payload) => Some(Err(panicked(payload.as_ref()))),
-                    },
-                };
-                let Some(next) = next else { break };
-                let failed = next.is_err();
-                if failed {
-                    // Memory goes before the client hears of the failure.
-                    drop(stream);
-                    drop(at_end);
-                    let _ = sender.send(next).await;
-                    return;
-                }
-                let delivered = tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => None,
-                    delivered = sender.send(next) => Some(delivered.is_ok()),
-                };
-                match delivered {
-                    Some(true) => {}
-                    Some(false) => break,
-                    None => {
-                        drop(stream);
-                        drop(at_end);
-                        let _ = sender.send(Err(EngineError::Canceled)).await;
-                        return;
-                    }
-                }
-            }
-            drop(stream);
-            drop(at_end);
-        }));
-        futures::stream::unfold((receiver, task, unwanted), |(mut receiver, task, unwanted)| async move {
+        let task = AbortOnDrop(self.spawn(serve(work, cancel, begun, sender)));
+        let First { batches, has_more } = match first.await {
+            Ok(first) => first?,
+            Err(_) => return Err(EngineError::Internal { message: "a task of the engine was dropped".to_owned() }),
+        };
+        let first = futures::stream::iter(batches);
+        if !has_more {
+            return Ok(first.boxed());
+        }
+        let rest = futures::stream::unfold((receiver, task, unwanted), |(mut receiver, task, unwanted)| async move {
             let next = receiver.recv().await?;
             Some((next, (receiver, task, unwanted)))
-        })
-        .boxed()
+        });
+        Ok(first.chain(rest).boxed())
+    }
+
+    /// Pulls `stream` here, a few batches ahead of the reader, as [`EngineRuntime::stream`] does.
+    ///
+    /// # Errors
+    /// `Canceled`, `Internal`.
+    pub async fn hand_over(
+        &self,
+        stream: SendableRecordBatchStream,
+        cancel: CancellationToken,
+        map_error: impl Fn(DataFusionError) -> EngineError + Send + 'static,
+    ) -> Result<RowStream, EngineError> {
+        let begin = std::future::ready(Ok((stream, ())));
+        let work = Work { begin, at_end: |_: Option<()>| {}, shown: Ok, map_error, at_once: BATCHES_IN_FLIGHT };
+        self.stream(work, cancel, CancellationToken::new().drop_guard()).await
     }
 
     /// For what nobody waits for.
@@ -191,17 +185,170 @@ impl Drop for EngineRuntime {
     }
 }
 
+/// What [`EngineRuntime::stream`] does.
+pub struct Work<B, E, S, M> {
+    /// Gives the stream, and what `at_end` is to hear of.
+    pub begin: B,
+    /// Called when the stream has ended, however it did; with what `begin` gave where all rows were there at once.
+    pub at_end: E,
+    /// Makes of each batch what the reader sees.
+    pub shown: S,
+    pub map_error: M,
+    /// Batches made before the reader hears of them, as long as that takes no waiting.
+    pub at_once: usize,
+}
+
+/// What is there when the work has begun.
+struct First {
+    batches: Vec<Result<RecordBatch, EngineError>>,
+    has_more: bool,
+}
+
+type Pulled = Option<Result<RecordBatch, EngineError>>;
+
+async fn serve<B, P, E, S, M>(
+    work: Work<B, E, S, M>,
+    cancel: CancellationToken,
+    begun: oneshot::Sender<Result<First, EngineError>>,
+    sender: mpsc::Sender<Result<RecordBatch, EngineError>>,
+) where
+    B: Future<Output = Result<(SendableRecordBatchStream, P), EngineError>> + Send,
+    E: FnOnce(Option<P>) + Send,
+    S: Fn(RecordBatch) -> Result<RecordBatch, DataFusionError> + Send,
+    M: Fn(DataFusionError) -> EngineError + Send,
+{
+    let Work { begin, at_end, shown, map_error, at_once } = work;
+    let mut at_end = AtEnd(Some(at_end), PhantomData);
+    let started = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(EngineError::Canceled),
+        started = AssertUnwindSafe(begin).catch_unwind() => started.unwrap_or_else(|payload| Err(panicked(payload.as_ref()))),
+    };
+    let (stream, made) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            drop(at_end);
+            let _ = begun.send(Err(error));
+            return;
+        }
+    };
+    let mut stream = Pull { stream, shown, map_error };
+    let mut batches = Vec::new();
+    let mut is_whole = true;
+    let has_more = loop {
+        if batches.len() == at_once {
+            break true;
+        }
+        match futures::poll!(std::pin::pin!(stream.next())) {
+            Poll::Pending => break true,
+            Poll::Ready(Some(batch)) => {
+                is_whole = batch.is_ok();
+                batches.push(batch);
+                if !is_whole {
+                    break false;
+                }
+            }
+            Poll::Ready(None) => break false,
+        }
+    };
+    if !has_more {
+        // Memory goes before the client hears of the end.
+        drop(stream);
+        at_end.call(is_whole.then_some(made));
+        let _ = begun.send(Ok(First { batches, has_more }));
+        return;
+    }
+    if begun.send(Ok(First { batches, has_more })).is_ok() {
+        pump(stream, at_end, &cancel, &sender).await;
+    }
+}
+
+/// Batches as the reader sees them, panics as errors; empty ones are left out.
+struct Pull<S, M> {
+    stream: SendableRecordBatchStream,
+    shown: S,
+    map_error: M,
+}
+
+impl<S, M> Pull<S, M>
+where
+    S: Fn(RecordBatch) -> Result<RecordBatch, DataFusionError>,
+    M: Fn(DataFusionError) -> EngineError,
+{
+    /// Cancel safe.
+    async fn next(&mut self) -> Pulled {
+        loop {
+            return match AssertUnwindSafe(self.stream.next()).catch_unwind().await {
+                Ok(Some(Ok(batch))) if batch.num_rows() == 0 => continue,
+                Ok(Some(batch)) => Some(batch.and_then(&self.shown).map_err(&self.map_error)),
+                Ok(None) => None,
+                Err(payload) => Some(Err(panicked(payload.as_ref()))),
+            };
+        }
+    }
+}
+
+async fn pump<S, M, P, E: FnOnce(Option<P>)>(
+    mut stream: Pull<S, M>,
+    at_end: AtEnd<E, P>,
+    cancel: &CancellationToken,
+    sender: &mpsc::Sender<Result<RecordBatch, EngineError>>,
+) where
+    S: Fn(RecordBatch) -> Result<RecordBatch, DataFusionError>,
+    M: Fn(DataFusionError) -> EngineError,
+{
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Some(Err(EngineError::Canceled)),
+            () = sender.closed() => None,
+            next = stream.next() => next,
+        };
+        let Some(next) = next else { break };
+        if next.is_err() {
+            // Memory goes before the client hears of the failure.
+            drop(stream);
+            drop(at_end);
+            let _ = sender.send(next).await;
+            return;
+        }
+        let delivered = tokio::select! {
+            biased;
+            () = cancel.cancelled() => None,
+            delivered = sender.send(next) => Some(delivered.is_ok()),
+        };
+        match delivered {
+            Some(true) => {}
+            Some(false) => break,
+            None => {
+                drop(stream);
+                drop(at_end);
+                let _ = sender.send(Err(EngineError::Canceled)).await;
+                return;
+            }
+        }
+    }
+    drop(stream);
+    drop(at_end);
+}
+
 fn runtime(name: &str, threads: usize) -> std::io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(threads).thread_name(name).thread_stack_size(STACK_BYTES).enable_all().build()
 }
 
-struct AtEnd<F: FnOnce()>(Option<F>);
+struct AtEnd<E: FnOnce(Option<P>), P>(Option<E>, PhantomData<fn(P)>);
 
-impl<F: FnOnce()> Drop for AtEnd<F> {
-    fn drop(&mut self) {
+impl<E: FnOnce(Option<P>), P> AtEnd<E, P> {
+    fn call(&mut self, made: Option<P>) {
         if let Some(at_end) = self.0.take() {
-            at_end();
+            at_end(made);
         }
+    }
+}
+
+impl<E: FnOnce(Option<P>), P> Drop for AtEnd<E, P> {
+    fn drop(&mut self) {
+        self.call(None);
     }
 }
 

@@ -145,8 +145,15 @@ pub fn sql_name(name: &RelationName) -> String {
 /// # Errors
 /// The engine's.
 pub async fn run(engine: &dyn Engine, work: Work, relations: Vec<BoundRelation>, facts: Arc<SessionFacts>) -> Result<Execution, SqlError> {
-    let statement =
-        BoundStatement { statement_id: Uuid::now_v7(), work, relations, session: facts, parameter_types: Vec::new(), renewable: false };
+    let statement = BoundStatement {
+        statement_id: Uuid::now_v7(),
+        work,
+        relations,
+        session: facts,
+        parameter_types: Vec::new(),
+        renewable: false,
+        keeps_rows_after: None,
+    };
     Ok(engine.prepare(statement).await?.execute(Vec::new(), context()).await?)
 }
 

@@ -39,6 +39,8 @@ mod histories;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod kept_plans;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod locks;

@@ -5,6 +5,7 @@
 //! never sees a password, a grant or a key.
 
 mod alteration;
+mod caches;
 mod erasure;
 mod error;
 mod files;
@@ -18,6 +19,7 @@ mod statement;
 mod transaction;
 
 pub use alteration::Alteration;
+pub use caches::CacheFigures;
 pub use erasure::{ByteScan, Erased, Erasure, Finding, Needles, Purge, Purged, RemovedObject, Scanned, SubjectKeys, SubjectRule};
 pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
 pub use files::{ByteStream, FileContent, FilePlace, StoredFile};
@@ -202,6 +204,11 @@ pub trait Engine: Send + Sync + 'static {
         None
     }
 
+    /// What its caches hold.
+    fn caches(&self) -> Vec<CacheFigures> {
+        Vec::new()
+    }
+
     /// Undoes commits that a process left behind when it ended before the decision. Idempotent.
     ///
     /// # Errors
@@ -233,6 +240,23 @@ pub trait Prepared: Send + Sync {
 
     /// Runs it. `parameters`: one array of length 1 a parameter, of the type in [`Prepared::parameters`].
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError>;
+
+    /// Whether it is still there to be executed; it then stays until it has been. Whoever had it planned holds it.
+    fn hold(&self) -> bool {
+        true
+    }
+
+    /// Who holds it does not execute it now.
+    fn release(&self) {}
+
+    /// Whether planning the statement now would make the same plan, for all that an engine knows: it reads stored tables and nothing of
+    /// the moment, and their newest versions are those that it was planned against. It is then held.
+    ///
+    /// # Errors
+    /// Those of looking for newer versions.
+    async fn hold_current(&self) -> Result<bool, EngineError> {
+        Ok(false)
+    }
 
     /// Makes a plan of a renewable statement answer from this moment on its next executions. False where it cannot, or where one that
     /// has begun may still ask for the moment before: then it has to be planned anew.

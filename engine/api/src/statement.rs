@@ -31,6 +31,9 @@ pub struct BoundStatement {
     pub parameter_types: Vec<Option<PgType>>,
     /// A query that will be run again at other times by the same session, each time after [`crate::Prepared::renew`].
     pub renewable: bool,
+    /// Its rows follow from the versions of its tables, its parameters and what it was planned from: they may be kept for the next
+    /// execution, once there were so many.
+    pub keeps_rows_after: Option<u32>,
 }
 
 /// All relation names inside are three-part (`database.schema.name`), CTE names excepted.

@@ -23,4 +23,4 @@ pub use self::files::object_path;
 pub use self::overlay::with_changes;
 pub use self::provider::{FILE_COLUMN, ROW_COLUMN, SAMPLE_MARK, TableScan};
 pub use self::schema::{DELTA_PG_TYPE_KEY, TableColumn, TableColumns, stored_type};
-pub use self::snapshot::{Table, TableVersion, Tables};
+pub use self::snapshot::{Dated, Table, TableVersion, Tables};

@@ -27,6 +27,12 @@ use crate::write::WriteQueue;
 /// Deletion vectors kept in memory, by the bytes of their bitmaps.
 const DELETION_VECTORS_BYTES_MAX: u64 = 128 << 20;
 
+/// What was made of a table's newest version, and is of no use once there is another.
+pub trait Dated: std::fmt::Debug + Send + Sync {
+    /// There is another; called while the table's newest version is locked.
+    fn let_go(&self);
+}
+
 /// All tables that an engine has opened lately.
 #[derive(Debug)]
 pub struct Tables {
@@ -113,10 +119,45 @@ impl Tables {
         self.vectors.try_get_with(key, load).await.map_err(|error: Arc<EngineError>| error.as_ref().clone())
     }
 
+    /// Whether these are the newest versions of tables now.
+    ///
+    /// # Errors
+    /// As [`Tables::version`].
+    pub async fn are_newest(&self, versions: &[(String, u64)]) -> Result<bool, EngineError> {
+        let mut locations: Vec<&str> = versions.iter().map(|(location, _)| location.as_str()).collect();
+        let _settled = self.settled(&mut locations).await?;
+        for (location, version) in versions {
+            if self.table(location).await?.newest().await?.version() != *version {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has what was made of these versions of tables let go once one of them is no longer the newest.
+    ///
+    /// # Errors
+    /// As [`Tables::table`].
+    pub async fn date(&self, versions: &[(String, u64)], made: &Arc<impl Dated + 'static>) -> Result<(), EngineError> {
+        for (location, version) in versions {
+            let table = self.table(location).await?;
+            let newest = table.newest.lock().await;
+            let made = Arc::clone(made) as Arc<dyn Dated>;
+            table.dated.lock().unwrap_or_else(PoisonError::into_inner).add(&made);
+            if newest.as_ref().is_none_or(|newest| newest.version() != *version) {
+                made.let_go();
+            }
+        }
+        Ok(())
+    }
+
     /// Lets go of old versions that are only kept for the next who asks.
     pub async fn release(&self, location: &str) {
         if let Ok(location) = self.stores.open(location) {
             let root = location.url.to_string();
+            if let Some(table) = self.tables.get(&root).await {
+                table.let_go();
+            }
             let kept: Vec<_> = self.pinned.iter().filter(|(key, _)| key.0 == root).map(|(key, _)| key.as_ref().clone()).collect();
             for key in kept {
                 self.pinned.invalidate(&key).await;
@@ -127,10 +168,10 @@ impl Tables {
 
     /// Forgets what is known of the table: its folder was deleted, or its files are not what its log says.
     pub async fn forget(&self, location: &str) {
+        self.release(location).await;
         if let Ok(location) = self.stores.open(location) {
             self.tables.invalidate(location.url.as_str()).await;
         }
-        self.release(location).await;
     }
 
     #[must_use]
@@ -152,6 +193,7 @@ pub struct Table {
     newest: Mutex<Option<Arc<TableVersion>>>,
     /// Those that somebody may hold.
     handed_out: std::sync::Mutex<Vec<Weak<TableVersion>>>,
+    dated: std::sync::Mutex<DatedList>,
     asked: AtomicU64,
     answered: AtomicU64,
     /// Set once the store is known to refuse to create an object twice.
@@ -170,6 +212,7 @@ impl Table {
             visible: Arc::default(),
             newest: Mutex::new(None),
             handed_out: std::sync::Mutex::default(),
+            dated: std::sync::Mutex::default(),
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             store_checked: OnceCell::new(),
@@ -192,7 +235,11 @@ impl Table {
         let answers = self.asked.load(Ordering::SeqCst);
         let found = match newest.as_ref() {
             Some(known) if !self.exists(known.version() + 1).await? => Arc::clone(known),
-            Some(known) => self.updated(known).await?,
+            Some(known) => {
+                let found = self.updated(known).await?;
+                self.let_go();
+                found
+            }
             None => Self::load(self, None).await?,
         };
         *newest = Some(Arc::clone(&found));
@@ -208,6 +255,13 @@ impl Table {
     /// The newest version known, as of whenever it was last asked for.
     pub async fn known(&self) -> Option<Arc<TableVersion>> {
         self.newest.lock().await.clone()
+    }
+
+    /// What was made of the version that was the newest is of no more use.
+    fn let_go(&self) {
+        // Not under the lock: what goes may drop much.
+        let dated = std::mem::take(&mut *self.dated.lock().unwrap_or_else(PoisonError::into_inner));
+        dated.0.iter().filter_map(Weak::upgrade).for_each(|made| made.let_go());
     }
 
     /// Versions that a statement of this process holds.
@@ -231,6 +285,7 @@ impl Table {
         let mut newest = self.newest.lock().await;
         if newest.as_ref().is_none_or(|known| known.version() < version.version()) {
             *newest = Some(self.note(version));
+            self.let_go();
         }
         Ok(())
     }
@@ -283,6 +338,19 @@ impl Table {
             return Err(erased);
         }
         Ok(self.note(TableVersion::new(self, snapshot)?))
+    }
+}
+
+/// What was made of a table's newest version.
+#[derive(Debug, Default)]
+struct DatedList(Vec<Weak<dyn Dated>>);
+
+impl DatedList {
+    fn add(&mut self, made: &Arc<dyn Dated>) {
+        if self.0.len() == self.0.capacity() {
+            self.0.retain(|made| made.strong_count() > 0);
+        }
+        self.0.push(Arc::downgrade(made));
     }
 }
 

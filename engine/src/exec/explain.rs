@@ -15,7 +15,7 @@ use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMet
 use super::select::PreparedSelect;
 use super::{collect_metrics, parameter_values};
 use crate::error;
-use crate::plan::{Sessions, Showing, filled_plan, plan_json, plan_lines};
+use crate::plan::{Sessions, Showing, plan_json, plan_lines};
 
 static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)])));
 
@@ -52,13 +52,13 @@ impl Prepared for PreparedExplain {
     }
 
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
-        let plan = self.query.query.plan.clone();
+        let ready = self.query.ready()?;
         let values = match self.parameters().is_empty() {
             true => None,
             false => Some(parameter_values(self.parameters(), &parameters)?),
         };
         let metrics = Arc::new(ExecutionMetrics::default());
-        let state = Sessions::counting(&self.query.state, &metrics);
+        let state = Sessions::counting(&ready.state, &metrics);
         let tables = Arc::clone(&self.query.tables);
         let (analyze, json, verbose, timing, summary, costs) =
             (self.analyze, self.json, self.verbose, self.timing, self.summary, self.costs);
@@ -66,9 +66,9 @@ impl Prepared for PreparedExplain {
         let counted = Arc::clone(&metrics);
         let lines = self.query.shared.runtime.run(context.cancel.clone(), async move {
             let planning = Instant::now();
-            let plan = filled_plan(&state, plan, values)?;
+            let plan = ready.filled(&state, values)?;
             let explained = async {
-                let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
+                let physical = ready.physical(&state, &plan).await?;
                 let planned = planning.elapsed();
                 let (started, executing) = (chrono::Utc::now(), Instant::now());
                 if analyze {

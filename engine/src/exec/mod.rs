@@ -4,8 +4,10 @@ mod append;
 mod explain;
 mod finish;
 mod interrupt;
+mod kept;
 mod progress;
 mod relations;
+mod results;
 mod select;
 mod small;
 mod system_table;
@@ -14,8 +16,10 @@ pub use self::append::InOrder;
 pub use self::explain::PreparedExplain;
 pub use self::finish::collect_metrics;
 pub use self::interrupt::interruptible;
+pub use self::kept::{Kept, Ready};
 pub use self::progress::{Counted, ProgressBoard};
 pub use self::relations::{Opened, open_relations, policies_of, refuse_unknown_columns};
+pub use self::results::Results;
 pub use self::select::{PreparedSelect, parameter_values};
 pub use self::small::Small;
 
@@ -31,4 +35,5 @@ pub struct Shared {
     pub sessions: Sessions,
     pub tables: Arc<Tables>,
     pub progress: ProgressBoard,
+    pub results: Arc<Results>,
 }

@@ -1,6 +1,5 @@
 //! Queries: plan, parameters in, rows out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
@@ -9,24 +8,29 @@ use async_trait::async_trait;
 use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use lakegate_engine_api::catalog::RelationName;
-use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared, SessionFacts};
+use lakegate_engine_api::{EngineError, Execution, ExecutionContext, ExecutionMetrics, Prepared, RowStream, SessionFacts};
 use tokio_util::sync::CancellationToken;
 
+use super::kept::{Kept, Ready};
+use super::results::key_of;
 use super::{Shared, Small, collect_metrics, interruptible};
 use crate::error;
-use crate::plan::{PlannedQuery, Sessions, cast_to, columns_needed, filled_plan};
+use crate::plan::{Sessions, cast_to, columns_needed, filled_plan};
+use crate::runtime::Work;
 
 /// A planned SELECT or VALUES.
 pub struct PreparedSelect {
     pub shared: Arc<Shared>,
-    pub state: SessionState,
-    pub query: PlannedQuery,
+    pub kept: Arc<Kept>,
+    pub parameters: Vec<FieldRef>,
+    pub schema: SchemaRef,
+    /// (root, version) of its tables, where it is about their newest versions.
+    pub newest: Option<Vec<(String, u64)>>,
     pub tables: Arc<Vec<(String, String)>>,
     pub locations: Vec<String>,
     pub versions: Vec<(RelationName, u64)>,
@@ -34,7 +38,8 @@ pub struct PreparedSelect {
     pub small: Option<Arc<Small>>,
 }
 
-/// Batches that a statement over few rows in memory makes before its first one goes out: most then need no thread of their own.
+/// Batches that a statement makes before its first one goes out, as long as it need not wait: most short ones then need no further
+/// hand-over between threads.
 const BATCHES_AT_ONCE: usize = 2;
 
 /// The physical plan that runs, for its counters: a second one may replace it.
@@ -43,11 +48,11 @@ type Running = Arc<Mutex<Option<Arc<dyn ExecutionPlan>>>>;
 #[async_trait]
 impl Prepared for PreparedSelect {
     fn parameters(&self) -> &[FieldRef] {
-        &self.query.parameters
+        &self.parameters
     }
 
     fn result_schema(&self) -> Option<&SchemaRef> {
-        Some(&self.query.schema)
+        Some(&self.schema)
     }
 
     fn table_versions(&self) -> Vec<(RelationName, u64)> {
@@ -55,7 +60,22 @@ impl Prepared for PreparedSelect {
     }
 
     fn columns_read(&self) -> Vec<(RelationName, Vec<String>)> {
-        columns_needed([&self.query.plan])
+        self.kept.look().map(|ready| columns_needed([&ready.query.plan])).unwrap_or_default()
+    }
+
+    fn hold(&self) -> bool {
+        self.kept.hold()
+    }
+
+    fn release(&self) {
+        self.kept.release();
+    }
+
+    async fn hold_current(&self) -> Result<bool, EngineError> {
+        match &self.newest {
+            Some(newest) => Ok(self.shared.tables.are_newest(newest).await? && self.kept.hold_current()),
+            None => Ok(false),
+        }
     }
 
     fn renew(&self, facts: &SessionFacts) -> bool {
@@ -63,27 +83,55 @@ impl Prepared for PreparedSelect {
     }
 
     async fn execute(&self, parameters: Vec<ArrayRef>, context: ExecutionContext) -> Result<Execution, EngineError> {
-        let values = match self.query.parameters.is_empty() {
+        let values = match self.parameters.is_empty() {
             true => None,
-            false => Some(parameter_values(&self.query.parameters, &parameters)?),
+            false => Some(parameter_values(&self.parameters, &parameters)?),
         };
+        let ready = self.kept.take().ok_or_else(|| error::internal("a plan was executed that nobody held"))?;
+        let schema = Arc::clone(&self.schema);
+        let Some((results, key)) = ready.results.as_ref().and_then(|results| Some((results, key_of(&parameters)?))) else {
+            let (stream, metrics) = self.run(&ready, values, context).await?;
+            return Ok(Execution::Rows { schema, stream, metrics });
+        };
+        if let Some(rows) = results.find(&key) {
+            let metrics = ExecutionMetrics { cache_origin: rows.origin.into(), ..ExecutionMetrics::default() };
+            let stream = futures::stream::iter(rows.batches.into_iter().map(Ok)).boxed();
+            return Ok(Execution::Rows { schema, stream, metrics: Arc::new(metrics) });
+        }
+        let origin = context.statement_id;
+        let (stream, metrics) = self.run(&ready, values, context).await?;
+        Ok(Execution::Rows { schema, stream: results.keeping(key, origin, stream), metrics })
+    }
+}
+
+impl PreparedSelect {
+    /// To look at.
+    ///
+    /// # Errors
+    /// `Internal` where it has gone.
+    pub fn ready(&self) -> Result<Arc<Ready>, EngineError> {
+        self.kept.look().ok_or_else(|| error::internal("a plan was looked at that nobody held"))
+    }
+
+    async fn run(
+        &self,
+        ready: &Arc<Ready>,
+        values: Option<ParamValues>,
+        context: ExecutionContext,
+    ) -> Result<(RowStream, Arc<ExecutionMetrics>), EngineError> {
         let run = self.small.as_ref().map(Small::begin);
         // One without parameters runs the same plan each time.
         let again = self.small.clone().filter(|_| values.is_none());
-        let plan = self.query.plan.clone();
         let metrics = Arc::new(ExecutionMetrics::default());
-        let state = Sessions::counting(&self.state, &metrics);
         let running = Running::default();
-        let (tables, schema) = (Arc::clone(&self.tables), Arc::clone(&self.query.schema));
         // Fires when the statement is canceled, and when nobody holds its rows any more.
         let stop = context.cancel.child_token();
         let unwanted = stop.clone().drop_guard();
 
-        let is_small = self.small.is_some();
-        let begun = Arc::new(AtomicBool::new(false));
-        let started = {
-            let (running, tables, begun) = (Arc::clone(&running), Arc::clone(&tables), Arc::clone(&begun));
-            self.shared.runtime.run(context.cancel.clone(), async move {
+        let begin = {
+            let (running, ready, tables, again) = (Arc::clone(&running), Arc::clone(ready), Arc::clone(&self.tables), again.clone());
+            let state = Sessions::counting(&ready.state, &metrics);
+            async move {
                 let mapped = |error: DataFusionError| error::from_datafusion(&error, &tables);
                 let kept = match &again {
                     Some(small) => small.take().map_err(mapped)?,
@@ -92,53 +140,43 @@ impl Prepared for PreparedSelect {
                 let physical = match kept {
                     Some(physical) => physical,
                     None => {
-                        let plan = filled_plan(&state, plan.clone(), values.clone())?;
-                        state.query_planner().create_physical_plan(&plan, &state).await.map_err(mapped)?
+                        let plan = ready.filled(&state, values.clone())?;
+                        ready.physical(&state, &plan).await.map_err(mapped)?
                     }
                 };
-                let planned = Planned { state, plan, values, physical: Arc::clone(&physical) };
-                let mut rows = start(planned, running, stop).map_err(mapped)?;
-                if !is_small {
-                    return Ok((Vec::new(), Some(rows)));
-                }
-                begun.store(true, Ordering::Release);
-                let mut first = Vec::new();
-                while first.len() < BATCHES_AT_ONCE {
-                    match rows.next().await {
-                        Some(batch) => first.push(batch),
-                        None => {
-                            if let Some(small) = again.filter(|_| first.iter().all(Result::is_ok)) {
-                                small.put(physical);
-                            }
-                            return Ok((first, None));
-                        }
-                    }
-                }
-                Ok((first, Some(rows)))
-            })
-        };
-        let (first, rest) = match started.await {
-            Ok(started) => started,
-            Err(error) if begun.load(Ordering::Acquire) => {
-                // The rows are described before they fail.
-                return Ok(Execution::Rows { schema, stream: futures::stream::iter([Err(error)]).boxed(), metrics });
-            }
-            Err(error) => {
-                self.note(&error).await;
-                return Err(error);
+                let planned = Planned { state, ready, values, physical: Arc::clone(&physical) };
+                Ok((start(planned, running, stop).map_err(mapped)?, physical))
             }
         };
         let at_end = {
             let counted = Arc::clone(&metrics);
-            move || {
+            move |physical: Option<Arc<dyn ExecutionPlan>>| {
                 drop(run);
                 if let Some(plan) = running.lock().unwrap_or_else(PoisonError::into_inner).take() {
                     collect_metrics(&plan, &counted);
                 }
+                if let (Some(small), Some(physical)) = (again, physical) {
+                    small.put(physical);
+                }
             }
         };
-        let (shared, locations) = (Arc::clone(&self.shared), self.locations.clone());
-        let map_error = move |error: DataFusionError| {
+        let shown = {
+            let schema = Arc::clone(&self.schema);
+            move |batch: RecordBatch| Ok::<_, DataFusionError>(cast_to(&batch, &schema)?)
+        };
+        let work = Work { begin, at_end, shown, map_error: self.map_error(), at_once: BATCHES_AT_ONCE };
+        match self.shared.runtime.stream(work, context.cancel, unwanted).await {
+            Ok(stream) => Ok((stream, metrics)),
+            Err(error) => {
+                self.note(&error).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn map_error(&self) -> impl Fn(DataFusionError) -> EngineError + Send + 'static {
+        let (shared, locations, tables) = (Arc::clone(&self.shared), self.locations.clone(), Arc::clone(&self.tables));
+        move |error: DataFusionError| {
             let error = error::from_datafusion(&error, &tables);
             if matches!(error, EngineError::MissingFile { .. }) {
                 let (tables, locations) = (Arc::clone(&shared.tables), locations.clone());
@@ -149,26 +187,9 @@ impl Prepared for PreparedSelect {
                 });
             }
             error
-        };
-        let shown = {
-            let schema = Arc::clone(&schema);
-            move |batch: Result<RecordBatch, DataFusionError>| Ok::<_, DataFusionError>(cast_to(&batch?, &schema)?)
-        };
-        let first: Vec<_> = first.into_iter().map(&shown).collect();
-        let Some(rest) = rest else {
-            at_end();
-            let rows = first.into_iter().filter(|batch| batch.as_ref().map_or(true, |batch| batch.num_rows() > 0));
-            let rows: Vec<_> = rows.map(|batch| batch.map_err(&map_error)).collect();
-            return Ok(Execution::Rows { schema, stream: futures::stream::iter(rows).boxed(), metrics });
-        };
-        let stream = futures::stream::iter(first).chain(rest.map(shown));
-        let stream = Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), stream));
-        let stream = self.shared.runtime.hand_over(stream, context.cancel, unwanted, map_error, at_end);
-        Ok(Execution::Rows { schema, stream, metrics })
+        }
     }
-}
 
-impl PreparedSelect {
     /// A table whose files are gone may have been replaced: what is known of it is not to be trusted.
     async fn note(&self, error: &EngineError) {
         if matches!(error, EngineError::MissingFile { .. }) {
@@ -182,8 +203,7 @@ impl PreparedSelect {
 /// What runs, and what it was made from.
 struct Planned {
     state: SessionState,
-    /// Analysed.
-    plan: LogicalPlan,
+    ready: Arc<Ready>,
     values: Option<ParamValues>,
     physical: Arc<dyn ExecutionPlan>,
 }
@@ -192,7 +212,8 @@ impl Planned {
     /// The same without hash joins.
     async fn without_hash_joins(mut self) -> Result<(Arc<dyn ExecutionPlan>, SessionState), DataFusionError> {
         self.state.config_mut().options_mut().optimizer.prefer_hash_join = false;
-        let plan = filled_plan(&self.state, self.plan, self.values).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let plan = filled_plan(&self.state, self.ready.query.plan.clone(), self.values)
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
         Ok((self.state.query_planner().create_physical_plan(&plan, &self.state).await?, self.state))
     }
 }

@@ -30,8 +30,8 @@ pub use self::names::{another, column_name, restored};
 pub use self::no_catalog::nobody;
 pub use self::projections::physical_rules;
 pub use self::query::{
-    Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, found_parameters, parameters_of, plan_query,
-    resolve as resolved_parameters, returned_schema,
+    Audience, PlannedQuery, analyzed_plan, declared_fields, filled_plan, filled_template, found_parameters, parameters_of, plan_query,
+    resolve as resolved_parameters, returned_schema, template,
 };
 pub use self::result_fields::{cast_to, result_schema};
 pub use self::session::{ScanCounters, Sessions};

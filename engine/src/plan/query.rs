@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_schema::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -11,6 +11,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{EngineError, Limit, SessionFacts, SqlMistake, arrow_field};
 use sqlparser::ast::Query;
@@ -115,6 +116,37 @@ pub fn filled_plan(state: &SessionState, plan: LogicalPlan, values: Option<Param
     };
     optimized(state, plan).map_err(|error| planning_error(&error))
 }
+
+/// A query's plan, optimised before its parameters are known: what is left to do with them is to put them in and to simplify. `None`
+/// where a parameter decides more than values: of LIMIT and OFFSET much follows for the plan.
+///
+/// # Errors
+/// A constant expression fails.
+pub fn template(state: &SessionState, query: &PlannedQuery) -> Result<Option<LogicalPlan>> {
+    let mut decides = false;
+    query.plan.apply_with_subqueries(|plan| {
+        if let LogicalPlan::Limit(_) = plan {
+            let mut found = BTreeMap::new();
+            plan.apply_expressions(|expr| collect(expr, &mut found))?;
+            decides |= !found.is_empty();
+        }
+        Ok(if decides { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    if decides { Ok(None) } else { optimized(state, query.plan.clone()).map(Some) }
+}
+
+/// A [`template`] with its parameters.
+///
+/// # Errors
+/// A constant expression fails.
+pub fn filled_template(state: &SessionState, plan: LogicalPlan, values: Option<ParamValues>) -> Result<LogicalPlan> {
+    let Some(values) = values else { return Ok(plan) };
+    let plan = comparable(plan.with_param_values(values)?)?;
+    SIMPLIFIER.optimize(plan, state, |_, _| {})
+}
+
+/// What a value in the place of a parameter can change.
+static SIMPLIFIER: LazyLock<Optimizer> = LazyLock::new(|| Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]));
 
 fn optimized(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut plan = state.optimizer().optimize(comparable(plan)?, state, |_, _| {})?;

@@ -9,7 +9,8 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 #[must_use]
 pub fn is_leakproof(expr: &Expr, masked: &BTreeSet<String>) -> bool {
     let is_column = |expr: &Expr| matches!(expr, Expr::Column(column) if !masked.contains(&column.name));
-    let is_literal = |expr: &Expr| matches!(expr, Expr::Literal(..));
+    // A parameter is one once the plan runs.
+    let is_literal = |expr: &Expr| matches!(expr, Expr::Literal(..) | Expr::Placeholder(_));
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
             is_leakproof(left, masked) && is_leakproof(right, masked)
@@ -41,6 +42,8 @@ mod tests {
         let passes = |expr: Expr| is_leakproof(&expr, &masked);
         assert!(passes(col("a").eq(lit(1)).and(col("b").is_null())));
         assert!(passes(col("a").in_list(vec![lit(1), lit(2)], true)));
+        assert!(passes(col("a").eq(datafusion::logical_expr::placeholder("$1"))));
+        assert!(!passes(col("m").eq(datafusion::logical_expr::placeholder("$1"))));
         assert!(!passes(col("m").eq(lit(1))), "a masked column");
         assert!(!passes(col("a").eq(col("b"))));
         assert!(!passes((lit(1) / col("a")).eq(lit(1))), "a division");

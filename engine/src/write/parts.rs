@@ -267,8 +267,7 @@ impl Prepared for PreparedParts {
         let (Some(schema), Some(rows)) = (&self.result, rows) else { return Ok(Execution::Done(outcome)) };
         let stream = rows.stream().map_err(|error| error::from_datafusion(&error, &[]))?;
         let map_error = |error: datafusion::common::DataFusionError| error::from_datafusion(&error, &[]);
-        let unwanted = tokio_util::sync::CancellationToken::new().drop_guard();
-        let stream = self.shared.runtime.hand_over(stream, context.cancel, unwanted, map_error, || {});
+        let stream = self.shared.runtime.hand_over(stream, context.cancel, map_error).await?;
         Ok(Execution::Returned { schema: Arc::clone(schema), stream, outcome })
     }
 }

@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use deltalake_core::kernel::Add;
+use deltalake_core::kernel::{Action, Add};
 use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{EngineError, EngineTransaction, ExecutionContext, Outcome};
 
 use super::append::append_together;
 use super::commit::{Change, CommitId, commit, commit_locked};
+use super::definition::Definition;
 use super::files::{FileLayout, bytes_of};
 use super::queue::Payload;
 use super::staged::{Net, Step, operation};
@@ -160,7 +161,7 @@ impl LocalTransaction {
         let pictured = if net.is_empty() {
             Arc::clone(&changed.base)
         } else {
-            Arc::new(with_changes(&changed.table, &changed.base, &net.into_actions()).await?)
+            Arc::new(with_changes(&changed.table, &changed.base, &readable(&changed.base, net)?).await?)
         };
         self.stage().pictured = Some((generation, Arc::clone(&pictured)));
         Ok(pictured)
@@ -522,6 +523,25 @@ async fn write(layout: &FileLayout, rows: &[RecordBatch]) -> Result<Vec<Add>, En
 
 fn all_adds(steps: &[Step]) -> Vec<Add> {
     steps.iter().flat_map(|step| step.adds.iter().cloned()).collect()
+}
+
+/// The changes as they are seen on top of `base`, which may be from before deletion vectors were enabled for them: delta-rs passes over
+/// those of a table whose protocol does not name them.
+fn readable(base: &TableVersion, net: Net) -> Result<Vec<Action>, EngineError> {
+    let has_vectors = net.adds.iter().any(|add| add.deletion_vector.is_some());
+    let reads_them = base
+        .snapshot
+        .protocol()
+        .reader_features()
+        .is_some_and(|features| features.iter().any(|feature| feature.to_string() == "deletionVectors"));
+    let mut actions = Vec::new();
+    if has_vectors && !reads_them && net.definition.is_empty() {
+        let mut definition = Definition::of("", base)?;
+        definition.enable_deletion_vectors();
+        actions = definition.actions(base)?;
+    }
+    actions.extend(net.into_actions());
+    Ok(actions)
 }
 
 #[cfg(test)]

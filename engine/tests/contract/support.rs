@@ -102,6 +102,7 @@ impl World {
             session: Arc::clone(&self.facts),
             parameter_types: Vec::new(),
             renewable: false,
+            keeps_rows_after: None,
         }
     }
 

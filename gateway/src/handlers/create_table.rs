@@ -178,6 +178,7 @@ async fn create_as(
             session: facts,
             parameter_types: Vec::new(),
             renewable: false,
+            keeps_rows_after: None,
         })
         .await?;
     journal.note_facets(&Facets::of(&snapshot, mentioned, &bound, &[], Some(prepared.as_ref())));

@@ -193,6 +193,7 @@ pub async fn describe(
             session: facts,
             parameter_types: Vec::new(),
             renewable: false,
+            keeps_rows_after: None,
         })
         .await?;
     if !prepared.parameters().is_empty() {

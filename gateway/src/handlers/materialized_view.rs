@@ -216,6 +216,7 @@ async fn change(
             session: Arc::clone(facts),
             parameter_types: Vec::new(),
             renewable: false,
+            keeps_rows_after: None,
         };
         let prepared = session.shared.engine.prepare(statement).await?;
         match prepared.execute(Vec::new(), context.clone()).await? {
@@ -266,6 +267,7 @@ async fn versions(
         session: Arc::clone(facts),
         parameter_types: Vec::new(),
         renewable: false,
+        keeps_rows_after: None,
     };
     let prepared = session.shared.engine.prepare(statement).await?;
     let versions: BTreeMap<Oid, u64> = prepared

@@ -1,11 +1,13 @@
 //! Plans of statements that ask the catalogs alone, and their rows, kept for all sessions until the catalog changes: clients browse with
-//! the same statements again and again.
+//! the same statements again and again. Plans over stored tables are kept from the second time that a statement comes, and are run again
+//! where the engine says that the tables have the same versions; their rows are the engine's to keep.
 //!
 //! A plan is found again by its text under the same snapshot of the catalog, role, database, search path, settings and parameter types;
 //! [`super::of_catalog`] says of which statements that is all that the answer depends on. Rows are kept under `lakegate.result_cache`,
 //! which is a setting like the others: sessions that differ in it never share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -49,6 +51,19 @@ pub struct KeptPlans {
     /// Counts up with each use.
     clock: AtomicU64,
     bytes: Arc<AtomicUsize>,
+    /// Digests of texts that came lately, by their last bits.
+    lately: Lately,
+}
+
+struct Lately(Box<[AtomicU64]>);
+
+/// Places for digests.
+const LATELY: usize = 4_096;
+
+impl Default for Lately {
+    fn default() -> Self {
+        Lately((0..LATELY).map(|_| AtomicU64::new(0)).collect())
+    }
 }
 
 struct Entry {
@@ -74,6 +89,24 @@ impl KeptPlans {
         // Who asks with the same values most likely asks again with the same map of them.
         entry.settings = Arc::clone(&asked.facts.settings);
         Some(Arc::clone(&entry.plan))
+    }
+
+    /// Whether the text came before, not long ago.
+    #[must_use]
+    pub fn came_before(&self, text: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let digest = hasher.finish();
+        let place = usize::try_from(digest % LATELY as u64).unwrap_or_default();
+        self.lately.0.get(place).is_some_and(|place| place.swap(digest, Ordering::Relaxed) == digest)
+    }
+
+    /// Lets go of a plan that no longer stands.
+    pub fn forget(&self, text: &str, plan: &Arc<Plan>) {
+        let mut all = self.by_text.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entries) = all.get_mut(text) {
+            entries.retain(|entry| !Arc::ptr_eq(&entry.plan, plan));
+        }
     }
 
     /// Keeps a plan; those of older catalogs go.

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use lakegate_engine_api::{BoundRelation, RelationSource};
+use lakegate_catalog::model::{Oid, RelationName};
+use lakegate_engine_api::{BoundRelation, RelationSource, TablePolicies};
 use sqlparser::ast::{
     ArrayElemTypeDef, DataType, Expr, ObjectName, Query, TableFactor, TimezoneInfo, Value, ValueWithSpan, Visit, Visitor,
 };
@@ -158,6 +159,9 @@ const OF_MOMENT: &[&str] = &[
     "transaction_timestamp",
 ];
 
+/// `time with time zone`: a text of that type without a zone reads as of today.
+const TIMETZ: Oid = 1266;
+
 /// Words that read as a moment where a text becomes a date or a time.
 const MOMENTS: &[&str] = &["now", "today", "tomorrow", "yesterday"];
 
@@ -201,6 +205,54 @@ pub fn follows(query: &Query, relations: &[BoundRelation]) -> Option<Follows> {
     })
 }
 
+/// Whether the answer of a query follows from the versions of the stored tables among these relations, its parameters, the catalog, the
+/// role and the settings. Policies, masks and views are looked at as the query is.
+#[must_use]
+pub fn follows_tables(query: &Query, relations: &[BoundRelation]) -> bool {
+    let is_steady = |query: &Query| of_query(query) == Some(Follows::Catalog);
+    is_steady(query)
+        && relations.iter().any(|relation| matches!(relation.source, RelationSource::Table { .. }))
+        && relations.iter().all(|relation| {
+            let name = &relation.name;
+            match &relation.source {
+                RelationSource::Table { table, version: None, transaction: None, policies } => {
+                    let reads_zones = table.relation().columns.iter().any(|column| column.data_type.oid == TIMETZ);
+                    !is_temporary(name) && !reads_zones && policies.as_deref().is_none_or(are_steady)
+                }
+                RelationSource::View { query, policies, .. } => {
+                    !is_temporary(name) && is_steady(query) && policies.as_deref().is_none_or(are_steady)
+                }
+                RelationSource::Rows { .. } => pg_catalog::follows_catalog(&name.schema, &name.name),
+                RelationSource::Columns { .. } => {
+                    pg_catalog::follows_catalog(&name.schema, &name.name) && !pg_catalog::is_made_when_run(&name.schema, &name.name)
+                }
+                _ => false,
+            }
+        })
+}
+
+/// Whether a parameter, itself a text, is read as a date or a time: what it says may be the moment's.
+#[must_use]
+pub fn reads_parameters_as_times(query: &Query) -> bool {
+    let found = sqlparser::ast::visit_expressions(query, |expr| {
+        let is_parameter = |expr: &Expr| matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)));
+        steady(!matches!(expr, Expr::Cast { expr, data_type, .. } if reads_times(data_type) && is_parameter(expr)))
+    });
+    found.is_break()
+}
+
+fn is_temporary(name: &RelationName) -> bool {
+    name.schema.starts_with("pg_temp")
+}
+
+fn are_steady(policies: &TablePolicies) -> bool {
+    let is_steady = |expr: &Expr| {
+        let mut seen = Unsteady(Follows::Catalog);
+        expr.visit(&mut seen).is_continue() && seen.0 == Follows::Catalog
+    };
+    policies.rows.as_ref().is_none_or(|rows| is_steady(&rows.select)) && policies.masks.iter().all(|(_, mask)| is_steady(mask))
+}
+
 fn of_query(query: &Query) -> Option<Follows> {
     let mut seen = Unsteady(Follows::Catalog);
     query.visit(&mut seen).is_continue().then_some(seen.0)
@@ -242,6 +294,7 @@ impl Visitor for Unsteady {
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
+            TableFactor::Table { sample: Some(_), .. } => ControlFlow::Break(()),
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
                 // Those of the moment may have been asked when the plan was made.
                 let before = std::mem::replace(&mut self.0, Follows::Catalog);
@@ -369,6 +422,7 @@ mod tests {
             "SELECT 1 WHERE EXISTS (SELECT 1 FROM (SELECT clock_timestamp()) AS t)",
             "SELECT to_char(statement_timestamp(), 'YYYY')",
             "SELECT pg_sleep(1)",
+            "SELECT * FROM t TABLESAMPLE BERNOULLI (10)",
         ] {
             assert!(!steady(text), "{text}");
         }

@@ -17,7 +17,7 @@ use super::facets::{Facets, Mentioned};
 use super::grammar::{Command, TwoPhase};
 use super::kept_plans::Circumstances;
 use super::locking_reads;
-use super::of_catalog::{Follows, follows};
+use super::of_catalog::{Follows, follows, follows_tables, reads_parameters_as_times};
 use super::session::GatewaySession;
 use super::target::targets;
 use super::with_changes::changes;
@@ -63,8 +63,12 @@ pub struct Plan {
     catalog_version: u64,
     message: u64,
     changes: u64,
-    /// The catalog that it was made from, where the answer follows from that, the role and the settings alone.
-    of_catalog: Option<(Follows, Weak<Snapshot>)>,
+    /// Where the answer follows from the catalog, the role and the settings alone.
+    of_catalog: Option<Follows>,
+    /// Where it follows from the versions of stored tables beside these.
+    of_tables: bool,
+    /// The catalog that it was made from.
+    made_from: Weak<Snapshot>,
     /// For whom and under which settings: rights, search path, time zone.
     role: Oid,
     settings: SettingsMap,
@@ -154,6 +158,8 @@ pub async fn analyse(session: &mut GatewaySession, statement: ParsedStatement, t
     }
     if is_planned(&prepared.command) {
         let plan = plan(session, &prepared.command, Some(&prepared.text), types).await?;
+        // Whether it is to be run, and when, is told later.
+        plan.prepared.release();
         prepared.parameters = plan.prepared.parameters().to_vec();
         if !is_declare(&prepared.command) {
             prepared.result = plan.prepared.result_schema().cloned();
@@ -172,10 +178,7 @@ impl PreparedStatement {
         let kept = self.plan.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(Held { plan, settings }) = kept
             && plan.is_of(session, &settings)
-            && (plan.follows(&snapshot) && plan.is_renewed(session, &snapshot)
-                || plan.catalog_version == snapshot.version()
-                    && plan.is_fresh(session)
-                    && (plan.message == session.message || !self.depends_on_time()))
+            && (self.holds(session, &plan, &snapshot) || plan.stands(session, &snapshot).await?)
         {
             self.reused.fetch_add(1, Ordering::Relaxed);
             let _agreed = session.transaction.pin(&snapshot, []);
@@ -189,6 +192,15 @@ impl PreparedStatement {
         let held = Held { plan: Arc::clone(&plan), settings: session.settings.current.all() };
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
         Ok(plan)
+    }
+
+    /// Whether it was made in this message, or follows from the catalog; it is then held.
+    fn holds(&self, session: &GatewaySession, plan: &Plan, snapshot: &Arc<Snapshot>) -> bool {
+        let holds = plan.follows(snapshot) && plan.is_renewed(session, snapshot)
+            || plan.catalog_version == snapshot.version()
+                && plan.is_fresh(session)
+                && (plan.message == session.message || !self.depends_on_time());
+        holds && plan.prepared.hold()
     }
 
     fn has_columns_of(&self, schema: Option<&SchemaRef>) -> bool {
@@ -229,6 +241,7 @@ pub(crate) async fn plan(
     text: Option<&str>,
     types: &[Oid],
 ) -> Result<Arc<Plan>, SqlError> {
+    let mut came_before = None;
     for _ in 0..LOOKS_MAX {
         let snapshot = session.catalog().refresh().await?;
         session.transaction.adopt();
@@ -236,22 +249,42 @@ pub(crate) async fn plan(
         let principal = session.principal;
         let circumstances =
             text.map(|text| Circumstances { text, types, snapshot: &snapshot, principal, facts: &facts, session: session.session_id });
-        let kept = circumstances.and_then(|asked| session.shared.kept_plans.find(&asked)).filter(|plan| plan.is_renewed_by(&facts));
+        let kept = match circumstances {
+            Some(asked) => kept_plan(session, &asked).await?,
+            None => None,
+        };
         let is_new = kept.is_none();
+        let comes_again = *came_before.get_or_insert_with(|| text.is_some_and(|text| session.shared.kept_plans.came_before(text)));
         let plan = match kept {
             Some(plan) => plan,
-            None => Arc::new(plan_over(session, command, types, &snapshot, &facts).await?),
+            None => Arc::new(plan_over(session, command, types, &snapshot, &facts, comes_again).await?),
         };
         if plan.of_catalog.is_none() && !is_settled(session, &plan, &snapshot).await? {
+            plan.prepared.release();
             tokio::time::sleep(LOOK).await;
         } else if is_of_one_picture(session, &plan, &snapshot) && session.transaction.pin(&snapshot, plan.prepared.table_versions()) {
-            if let Some(made) = circumstances.filter(|_| is_new && plan.of_catalog.is_some()) {
+            if let Some(made) = circumstances.filter(|_| is_new && (plan.of_catalog.is_some() || plan.of_tables && comes_again)) {
                 session.shared.kept_plans.keep(&made, &plan);
             }
             return Ok(plan);
         }
     }
     Err(SqlError::new(SqlState::SerializationFailure, "could not serialize access: another gateway does not finish its commit"))
+}
+
+/// A plan that was made before and still stands; it is held.
+async fn kept_plan(session: &GatewaySession, asked: &Circumstances<'_>) -> Result<Option<Arc<Plan>>, SqlError> {
+    let Some(plan) = session.shared.kept_plans.find(asked).filter(|plan| plan.is_renewed_by(asked.facts)) else { return Ok(None) };
+    if !plan.of_tables {
+        return Ok(plan.prepared.hold().then_some(plan));
+    }
+    if plan.stands(session, asked.snapshot).await? {
+        return Ok(Some(plan));
+    }
+    if session.reads_newest() {
+        session.shared.kept_plans.forget(asked.text, &plan);
+    }
+    Ok(None)
 }
 
 /// Whether no other process was committing changes of several tables, the plan's among them, while its versions were found out.
@@ -285,6 +318,7 @@ async fn plan_over(
     types: &[Oid],
     snapshot: &Arc<Snapshot>,
     facts: &Arc<SessionFacts>,
+    comes_again: bool,
 ) -> Result<Plan, SqlError> {
     let Some(statement) = planned(command) else {
         return Err(SqlError::new(SqlState::InternalError, "a utility statement was planned"));
@@ -303,6 +337,13 @@ async fn plan_over(
         Statement::Query(query) if matches!(command, Command::Sql(_)) => follows(query, &bound.relations),
         _ => None,
     };
+    let (of_tables, reads_times) = match statement.as_ref() {
+        Statement::Query(query) if of_catalog.is_none() && targets.is_empty() && matches!(command, Command::Sql(_)) => {
+            (follows_tables(query, &bound.relations), reads_parameters_as_times(query))
+        }
+        _ => (false, false),
+    };
+    let caches = session.settings.current.get("lakegate.result_cache") == Some("on");
     let work = match targets.first() {
         Some(first) => Work::Change { statement, target: first.name.clone() },
         None => Work::Query(statement),
@@ -317,19 +358,21 @@ async fn plan_over(
             session: Arc::clone(facts),
             parameter_types: types.iter().map(|oid| declared(*oid)).collect(),
             renewable: of_catalog == Some(Follows::Moment),
+            keeps_rows_after: (of_tables && caches).then_some(u32::from(!comes_again)),
         })
         .await?;
     let facets = Facets::of(snapshot, mentioned, &bound, &targets, Some(prepared.as_ref()));
-    let keeps_rows = of_catalog.is_some_and(|follows| follows < Follows::Moment)
-        && prepared.parameters().is_empty()
-        && session.settings.current.get("lakegate.result_cache") == Some("on");
+    let keeps_rows = of_catalog.is_some_and(|follows| follows < Follows::Moment) && prepared.parameters().is_empty() && caches;
+    let of_tables = of_tables && !(reads_times && prepared.parameters().iter().any(|field| *field.data_type() == DataType::Utf8));
     let prepared = if keeps_rows { session.shared.kept_plans.with_rows(prepared) } else { prepared };
     Ok(Plan {
         bound,
         facets,
         took: Mutex::new(Some(began.elapsed())),
+        of_tables,
         prepared,
-        of_catalog: of_catalog.map(|follows| (follows, Arc::downgrade(snapshot))),
+        of_catalog,
+        made_from: Arc::downgrade(snapshot),
         catalog_version: snapshot.version(),
         message: session.message,
         changes: session.changes_made,
@@ -352,12 +395,25 @@ impl Plan {
 
     /// Whether its answer follows from this catalog, its role and its settings.
     fn follows(&self, snapshot: &Arc<Snapshot>) -> bool {
+        self.of_catalog.is_some() && self.is_made_from(snapshot)
+    }
+
+    fn is_made_from(&self, snapshot: &Arc<Snapshot>) -> bool {
         // A `Weak` holds its allocation: another snapshot cannot have the same address.
-        self.of_catalog.as_ref().is_some_and(|(_, made)| std::ptr::eq(made.as_ptr(), Arc::as_ptr(snapshot)))
+        std::ptr::eq(self.made_from.as_ptr(), Arc::as_ptr(snapshot))
+    }
+
+    /// Whether its tables are as they were under the same catalog, and the session reads what is newest; it is then held.
+    async fn stands(&self, session: &GatewaySession, snapshot: &Arc<Snapshot>) -> Result<bool, SqlError> {
+        Ok(self.of_tables
+            && self.is_made_from(snapshot)
+            && session.reads_newest()
+            && is_settled(session, self, snapshot).await?
+            && self.prepared.hold_current().await?)
     }
 
     pub fn follows_from(&self) -> Option<Follows> {
-        self.of_catalog.as_ref().map(|(follows, _)| *follows)
+        self.of_catalog
     }
 
     /// Where it answers from the moment: from this one.

@@ -304,6 +304,11 @@ impl GatewaySession {
         self.transaction.is_open() || self.implicit
     }
 
+    /// Whether a statement reads what was committed last, without changes of its own transaction.
+    pub(crate) fn reads_newest(&self) -> bool {
+        !self.transaction.is_open() && self.transaction.changes().is_none() && self.transaction.pinned().is_empty()
+    }
+
     /// SAVEPOINT.
     ///
     /// # Errors

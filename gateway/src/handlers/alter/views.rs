@@ -60,6 +60,7 @@ async fn uses(
         session: facts,
         parameter_types: Vec::new(),
         renewable: false,
+        keeps_rows_after: None,
     };
     match session.shared.engine.prepare(statement).await {
         Ok(prepared) => prepared.result_schema().is_none_or(|schema| schema.fields().len() != view.columns.len()),

@@ -79,6 +79,7 @@ impl Filter {
             session: Arc::clone(&self.facts),
             parameter_types: Vec::new(),
             renewable: false,
+            keeps_rows_after: None,
         };
         Ok(self.engine.prepare(statement).await?)
     }

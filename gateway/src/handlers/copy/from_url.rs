@@ -58,6 +58,7 @@ pub async fn run(
                 session: facts,
                 parameter_types: Vec::new(),
                 renewable: false,
+                keeps_rows_after: None,
             })
             .await?;
         let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };

@@ -125,6 +125,7 @@ async fn planned(session: &mut GatewaySession, snapshot: &Arc<Snapshot>, table: 
         session: facts,
         parameter_types: Vec::new(),
         renewable: false,
+        keeps_rows_after: None,
     };
     let prepared: Arc<dyn Prepared> = session.shared.engine.prepare(statement).await.map_err(|error| of_policies(error.into()))?;
     if !prepared.parameters().is_empty() {

@@ -124,6 +124,7 @@ async fn query(
         session: Arc::clone(&facts),
         parameter_types: Vec::new(),
         renewable: false,
+        keeps_rows_after: None,
     };
     let prepared = session.shared.engine.prepare(statement).await?;
     let context = ExecutionContext { statement_id: Uuid::now_v7(), cancel: deadline.token().clone() };
