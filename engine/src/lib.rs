@@ -1,5 +1,6 @@
 //! The data plane: DataFusion over Delta tables, behind the contract of `lakegate-engine-api`.
 
+mod cache;
 mod delta;
 mod erase;
 mod error;

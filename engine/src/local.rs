@@ -16,10 +16,13 @@ use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, U
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::cache::DecodedCache;
 use crate::delta::{Tables, describe};
 use crate::erase::{erase_rows, purge_history, scan_bytes, store_time};
 use crate::error;
-use crate::exec::{Kept, PreparedExplain, PreparedSelect, ProgressBoard, Ready, Results, Shared, Small, open_relations};
+use crate::exec::{
+    Kept, PreparedExplain, PreparedSelect, ProgressBoard, Ready, Results, Shared, Small, keep_swept, open_relations,
+};
 use crate::files::{list_files, read_file, write_file};
 use crate::functions::session::Session;
 use crate::maintain::{is_worn, maintain};
@@ -44,11 +47,14 @@ impl LocalEngine {
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
         let runtime = EngineRuntime::new(options.target_partitions)
             .map_err(|error| error::internal(format!("threads cannot be started: {error}")))?;
-        let sessions = Sessions::new(&options)?;
+        let decoded = DecodedCache::new(options.decoded_cache_bytes);
+        let sessions = Sessions::new(&options, &decoded)?;
         let results = Results::new(options.result_cache_bytes);
         let stores = Arc::new(Stores::new(options.clone(), Arc::clone(sessions.runtime()), runtime.handle().clone()));
-        let tables = Arc::new(Tables::new(stores, options));
-        Ok(Self { shared: Arc::new(Shared { runtime, sessions, tables, progress: ProgressBoard::default(), results }) })
+        let tables = Arc::new(Tables::new(stores, options, decoded));
+        let shared = Arc::new(Shared { runtime, sessions, tables, progress: ProgressBoard::default(), results });
+        shared.runtime.handle().spawn(keep_swept(Arc::downgrade(&shared)));
+        Ok(Self { shared })
     }
 }
 
@@ -202,7 +208,7 @@ impl Engine for LocalEngine {
     }
 
     fn caches(&self) -> Vec<CacheFigures> {
-        vec![self.shared.results.figures()]
+        vec![self.shared.tables.decoded().figures(), self.shared.results.figures()]
     }
 
     async fn undo_commits(&self, commits: Vec<TableCommit>) -> Result<(), EngineError> {

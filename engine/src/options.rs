@@ -19,6 +19,8 @@ pub struct EngineOptions {
     pub footer_cache_bytes: usize,
     /// Rows of queries kept for the next time; 0: none.
     pub result_cache_bytes: usize,
+    /// Columns kept decoded, of the memory that statements do not use; 0: none.
+    pub decoded_cache_bytes: usize,
     /// Tables whose snapshots are kept in memory.
     pub snapshot_cache_tables: u64,
     /// One request to an object store, its body included.
@@ -38,6 +40,7 @@ impl EngineOptions {
             spill_limit_bytes: 512 << 30,
             footer_cache_bytes: (memory_limit_bytes / 16).clamp(16 << 20, 1 << 30),
             result_cache_bytes: (memory_limit_bytes / 64).clamp(4 << 20, 256 << 20),
+            decoded_cache_bytes: memory_limit_bytes / 2,
             snapshot_cache_tables: 1_000,
             request_timeout: Duration::from_secs(20),
             aws: std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect(),

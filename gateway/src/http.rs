@@ -33,18 +33,33 @@ pub fn install_metrics() -> Result<PrometheusHandle, metrics_exporter_prometheus
     let handle = PrometheusBuilder::new().install_recorder()?;
     metrics::describe_counter!("lakegate_statements_total", "Statements ended, by type and status");
     metrics::describe_histogram!("lakegate_statement_seconds", metrics::Unit::Seconds, "Run time of statements, by type");
+    metrics::describe_gauge!("lakegate_cache_bytes", metrics::Unit::Bytes, "What the engine's caches hold");
+    metrics::describe_counter!("lakegate_cache_hits_total", "What was asked of the engine's caches and was there");
+    metrics::describe_counter!("lakegate_cache_misses_total", "What was asked of the engine's caches and was not there");
+    metrics::describe_counter!("lakegate_cache_evictions_total", "What the engine's caches gave up for something else");
     Ok(handle)
 }
 
-/// Listens and serves until the token fires. The address tells the port that was picked.
+/// Listens and serves until the token fires. The address tells the port that was picked. `look` tells the metrics what is looked up when
+/// they are asked for.
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub async fn serve(address: &str, handle: PrometheusHandle, readiness: Readiness, stop: CancellationToken) -> std::io::Result<SocketAddr> {
+pub async fn serve(
+    address: &str,
+    handle: PrometheusHandle,
+    look: impl Fn() + Clone + Send + Sync + 'static,
+    readiness: Readiness,
+    stop: CancellationToken,
+) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let local = listener.local_addr()?;
+    let rendered = move || {
+        look();
+        std::future::ready(handle.render())
+    };
     let routes =
-        Router::new().route("/metrics", get(move || async move { handle.render() })).route("/healthz", get(|| async { "ok\n" })).route(
+        Router::new().route("/metrics", get(rendered)).route("/healthz", get(|| async { "ok\n" })).route(
             "/readyz",
             get(move || async move {
                 if readiness.get() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }

@@ -64,5 +64,6 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
 
 fn engine_options(config: &Config) -> EngineOptions {
     let memory_limit_bytes = usize::try_from(config.memory_limit_bytes).unwrap_or(usize::MAX);
-    EngineOptions::new(memory_limit_bytes, config.data_dir.join("spill"))
+    let decoded_cache_bytes = usize::try_from(config.decoded_cache_bytes).unwrap_or(usize::MAX);
+    EngineOptions { decoded_cache_bytes, ..EngineOptions::new(memory_limit_bytes, config.data_dir.join("spill")) }
 }

@@ -156,7 +156,9 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
     let listener = TcpListener::bind(&config.listen).await.map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
     let address = listener.local_addr().map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
     if let Some(metrics_listen) = &config.metrics_listen {
-        let local = http::serve(metrics_listen, metrics, readiness.clone(), stop.clone())
+        let caches = Arc::clone(&engine);
+        let look = move || crate::system::caches::publish(&caches.caches());
+        let local = http::serve(metrics_listen, metrics, look, readiness.clone(), stop.clone())
             .await
             .map_err(|error| ServeError::Listen { address: metrics_listen.clone(), error })?;
         tracing::info!(address = %local, "metrics, healthz and readyz");

@@ -19,6 +19,8 @@ mod copy_files;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod decoded_cache;
+#[cfg(test)]
 mod definitions;
 #[cfg(test)]
 mod delta;

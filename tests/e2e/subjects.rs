@@ -241,8 +241,22 @@ async fn hide_and_seek() {
     assert_eq!(others(&admin).await, before);
     assert!(dry.iter().any(|row| row[1].ends_with(".people") && row[3] == "1"), "{dry:?}");
 
+    // They are in the caches of columns and of rows, too.
+    let asked = format!("SELECT count(*), max(name) FROM people WHERE email = '{VICTIM}'");
+    let in_memory = async || {
+        let lines = admin.rows("EXPLAIN (ANALYZE) SELECT id, email, name FROM people").await.unwrap();
+        lines.iter().any(|line| line[0].contains("Bytes in Memory"))
+    };
+    for _ in 0..4 {
+        assert_ne!(admin.rows(&asked).await.unwrap()[0][0], "0");
+        admin.rows("SELECT id, email, name FROM people").await.unwrap();
+    }
+    assert!(in_memory().await, "the columns are decoded anew each time");
+
     let done = admin.rows(&erase_sql()).await.unwrap();
     assert_eq!(done.last().unwrap()[2], "erased", "{done:?}\n{}", certificate(&admin).await);
+    assert!(!in_memory().await, "columns of files that are gone are still in memory");
+    assert_eq!(admin.rows(&asked).await.unwrap()[0][0], "0");
     assert_eq!(others(&admin).await, before);
     let found = seek(&server.data_dir);
     assert!(found.iter().all(|line| !line.starts_with("FOUND")), "{found:#?}");

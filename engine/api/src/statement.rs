@@ -241,6 +241,8 @@ pub struct ExecutionMetrics {
     pub read_files: AtomicU64,
     pub pruned_files: AtomicU64,
     pub read_bytes: AtomicU64,
+    /// Bytes of files that need not be read: their columns were in memory.
+    pub cached_bytes: AtomicU64,
     pub read_rows: AtomicU64,
     pub spilled_bytes: AtomicU64,
     /// The statement that had made the rows, where they were kept.
@@ -254,6 +256,7 @@ impl ExecutionMetrics {
             read_files: self.read_files.load(Ordering::Relaxed),
             pruned_files: self.pruned_files.load(Ordering::Relaxed),
             read_bytes: self.read_bytes.load(Ordering::Relaxed),
+            cached_bytes: self.cached_bytes.load(Ordering::Relaxed),
             read_rows: self.read_rows.load(Ordering::Relaxed),
             spilled_bytes: self.spilled_bytes.load(Ordering::Relaxed),
             cache_origin: self.cache_origin,
@@ -266,6 +269,7 @@ pub struct MetricsSnapshot {
     pub read_files: u64,
     pub pruned_files: u64,
     pub read_bytes: u64,
+    pub cached_bytes: u64,
     pub read_rows: u64,
     pub spilled_bytes: u64,
     pub cache_origin: Option<Uuid>,

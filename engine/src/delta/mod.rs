@@ -3,6 +3,7 @@
 
 mod adapter;
 mod change_feed;
+mod decoded;
 mod deletion_vector;
 mod describe;
 mod features;

@@ -12,10 +12,11 @@ use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use futures::{StreamExt, TryStreamExt};
@@ -25,6 +26,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use roaring::RoaringTreemap;
 
 use super::adapter::DeltaAdapterFactory;
+use super::decoded::{DecodedScan, DecodedSource};
 use super::deletion_vector::selection;
 use super::files::{DataFile, FileList};
 use super::prune::{is_on_partitions, matching};
@@ -32,7 +34,7 @@ use super::schema::TableColumns;
 use super::snapshot::{TableVersion, Tables};
 use super::statistics::{self, Pick};
 use crate::error;
-use crate::plan::ScanCounters;
+use crate::plan::{ReadsDecoded, ScanCounters};
 use crate::store::Location;
 
 /// Of a scan made with [`TableScan::with_row_places`]: the file's position in the version's list, a `bigint`.
@@ -281,25 +283,33 @@ impl TableProvider for TableScan {
 
         let options = TableParquetOptions { global: session.config_options().execution.parquet.clone(), ..Default::default() };
         let location = &self.version.location;
-        let reader = CachedParquetFileReaderFactory::new(Arc::clone(&location.store), Arc::clone(&location.footers));
+        let reader = Arc::new(CachedParquetFileReaderFactory::new(Arc::clone(&location.store), Arc::clone(&location.footers)));
         let virtual_fields: Vec<FieldRef> = self.row_places.then(row_field).into_iter().collect();
         let table_schema = TableSchema::builder(Arc::new(Schema::new(file_fields)))
             .with_table_partition_cols(partition_fields)
             .with_virtual_columns(virtual_fields)
             .build();
         let source =
-            ParquetSource::new(table_schema).with_table_parquet_options(options).with_parquet_file_reader_factory(Arc::new(reader));
-        let adapter = DeltaAdapterFactory::new(
+            ParquetSource::new(table_schema).with_table_parquet_options(options).with_parquet_file_reader_factory(Arc::clone(&reader) as _);
+        let adapter: Arc<dyn PhysicalExprAdapterFactory> = Arc::new(DeltaAdapterFactory::new(
             self.columns
                 .columns
                 .iter()
                 .filter(|column| !column.is_partition)
                 .map(|column| (Arc::clone(&column.field), Arc::clone(&column.physical))),
-        );
-        let config = FileScanConfigBuilder::new(location.object_store_url.clone(), Arc::new(source))
+        ));
+        let cache = Arc::clone(self.tables.decoded());
+        let reads_decoded = session.config().get_extension::<ReadsDecoded>().is_some_and(|reads| reads.0);
+        let source: Arc<dyn FileSource> = if cache.is_on() && reads_decoded && !self.row_places {
+            let scan = DecodedScan { cache, location: location.clone(), reader, adapter: Arc::clone(&adapter) };
+            Arc::new(DecodedSource::new(Arc::new(source), Arc::new(scan)))
+        } else {
+            Arc::new(source)
+        };
+        let config = FileScanConfigBuilder::new(location.object_store_url.clone(), source)
             .with_file_groups(vec![FileGroup::new(partitioned)])
             .with_statistics(total)
-            .with_expr_adapter(Some(Arc::new(adapter)))
+            .with_expr_adapter(Some(adapter))
             .with_projection_indices(Some(indices))?
             .with_limit(limit)
             .build();

@@ -18,6 +18,7 @@ use super::deletion_vector::DeletionVector;
 use super::features::check_readable;
 use super::files::FileList;
 use super::schema::TableColumns;
+use crate::cache::DecodedCache;
 use crate::erase::request_of;
 use crate::error;
 use crate::options::EngineOptions;
@@ -41,11 +42,12 @@ pub struct Tables {
     tables: Cache<String, Arc<Table>>,
     pinned: Cache<(String, u64), Arc<TableVersion>>,
     vectors: Cache<(String, DeletionVector), Arc<RoaringTreemap>>,
+    decoded: Arc<DecodedCache>,
 }
 
 impl Tables {
     #[must_use]
-    pub fn new(stores: Arc<Stores>, options: EngineOptions) -> Self {
+    pub fn new(stores: Arc<Stores>, options: EngineOptions, decoded: Arc<DecodedCache>) -> Self {
         let tables = Cache::builder().max_capacity(options.snapshot_cache_tables).build();
         let pinned = Cache::builder().max_capacity(options.snapshot_cache_tables / 4 + 1).build();
         let vectors = Cache::builder()
@@ -54,7 +56,7 @@ impl Tables {
                 u32::try_from(rows.serialized_size() + 256).unwrap_or(u32::MAX)
             })
             .build();
-        Self { stores, options, tables, pinned, vectors }
+        Self { stores, options, tables, pinned, vectors, decoded }
     }
 
     /// The table at a root URL; nothing is read.
@@ -67,7 +69,7 @@ impl Tables {
         if let Some(table) = self.tables.get(&key).await {
             return Ok(table);
         }
-        let table = Arc::new(Table::new(location, &self.options));
+        let table = Arc::new(Table::new(location, &self.options, Arc::clone(&self.decoded)));
         // Two statements must not hold two tables for one location: its writes are ordered by the table.
         Ok(self.tables.get_with(key, std::future::ready(table)).await)
     }
@@ -151,6 +153,18 @@ impl Tables {
         Ok(())
     }
 
+    /// Looks for newer versions of tables of which something was made that is of no more use then.
+    pub async fn look_at_dated(&self) {
+        let all: Vec<Arc<Table>> = self.tables.iter().map(|(_, table)| table).collect();
+        for table in all {
+            if table.has_dated()
+                && let Err(error) = table.newest().await
+            {
+                tracing::debug!(%error, "a table could not be looked at");
+            }
+        }
+    }
+
     /// Lets go of old versions that are only kept for the next who asks.
     pub async fn release(&self, location: &str) {
         if let Ok(location) = self.stores.open(location) {
@@ -175,6 +189,11 @@ impl Tables {
     }
 
     #[must_use]
+    pub fn decoded(&self) -> &Arc<DecodedCache> {
+        &self.decoded
+    }
+
+    #[must_use]
     pub fn stores(&self) -> &Arc<Stores> {
         &self.stores
     }
@@ -194,6 +213,7 @@ pub struct Table {
     /// Those that somebody may hold.
     handed_out: std::sync::Mutex<Vec<Weak<TableVersion>>>,
     dated: std::sync::Mutex<DatedList>,
+    pub decoded: Arc<DecodedCache>,
     asked: AtomicU64,
     answered: AtomicU64,
     /// Set once the store is known to refuse to create an object twice.
@@ -201,7 +221,7 @@ pub struct Table {
 }
 
 impl Table {
-    fn new(location: Location, options: &EngineOptions) -> Self {
+    fn new(location: Location, options: &EngineOptions, decoded: Arc<DecodedCache>) -> Self {
         let prefixed = Arc::new(PrefixStore::new(Arc::clone(&location.store), location.prefix.clone()));
         let inner = default_logstore(prefixed, Arc::clone(&location.store), &location.url, &StorageConfig::default());
         let log_store = Arc::new(CommitLogStore::new(inner, &location, options.request_timeout));
@@ -213,6 +233,7 @@ impl Table {
             newest: Mutex::new(None),
             handed_out: std::sync::Mutex::default(),
             dated: std::sync::Mutex::default(),
+            decoded,
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             store_checked: OnceCell::new(),
@@ -238,6 +259,7 @@ impl Table {
             Some(known) => {
                 let found = self.updated(known).await?;
                 self.let_go();
+                self.forget_removed(&found);
                 found
             }
             None => Self::load(self, None).await?,
@@ -255,6 +277,22 @@ impl Table {
     /// The newest version known, as of whenever it was last asked for.
     pub async fn known(&self) -> Option<Arc<TableVersion>> {
         self.newest.lock().await.clone()
+    }
+
+    /// Another writer may have deleted files that this version does not name.
+    fn forget_removed(&self, version: &TableVersion) {
+        let (store, folder) = (self.location.object_store_url.as_str(), &self.location.prefix);
+        if self.decoded.holds(store, folder)
+            && let Ok(files) = version.files()
+        {
+            self.decoded.keep_only(store, folder, files.files.iter().map(|file| &file.path));
+        }
+    }
+
+    fn has_dated(&self) -> bool {
+        let mut dated = self.dated.lock().unwrap_or_else(PoisonError::into_inner);
+        dated.0.retain(|made| made.strong_count() > 0);
+        !dated.0.is_empty()
     }
 
     /// What was made of the version that was the newest is of no more use.

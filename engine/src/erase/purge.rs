@@ -65,6 +65,8 @@ pub async fn purge_history(
         work.purged
     };
     location.footers.clear();
+    // Whatever of it was in memory: what the newest version has of it is decoded again.
+    shared.tables.decoded().forget_folder(location.object_store_url.as_str(), &location.prefix);
     // The newest version stays known: it is what the checkpoint says. Writers that hold the table go on in their order.
     shared.tables.release(&target.relation.location).await;
     Ok(purged)

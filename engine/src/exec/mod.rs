@@ -10,6 +10,7 @@ mod relations;
 mod results;
 mod select;
 mod small;
+mod sweep;
 mod system_table;
 
 pub use self::append::InOrder;
@@ -22,6 +23,7 @@ pub use self::relations::{Opened, open_relations, policies_of, refuse_unknown_co
 pub use self::results::Results;
 pub use self::select::{PreparedSelect, parameter_values};
 pub use self::small::Small;
+pub use self::sweep::keep_swept;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use arrow::compute::take_record_batch;
 use arrow::row::{RowConverter, SortField};
@@ -50,6 +51,7 @@ struct Entry {
     rows: Rows,
     bytes: usize,
     used: u64,
+    used_at: Instant,
 }
 
 /// What a plan gave, and the statement that ran it.
@@ -76,6 +78,18 @@ impl Results {
         let plan = entries.last_plan;
         entries.plans.insert(plan);
         Some(KeptResults { all: Arc::clone(self), plan, idle: AtomicU32::new(after) })
+    }
+
+    /// Drops rows that nobody asked for as long.
+    pub fn expire(&self, idle: Duration) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut freed = 0;
+        entries.by_key.retain(|_, entry| {
+            let keeps = entry.used_at.elapsed() < idle;
+            freed += if keeps { 0 } else { entry.bytes };
+            keeps
+        });
+        entries.bytes -= freed;
     }
 
     #[must_use]
@@ -156,6 +170,7 @@ impl KeptResults {
         let clock = entries.clock;
         let found = entries.by_key.get_mut(&(self.plan, Arc::clone(key))).map(|entry| {
             entry.used = clock;
+            entry.used_at = Instant::now();
             entry.rows.clone()
         });
         match found {
@@ -206,7 +221,7 @@ impl Place {
             entries.shrink_to(room);
         }
         entries.clock += 1;
-        let entry = Entry { rows: Rows { batches, origin: self.origin }, bytes, used: entries.clock };
+        let entry = Entry { rows: Rows { batches, origin: self.origin }, bytes, used: entries.clock, used_at: Instant::now() };
         entries.bytes += bytes;
         if let Some(before) = entries.by_key.insert((self.plan, Arc::clone(&self.key)), entry) {
             entries.bytes -= before.bytes;
@@ -312,6 +327,18 @@ mod tests {
         assert!(plan.find(&key(1)).is_none());
         run(&plan, key(1_000), 2_000_000).await;
         assert!(plan.find(&key(1_000)).is_none(), "too large");
+    }
+
+    #[tokio::test]
+    async fn idle_rows_go() {
+        let all = Results::new(1 << 20);
+        let plan = all.of_plan(0).unwrap();
+        run(&plan, key(1), 3).await;
+        all.expire(Duration::from_secs(60));
+        assert!(plan.find(&key(1)).is_some());
+        all.expire(Duration::ZERO);
+        assert!(plan.find(&key(1)).is_none());
+        assert_eq!(all.figures().bytes, 0);
     }
 
     #[tokio::test]

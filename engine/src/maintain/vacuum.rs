@@ -124,12 +124,15 @@ async fn delete(target: &Target, paths: Vec<Path>, kept_for: TimeDelta) -> Resul
         default_retention_millis: i64::try_from(RETENTION.as_millis()).unwrap_or(i64::MAX),
     };
     noted(table, name, &starts, &json!({ "numFilesToDelete": count })).await?;
+    let gone = paths.clone();
     let paths = futures::stream::iter(paths).map(Ok).boxed();
     let deleted = table.location.store.delete_stream(paths).map(|deleted| match deleted {
         Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
         Err(failure) => Err(error::from_object_store(&failure, Some(name))),
     });
-    deleted.try_collect::<()>().await?;
+    let deleted = deleted.try_collect::<()>().await;
+    table.decoded.forget(&gone);
+    deleted?;
     let ends = DeltaOperation::VacuumEnd { status: "COMPLETED".to_owned() };
     noted(table, name, &ends, &json!({ "numDeletedFiles": count, "numVacuumedDirectories": 0 })).await
 }

@@ -261,6 +261,12 @@ fn counted(metrics: &MetricsSet) -> Vec<(&'static str, String)> {
     if let Some(bytes) = count("bytes_scanned") {
         details.push(("Bytes Read", bytes.to_string()));
     }
+    if let Some(bytes) = count("bytes_from_cache") {
+        details.push(("Bytes in Memory", bytes.to_string()));
+    }
+    if let Some(rows) = count("cached_rows_pruned") {
+        details.push(("Rows Pruned in Memory", rows.to_string()));
+    }
     if let Some(bytes) = metrics.spilled_bytes().filter(|bytes| *bytes > 0) {
         details.push(("Spilled Bytes", bytes.to_string()));
     }

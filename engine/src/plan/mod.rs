@@ -34,6 +34,6 @@ pub use self::query::{
     resolve as resolved_parameters, returned_schema, template,
 };
 pub use self::result_fields::{cast_to, result_schema};
-pub use self::session::{ScanCounters, Sessions};
+pub use self::session::{ReadsDecoded, ScanCounters, Sessions};
 pub use self::small::with_few_rules;
 pub use self::source_order::KeepSourceOrder;

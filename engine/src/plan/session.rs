@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use lakegate_engine_api::{EngineError, ExecutionMetrics, SessionFacts};
 
 use super::small::small;
+use crate::cache::{DecodedCache, YieldingPool};
 use crate::error;
 use crate::functions::session::Session;
 use crate::options::EngineOptions;
@@ -31,16 +32,20 @@ pub struct Sessions {
 #[derive(Debug)]
 pub struct ScanCounters(pub Arc<ExecutionMetrics>);
 
+/// Whether scans may read decoded columns from memory and keep them there; an extension of a session configuration.
+#[derive(Debug)]
+pub struct ReadsDecoded(pub bool);
+
 impl Sessions {
     /// # Errors
     /// `Storage` where the spill folder cannot be made.
-    pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
+    pub fn new(options: &EngineOptions, decoded: &Arc<DecodedCache>) -> Result<Self, EngineError> {
         let spill = || EngineError::Storage { message: "the spill folder cannot be made".to_owned() };
         std::fs::create_dir_all(&options.spill_dir).map_err(|_| spill())?;
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]))
             .with_max_temp_directory_size(options.spill_limit_bytes);
-        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit_bytes), TOP_CONSUMERS);
+        let pool = TrackConsumersPool::new(YieldingPool::new(options.memory_limit_bytes, Arc::clone(decoded)), TOP_CONSUMERS);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .with_disk_manager_builder(disk)
@@ -80,6 +85,8 @@ impl Sessions {
 
 fn configured(mut state: SessionState, session: Arc<Session>, is_small: bool) -> SessionState {
     state.execution_props_mut().query_execution_start_time = Some(session.facts.statement_time);
+    let reads_decoded = session.facts.settings.get("lakegate.decoded_cache").is_none_or(|value| value == "on");
+    state.config_mut().set_extension(Arc::new(ReadsDecoded(reads_decoded)));
     configure(&mut state, session, is_small);
     state
 }

@@ -14,7 +14,7 @@ use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use lakegate_engine_api::EngineError;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use object_store::path::Path;
 use tokio::runtime::Handle;
 use url::Url;
@@ -151,6 +151,12 @@ impl Stores {
             return Ok(());
         }
         Err(error::sql(lakegate_engine_api::SqlMistake::InsufficientPrivilege, "a link leads out of the external location"))
+    }
+
+    /// Whether an object is known to be there no more; `store`: its URL.
+    pub async fn is_gone(&self, store: &str, path: &Path) -> bool {
+        let Ok(store) = ObjectStoreUrl::parse(store).and_then(|url| self.runtime.object_store(&url)) else { return false };
+        matches!(store.head(path).await, Err(object_store::Error::NotFound { .. }))
     }
 
     fn bucket(&self, name: &str) -> Result<Bucket, EngineError> {

@@ -21,7 +21,9 @@ pub async fn drop_table(shared: &Shared, location: &str) -> Result<(), EngineErr
     }
     shared.tables.forget(location).await;
     delete_under(&place, &place.prefix.clone().join("_delta_log")).await?;
-    delete_under(&place, &place.prefix).await?;
+    let deleted = delete_under(&place, &place.prefix).await;
+    shared.tables.decoded().forget_folder(place.object_store_url.as_str(), &place.prefix);
+    deleted?;
     if place.url.scheme() == "file"
         && let Ok(folder) = place.url.to_file_path()
     {

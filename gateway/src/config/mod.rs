@@ -70,6 +70,9 @@ pub struct ServeArgs {
     /// Memory for statements, e.g. 8GiB or 60% [default: 60%]
     #[arg(long, env = "LAKEGATE_MEMORY_LIMIT")]
     pub memory_limit: Option<String>,
+    /// Memory for columns kept decoded, of what statements leave, e.g. 4GiB or 25% of the memory limit; 0 for none [default: 50%]
+    #[arg(long, env = "LAKEGATE_DECODED_CACHE")]
+    pub decoded_cache: Option<String>,
     /// Seconds that running statements get after SIGTERM [default: 30]
     #[arg(long, env = "LAKEGATE_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
@@ -260,6 +263,7 @@ pub struct Config {
     pub tls: Option<(PathBuf, PathBuf)>,
     pub metrics_listen: Option<String>,
     pub memory_limit_bytes: u64,
+    pub decoded_cache_bytes: u64,
     pub drain: Duration,
     pub max_connections: usize,
     pub auth_password: bool,
@@ -320,6 +324,7 @@ impl ServeArgs {
             return Err(option("--kek-vault-key", "the key-encryption key is given by LAKEGATE_KEK or --kek-command already"));
         }
         let key_name = if kek_vault.is_some() { "kek.vault" } else { "kek.key" };
+        let memory_limit_bytes = memory_limit(self.memory_limit.or(file.memory_limit).as_deref().unwrap_or("60%"))?;
         Ok(Config {
             listen: self.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:5439".to_owned()),
             warehouse_root,
@@ -332,7 +337,8 @@ impl ServeArgs {
             tls: self.tls_cert.or(file.tls_cert).zip(self.tls_key.or(file.tls_key)),
             metrics_listen: Some(self.metrics_listen.or(file.metrics_listen).unwrap_or_else(|| "127.0.0.1:9439".to_owned()))
                 .filter(|address| address != "off"),
-            memory_limit_bytes: memory_limit(self.memory_limit.or(file.memory_limit).as_deref().unwrap_or("60%"))?,
+            memory_limit_bytes,
+            decoded_cache_bytes: decoded_cache(self.decoded_cache.or(file.decoded_cache).as_deref().unwrap_or("50%"), memory_limit_bytes)?,
             drain: Duration::from_secs(self.drain_seconds.or(file.drain_seconds).unwrap_or(30)),
             max_connections: self.max_connections.or(file.max_connections).unwrap_or(200),
             auth_password: auth_password(self.auth_method.or(file.auth_method).as_deref())?,
@@ -482,12 +488,26 @@ fn directory_url(path: &Path) -> Result<String, ConfigError> {
 
 /// `8GiB`, `512MB`, `1073741824`, or a share of the memory this process may use, `60%`.
 fn memory_limit(text: &str) -> Result<u64, ConfigError> {
-    let bad = || option("--memory-limit", format!("\"{text}\" is not a size such as 8GiB, 512MB or 60%"));
+    let bytes = size("--memory-limit", text, available_memory_bytes())?;
+    if bytes < 64 << 20 {
+        return Err(option("--memory-limit", "at least 64MiB are needed"));
+    }
+    Ok(bytes)
+}
+
+/// The same, or a share of the memory limit; never more than that.
+fn decoded_cache(text: &str, memory_limit_bytes: u64) -> Result<u64, ConfigError> {
+    Ok(size("--decoded-cache", text, memory_limit_bytes)?.min(memory_limit_bytes))
+}
+
+/// A number of bytes, or a share of `whole`.
+fn size(name: &'static str, text: &str, whole: u64) -> Result<u64, ConfigError> {
+    let bad = || option(name, format!("\"{text}\" is not a size such as 8GiB, 512MB or 60%"));
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| bad())?;
-    let bytes = match unit.trim().to_ascii_lowercase().as_str() {
-        "%" if (1..=100).contains(&number) => available_memory_bytes() / 100 * number,
+    Ok(match unit.trim().to_ascii_lowercase().as_str() {
+        "%" if number <= 100 => whole / 100 * number,
         "" | "b" => number,
         "kb" => number.saturating_mul(1_000),
         "kib" | "k" => number.saturating_mul(1 << 10),
@@ -496,11 +516,7 @@ fn memory_limit(text: &str) -> Result<u64, ConfigError> {
         "gb" => number.saturating_mul(1_000_000_000),
         "gib" | "g" => number.saturating_mul(1 << 30),
         _ => return Err(bad()),
-    };
-    if bytes < 64 << 20 {
-        return Err(option("--memory-limit", "at least 64MiB are needed"));
-    }
-    Ok(bytes)
+    })
 }
 
 /// The smaller of the machine's memory and the control group's limit (v2, then v1).
@@ -527,6 +543,10 @@ mod tests {
         for bad in ["", "x", "0%", "101%", "1PB", "1MiB"] {
             assert!(memory_limit(bad).is_err(), "{bad}");
         }
+        assert_eq!(decoded_cache("50%", 1 << 30).unwrap(), (1 << 30) / 100 * 50);
+        assert_eq!(decoded_cache("0", 1 << 30).unwrap(), 0);
+        assert_eq!(decoded_cache("8GiB", 1 << 30).unwrap(), 1 << 30, "no more than there is");
+        assert!(decoded_cache("much", 1 << 30).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use lakegate_catalog::model::{Oid, RelationName};
-use lakegate_engine_api::{Engine, Progress, ProgressCounters};
+use lakegate_engine_api::{CacheFigures, Engine, Progress, ProgressCounters};
 use uuid::Uuid;
 
 use crate::sql::session::GatewaySession;
@@ -86,6 +86,12 @@ impl RunningWork {
     /// Statements are asked about here.
     pub fn attach(&self, engine: Arc<dyn Engine>) {
         let _ = self.0.engine.set(engine);
+    }
+
+    /// What the engine's caches hold.
+    #[must_use]
+    pub fn caches(&self) -> Vec<CacheFigures> {
+        self.0.engine.get().map(|engine| engine.caches()).unwrap_or_default()
     }
 
     /// A statement begins; it is seen until the answer is dropped.

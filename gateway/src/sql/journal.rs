@@ -351,11 +351,18 @@ fn metrics(read: MetricsSnapshot) -> StatementMetrics {
         pruned_files: Some(read.pruned_files),
         read_bytes: Some(read.read_bytes),
         read_rows: Some(read.read_rows),
+        read_io_cache_percent: cached_percent(read),
         spilled_local_bytes: Some(read.spilled_bytes),
         from_result_cache: Some(read.cache_origin.is_some()),
         cache_origin_statement_id: read.cache_origin.map(|origin| origin.to_string()),
         ..StatementMetrics::default()
     }
+}
+
+/// Of the bytes that were wanted of files, those whose columns were in memory; `None` where none were.
+fn cached_percent(read: MetricsSnapshot) -> Option<u64> {
+    let wanted = read.read_bytes.saturating_add(read.cached_bytes);
+    read.cached_bytes.saturating_mul(100).checked_div(wanted)
 }
 
 fn written(outcome: &Outcome) -> StatementMetrics {

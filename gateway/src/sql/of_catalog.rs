@@ -12,6 +12,7 @@ use sqlparser::ast::{
     ArrayElemTypeDef, DataType, Expr, ObjectName, Query, TableFactor, TimezoneInfo, Value, ValueWithSpan, Visit, Visitor,
 };
 
+use super::bind::SYSTEM_DATABASE;
 use super::grammar::fold;
 use crate::pg_catalog;
 
@@ -217,10 +218,10 @@ pub fn follows_tables(query: &Query, relations: &[BoundRelation]) -> bool {
             match &relation.source {
                 RelationSource::Table { table, version: None, transaction: None, policies } => {
                     let reads_zones = table.relation().columns.iter().any(|column| column.data_type.oid == TIMETZ);
-                    !is_temporary(name) && !reads_zones && policies.as_deref().is_none_or(are_steady)
+                    !is_of_the_moment(name) && !reads_zones && policies.as_deref().is_none_or(are_steady)
                 }
                 RelationSource::View { query, policies, .. } => {
-                    !is_temporary(name) && is_steady(query) && policies.as_deref().is_none_or(are_steady)
+                    !is_of_the_moment(name) && is_steady(query) && policies.as_deref().is_none_or(are_steady)
                 }
                 RelationSource::Rows { .. } => pg_catalog::follows_catalog(&name.schema, &name.name),
                 RelationSource::Columns { .. } => {
@@ -241,8 +242,9 @@ pub fn reads_parameters_as_times(query: &Query) -> bool {
     found.is_break()
 }
 
-fn is_temporary(name: &RelationName) -> bool {
-    name.schema.starts_with("pg_temp")
+/// Of one session, or of the logs, whose newest records are nowhere but in the catalog.
+fn is_of_the_moment(name: &RelationName) -> bool {
+    name.schema.starts_with("pg_temp") || name.database == SYSTEM_DATABASE
 }
 
 fn are_steady(policies: &TablePolicies) -> bool {

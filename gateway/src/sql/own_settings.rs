@@ -110,6 +110,7 @@ pub(super) static OWN: &[Setting] = &[
         "Output format of intervals.",
     ),
     internal("is_superuser", "off", true, "The current role is a superuser."),
+    user("lakegate.decoded_cache", "on", Kind::Bool, LAKEGATE, "Columns that are read again and again are kept decoded in memory."),
     user(
         "lakegate.progress_interval",
         "10000",

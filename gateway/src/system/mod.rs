@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod blind_index;
+pub mod caches;
 pub(crate) mod columns;
 mod compute;
 mod detections;
@@ -45,6 +46,7 @@ pub const RELATIONS: &[(&str, &str)] = &[
     crate::saved_queries::VERSIONS,
     ("compute", "warehouses"),
     ("compute", "engines"),
+    ("compute", "caches"),
 ];
 
 /// Whether database `system` has the relation.
@@ -70,6 +72,7 @@ pub fn schema(schema: &str, table: &str) -> Option<SchemaRef> {
         ("lakegate", "saved_query_versions") => crate::saved_queries::versions_table(&[]),
         ("compute", "warehouses") => compute::warehouses_table(&[]),
         ("compute", "engines") => compute::engines_table(&[]),
+        ("compute", "caches") => caches::table(&[]),
         ("information_schema", table) => match governance::empty(table) {
             Ok(Some(source)) => Ok(source),
             _ => return None,
@@ -158,6 +161,7 @@ impl SystemRelations {
     async fn other_rows(&self, name: &RelationName, principal: &Principal, snapshot: &Snapshot) -> Result<RelationSource, SqlError> {
         match (name.schema.as_str(), name.name.as_str()) {
             ("query", "progress") => progress::rows(&self.live, principal, snapshot),
+            ("compute", "caches") => caches::table(&self.live.work().caches()),
             ("access", "detections") => detections::rules(&self.catalog, principal).await,
             ("access", "findings") => detections::findings(&self.catalog, principal).await,
             // Where there are none; else they are bound with their texts.

@@ -1,0 +1,9 @@
+//! What the engine keeps in memory of data files.
+
+mod decoded;
+mod frequency;
+mod pool;
+mod zones;
+
+pub use self::decoded::{Column, ColumnKey, DecodedCache, FileKey};
+pub use self::pool::YieldingPool;
