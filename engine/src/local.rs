@@ -20,9 +20,7 @@ use crate::cache::DecodedCache;
 use crate::delta::{Tables, describe};
 use crate::erase::{erase_rows, purge_history, scan_bytes, store_time};
 use crate::error;
-use crate::exec::{
-    Kept, PreparedExplain, PreparedSelect, ProgressBoard, Ready, Results, Shared, Small, keep_swept, open_relations,
-};
+use crate::exec::{Kept, PreparedExplain, PreparedSelect, ProgressBoard, Ready, Results, Shared, Small, keep_swept, open_relations};
 use crate::files::{list_files, read_file, write_file};
 use crate::functions::session::Session;
 use crate::maintain::{is_worn, maintain};

@@ -61,8 +61,8 @@ fn table(partitioned: bool) -> String {
     format!(
         "CREATE TABLE t (id bigint NOT NULL, v text, n numeric(12,3), d date, ts timestamptz, b boolean, f double precision, l int[], p text) {};
          INSERT INTO t SELECT g, CASE WHEN g % 11 <> 0 THEN 'v' || g END, g / 1000.0, date '2024-01-01' + (g % 365)::int,
-         timestamptz '2024-01-01 00:00:00+00' + g * interval '1 second', g % 3 = 0, CASE WHEN g % 5 = 0 THEN 'NaN' ELSE g / 3.0 END,
-         CASE WHEN g % 2 = 0 THEN ARRAY[g, NULL, 3] ELSE ARRAY[g, g + 1] END, chr(97 + (g % 4)::int) FROM generate_series(1, 200000) g",
+         timestamptz '2024-01-01 00:00:00+00' + g * interval '1 second', g % 3 = 0, CASE WHEN g % 5 = 0 THEN 'NaN'::float8 ELSE g / 3.0::float8 END,
+         CASE WHEN g % 2 = 0 THEN ARRAY[g::int, NULL, 3] ELSE ARRAY[g::int, g::int + 1] END, chr(97 + (g % 4)::int) FROM generate_series(1, 200000) g",
         if partitioned { "PARTITIONED BY (p)" } else { "" }
     )
 }
@@ -88,7 +88,7 @@ async fn answers_are_the_same_and_columns_come_from_memory() {
         // A transaction sees its own changes, and another session does not.
         cached.batch_execute("BEGIN; DELETE FROM t WHERE id < 100").await.unwrap();
         assert_eq!(cached.value("SELECT min(id) FROM t").await.unwrap(), "100");
-        assert_eq!(plain.value("SELECT min(id) FROM t").await.unwrap(), "2");
+        assert_eq!(plain.value("SELECT min(id) FROM t").await.unwrap(), "1");
         cached.batch_execute("ROLLBACK").await.unwrap();
         agree(&cached, &plain, "rolled back").await;
         // Older versions.

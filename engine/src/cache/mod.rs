@@ -5,5 +5,5 @@ mod frequency;
 mod pool;
 mod zones;
 
-pub use self::decoded::{Column, ColumnKey, DecodedCache, FileKey};
+pub use self::decoded::{Column, ColumnKey, DecodedCache, FileKey, Found};
 pub use self::pool::YieldingPool;

@@ -27,6 +27,7 @@ use futures::{StreamExt, TryStreamExt};
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
+use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::file::metadata::RowGroupMetaData;
 
 use super::prune::{Batches, RowGroups, kept};
@@ -225,7 +226,8 @@ impl FileScan {
         let scan = &self.columns.scan;
         let stored: Vec<(usize, &Arc<dyn PhysicalExpr>)> = self.origins.iter().filter_map(Origin::stored).collect();
         let wanted: Vec<(usize, &Arc<dyn PhysicalExpr>)> = which.iter().filter_map(|at| stored.get(*at).copied()).collect();
-        let reader = scan.reader.create_reader(self.columns.partition, self.file.clone(), None, &self.columns.metrics)?;
+        let reader: Box<dyn AsyncFileReader> =
+            scan.reader.create_reader(self.columns.partition, self.file.clone(), None, &self.columns.metrics)?;
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), wanted.iter().map(|(place, _)| *place));
         let mut batches = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
             .with_projection(mask)
