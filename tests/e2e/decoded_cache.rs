@@ -128,7 +128,7 @@ async fn policies_hold_over_columns_in_memory() {
     let user = Client::login(server, &role, "p", "main").await.unwrap();
     user.batch_execute(&format!("SET search_path = {schema}; SET lakegate.result_cache = off")).await.unwrap();
     for _ in 0..4 {
-        assert_eq!(admin.rows("SELECT count(*), max(owner) FROM t").await.unwrap(), [["20000", role.as_str()]]);
+        assert_eq!(admin.rows("SELECT count(*), min(owner) FROM t").await.unwrap(), [["20000", role.as_str()]]);
         assert_eq!(user.rows("SELECT count(*), max(secret), min(owner) FROM t").await.unwrap(), [["10000", "*", role.as_str()]]);
         assert_eq!(user.value("SELECT count(*) FROM t WHERE id % 2 = 1").await.unwrap(), "0");
     }
