@@ -116,6 +116,7 @@ sqlstates! {
     InvalidSchemaDefinition = "42P15",
     InvalidTableDefinition = "42P16",
     InvalidObjectDefinition = "42P17",
+    InvalidRecursion = "42P19",
     InsufficientResources = "53000",
     DiskFull = "53100",
     OutOfMemory = "53200",

@@ -241,6 +241,15 @@ fn check(select: &Select, word: &str) -> Result<(), SqlError> {
     Ok(())
 }
 
+/// Outside its subqueries.
+pub(super) fn has_aggregate(select: &Select) -> bool {
+    let items = select.projection.iter().filter_map(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    });
+    items.chain(&select.having).any(|expr| matches!(calls(expr), Some(Call::Aggregate)))
+}
+
 enum Call {
     Window,
     Aggregate,

@@ -35,6 +35,7 @@ pub mod pending_notifications;
 mod plain_spelling;
 pub mod prepare;
 pub mod recorded_settings;
+mod recursion;
 pub mod redact;
 pub mod row_errors;
 mod search_cycle;

@@ -247,6 +247,7 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
         .with_tokens_with_locations(grammar::spell_merge_actions(super::identity_options::in_order(tokens)));
     let marked = |mut command: Command| {
         super::time_travel::mark(&mut command, travels)?;
+        super::recursion::check(&mut command)?;
         super::search_cycle::mark(&mut command, searches)?;
         super::ctas_columns::mark(&mut command, names)?;
         super::grammar::visit_statements(&mut command, &mut super::between_symmetric::Marks);

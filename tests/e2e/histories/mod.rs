@@ -2,6 +2,7 @@
 //! saw is checked, and python `deltalake` reads in the end what SQL reads.
 
 mod checker;
+mod writers;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -62,7 +63,7 @@ async fn histories_through_two_gateways_that_are_killed() {
     for _ in 0..WORKERS {
         workers.spawn(play(Arc::clone(&game)));
     }
-    let kills = kill_and_restart(&game, &options, Duration::from_secs(seconds)).await;
+    let kills = kill_and_restart(&game.servers, &options, Duration::from_secs(seconds)).await;
     game.stop.store(true, Ordering::SeqCst);
     while workers.join_next().await.transpose().unwrap().is_some() {}
     let last = last_rows(&game, folder.path()).await;
@@ -84,34 +85,34 @@ impl Game {
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros()).unwrap()
     }
+}
 
-    /// A connection to one of the gateways that are there.
-    async fn connect(&self) -> Option<Client> {
-        let (port, password) = {
-            let servers = self.servers.read().unwrap();
-            let there: Vec<&Server> = servers.iter().flatten().collect();
-            let server = there.get(rand::rng().random_range(0..there.len().max(1)))?;
-            (server.port, server.admin_password.clone())
-        };
-        let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(port).user("admin").password(password).dbname("main");
-        config.ssl_mode(tokio_postgres::config::SslMode::Require).connect_timeout(Duration::from_secs(5));
-        Client::connect(&config).await.ok()
-    }
+/// A connection to one of the gateways that are there.
+async fn connect(servers: &RwLock<[Option<Server>; 2]>) -> Option<Client> {
+    let (port, password) = {
+        let servers = servers.read().unwrap();
+        let there: Vec<&Server> = servers.iter().flatten().collect();
+        let server = there.get(rand::rng().random_range(0..there.len().max(1)))?;
+        (server.port, server.admin_password.clone())
+    };
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(port).user("admin").password(password).dbname("main");
+    config.ssl_mode(tokio_postgres::config::SslMode::Require).connect_timeout(Duration::from_secs(5));
+    Client::connect(&config).await.ok()
 }
 
 /// Every few seconds one of the gateways is killed, and started again a moment later.
-async fn kill_and_restart(game: &Arc<Game>, options: &[Options; 2], time: Duration) -> usize {
+async fn kill_and_restart(servers: &RwLock<[Option<Server>; 2]>, options: &[Options; 2], time: Duration) -> usize {
     let (end, mut kills) = (Instant::now() + time, 0);
     while Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(2_000..5_000))).await;
         let victim = kills % 2;
-        let server = game.servers.write().unwrap()[victim].take();
+        let server = servers.write().unwrap()[victim].take();
         tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
         tokio::time::sleep(Duration::from_millis(rand::rng().random_range(100..1_000))).await;
         let options = options[victim].clone();
         let server = tokio::task::spawn_blocking(move || Server::start(&options).unwrap()).await.unwrap();
-        game.servers.write().unwrap()[victim] = Some(server);
+        servers.write().unwrap()[victim] = Some(server);
         kills += 1;
     }
     kills
@@ -122,7 +123,7 @@ async fn play(game: Arc<Game>) {
     let mut client = None;
     while !game.stop.load(Ordering::SeqCst) {
         let Some(open) = client.take() else {
-            client = game.connect().await;
+            client = connect(&game.servers).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
