@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::transaction::require_block;
 use crate::frontend::{ClientRows, Response};
 use crate::sql::cursors::{Cursor, Scan};
-use crate::sql::execute::Deadline;
+use crate::sql::execute::{self, Deadline};
 use crate::sql::grammar::{CloseCursor, Count, DeclareCursor, Direction, Fetch};
 use crate::sql::journal::{self, Journal};
 use crate::sql::logged_rows::LoggedRows;
@@ -43,18 +43,7 @@ pub async fn declare(
             return Err(error);
         }
     };
-    let durable = plan.bound.touches_tables();
-    let mut journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
-    let watch = match crate::detect::guard::before(session, &plan.bound, journal.statement_id()).await {
-        Ok(watch) => watch,
-        Err(error) => {
-            journal.failed(&error).await;
-            return Err(error);
-        }
-    };
-    if durable {
-        journal = session.admitted(journal, deadline).await?;
-    }
+    let (journal, watch) = execute::admit(session, statement, &plan, &parameters, deadline).await?;
     // It outlives the statement, so a cancel of this one must not reach it later.
     let token = CancellationToken::new();
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: token.clone() };

@@ -18,6 +18,7 @@ use super::row_errors::RowErrors;
 use super::session::GatewaySession;
 use super::statement_type::statement_type;
 use super::with_changes::main_statement;
+use crate::detect::guard::Watch;
 use crate::frontend::{Response, TransactionStatus};
 use crate::handlers;
 use crate::sqlstate::{SqlError, SqlState};
@@ -154,20 +155,7 @@ async fn run_plan(
             return Err(error);
         }
     };
-    let durable = plan.bound.touches_tables();
-    let mut journal = Journal::begin(session, &statement.command, &statement.text, &parameters, &plan.facets, durable).await?;
-    journal.note_compiled(plan.take_planning());
-    if durable {
-        journal = session.admitted(journal, deadline).await?;
-    }
-    crate::system::audit::subjects_read(session, &plan.bound, journal.statement_id()).await?;
-    let watch = match crate::detect::guard::before(session, &plan.bound, journal.statement_id()).await {
-        Ok(watch) => watch,
-        Err(error) => {
-            journal.failed(&error).await;
-            return Err(error);
-        }
-    };
+    let (journal, watch) = admit(session, statement, &plan, &parameters, deadline).await?;
     let result = start(&plan, parameters, &journal, deadline).await;
     if !plan.bound.tables_written.is_empty() {
         session.changes_made += 1;
@@ -201,6 +189,47 @@ async fn run_plan(
         Err(error) => {
             journal.failed(&error).await;
             Err(plan.bound.tables_written.iter().fold(error, |error, table| RowErrors::of(session, table).complete(error)))
+        }
+    }
+}
+
+/// Logged, with a place in its warehouse, and with nothing that speaks against it.
+///
+/// # Errors
+/// 58030, 42704, 42501, 53400, 57014. The plan is let go of then: it may be kept for the next time, and must not keep its tables' versions.
+pub(crate) async fn admit(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    plan: &Plan,
+    parameters: &[ArrayRef],
+    deadline: &Deadline,
+) -> Result<(Journal, Option<Watch>), SqlError> {
+    let admitted = admit_held(session, statement, plan, parameters, deadline).await;
+    if admitted.is_err() {
+        plan.prepared.release();
+    }
+    admitted
+}
+
+async fn admit_held(
+    session: &mut GatewaySession,
+    statement: &PreparedStatement,
+    plan: &Plan,
+    parameters: &[ArrayRef],
+    deadline: &Deadline,
+) -> Result<(Journal, Option<Watch>), SqlError> {
+    let durable = plan.bound.touches_tables();
+    let mut journal = Journal::begin(session, &statement.command, &statement.text, parameters, &plan.facets, durable).await?;
+    journal.note_compiled(plan.take_planning());
+    if durable {
+        journal = session.admitted(journal, deadline).await?;
+    }
+    crate::system::audit::subjects_read(session, &plan.bound, journal.statement_id()).await?;
+    match crate::detect::guard::before(session, &plan.bound, journal.statement_id()).await {
+        Ok(watch) => Ok((journal, watch)),
+        Err(error) => {
+            journal.failed(&error).await;
+            Err(error)
         }
     }
 }

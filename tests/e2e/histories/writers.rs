@@ -257,7 +257,7 @@ async fn copy(client: &Client, step: &Step) -> Result<u64, tokio_postgres::Error
     let sink = client.copy_in::<_, Bytes>(&format!("COPY yard_{} FROM STDIN", step.table)).await?;
     let mut sink = Box::pin(sink);
     sink.send(Bytes::from(step.sql.clone().into_bytes())).await?;
-    sink.finish().await
+    sink.as_mut().finish().await
 }
 
 /// What the rows may be now; a count that cannot be is a failure.
