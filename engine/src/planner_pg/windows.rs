@@ -165,7 +165,7 @@ fn own_function(call: &mut WindowFunction, exclusion: Exclusion, schema: &DFSche
         WindowFunctionDefinition::AggregateUDF(aggregate) => {
             let slides = !call.params.window_frame.start_bound.is_unbounded();
             let inner = Inner::Aggregate(Arc::clone(aggregate));
-            if exclusion == Exclusion::Nothing && !(slides && !inner.forgets(&call.params.args, &fields)?) {
+            if exclusion == Exclusion::Nothing && (!slides || inner.forgets(&call.params.args, &fields)?) {
                 return Ok(false);
             }
             inner

@@ -44,7 +44,7 @@ impl World {
         let mut options = EngineOptions::new(512 << 20, dir.path().join("spill"));
         change(&mut options);
         let engine = LocalEngine::new(options).unwrap();
-        let kek = Kek::load_or_create(&dir.path().join("kek")).unwrap();
+        let kek = Kek::generate().unwrap();
         let url = format!("sqlite://{}", dir.path().join("catalog.db").display());
         let catalog = Catalog::open(CatalogOptions::new(url, kek)).await.unwrap();
         catalog.bootstrap(Bootstrap { admin_password: Some("secret".to_owned().into()) }).await.unwrap();
