@@ -19,6 +19,8 @@ use crate::privacy::Named;
 use crate::statement_log::HistoryFilter;
 use crate::{Catalog, CatalogError};
 
+type Records = Vec<(Log, Vec<LogValue>)>;
+
 on_both!(
     flushed_records_leave_and_prove_themselves,
     who_comes_second_flushes_nothing,
@@ -97,7 +99,7 @@ async fn flushed_records_leave_and_prove_themselves(fixture: Fixture) {
         drop(running);
         fixture.open().await
     };
-    let altered = |change: &dyn Fn(&mut Vec<(Log, Vec<LogValue>)>)| {
+    let altered = |change: &dyn Fn(&mut Records)| {
         let plane = Plane(Mutex::new(plane.0.lock().unwrap().clone()));
         change(&mut plane.0.lock().unwrap());
         plane

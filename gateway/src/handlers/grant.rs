@@ -203,7 +203,7 @@ fn objects(session: &GatewaySession, snapshot: &Snapshot, target: &GrantTarget) 
             Ok(ObjectRef::ExternalLocation(location.oid))
         })?),
         GrantTarget::Warehouses(names) => {
-            GrantObjects::These(each(names, |name| Ok(ObjectRef::Warehouse(super::warehouse::named(&snapshot, name)?.oid)))?)
+            GrantObjects::These(each(names, |name| Ok(ObjectRef::Warehouse(super::warehouse::named(snapshot, name)?.oid)))?)
         }
     })
 }
