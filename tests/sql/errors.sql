@@ -220,7 +220,7 @@ CREATE TABLE customers (a int)
 CREATE TABLE nosuch.t (a int)
 CREATE TABLE mistake_1 (a int, a int)
 CREATE TABLE mistake_2 (a nosuchtype)
-CREATE TABLE mistake_3 (a int CHECK (b > 1)) --= 00000 expressions of a table are looked at when rows come
+CREATE TABLE mistake_3 (a int CHECK (b > 1))
 CREATE TABLE mistake_4 (a int CHECK (a)) --= 00000 as before
 CREATE TABLE mistake_5 (a int DEFAULT 'x') --= 00000 as before
 CREATE TABLE mistake_6 (a int DEFAULT b) --= 00000 as before
