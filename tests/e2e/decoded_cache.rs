@@ -119,7 +119,7 @@ async fn policies_hold_over_columns_in_memory() {
         .batch_execute(&format!(
             "CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA {schema} TO {role};
              CREATE TABLE t (id int, owner text, secret text);
-             INSERT INTO t SELECT g, CASE WHEN g % 2 = 0 THEN '{role}' ELSE 'another' END, 's' || g FROM generate_series(1, 20000) g;
+             INSERT INTO t SELECT g, CASE WHEN g % 2 = 0 THEN '{role}' ELSE 'else' END, 's' || g FROM generate_series(1, 20000) g;
              GRANT SELECT ON t TO {role}; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (owner = current_user);
              ALTER TABLE t ALTER COLUMN secret SET MASK ('*')"
         ))
