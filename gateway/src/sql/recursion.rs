@@ -4,7 +4,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Cte, Join, JoinOperator, ObjectName, Query, Select, SetExpr, SetOperator, TableFactor, TableWithJoins, Visit, Visitor, VisitorMut, With,
+    Cte, Join, JoinOperator, ObjectName, Query, Select, SetExpr, SetOperator, SetQuantifier, TableFactor, TableWithJoins, Visit, Visitor,
+    VisitorMut, With,
 };
 
 use super::grammar::{Command, GrammarError, fold, visit_statements};
@@ -116,11 +117,13 @@ impl Term<'_> {
         match body {
             SetExpr::Select(select) => self.select(select, inside),
             SetExpr::Query(query) => self.query(query, inside),
-            SetExpr::SetOperation { left, op, right, .. } => {
-                let of = match op {
-                    SetOperator::Intersect => (Some("INTERSECT"), Some("INTERSECT")),
-                    SetOperator::Except | SetOperator::Minus => (inside, Some("EXCEPT")),
-                    SetOperator::Union => (inside, inside),
+            SetExpr::SetOperation { left, op, right, set_quantifier } => {
+                // With ALL, rows count that other steps gave.
+                let of = match (op, set_quantifier) {
+                    (SetOperator::Intersect, SetQuantifier::All) => (Some("INTERSECT"), Some("INTERSECT")),
+                    (SetOperator::Except | SetOperator::Minus, SetQuantifier::All) => (Some("EXCEPT"), Some("EXCEPT")),
+                    (SetOperator::Except | SetOperator::Minus, _) => (inside, Some("EXCEPT")),
+                    (SetOperator::Intersect | SetOperator::Union, _) => (inside, inside),
                 };
                 self.expression(left, of.0)?;
                 self.expression(right, of.1)
