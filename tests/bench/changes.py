@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
 import servers
+from measuring import Taken
 
 ROWS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
 FILES, TIMES = 100, 3
@@ -46,31 +46,6 @@ def files_in(path):
     return {str(file) for file in pathlib.Path(path).rglob("*") if file.is_file()}
 
 
-class Peak:
-    """The most memory that a process has while the block runs."""
-
-    def __init__(self, pid):
-        self.path, self.most, self.over = pathlib.Path(f"/proc/{pid}/status"), 0, threading.Event()
-
-    def look(self):
-        while not self.over.is_set():
-            try:
-                line = next(line for line in self.path.read_text().splitlines() if line.startswith("VmRSS:"))
-            except (OSError, StopIteration):
-                return
-            self.most = max(self.most, int(line.split()[1]) / 1024)
-            self.over.wait(0.02)
-
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.look)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        self.thread.join()
-
-
 def by_deltalake(path, code):
     """Seconds and MiB of one change in a process of its own."""
     program = textwrap.dedent(f"""
@@ -86,7 +61,7 @@ def by_deltalake(path, code):
         print(time.monotonic() - start)
     """)
     process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    with Peak(process.pid) as peak:
+    with Taken(process.pid) as peak:
         out, _ = process.communicate("go\n")
     if process.returncode != 0:
         sys.exit("deltalake failed")
@@ -94,7 +69,7 @@ def by_deltalake(path, code):
 
 
 def by_lakegate(server, sql):
-    with Peak(server.process.pid) as peak:
+    with Taken(server.process.pid) as peak:
         start = time.monotonic()
         server.sql(sql)
         return time.monotonic() - start, peak.most
