@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lakegate_engine_api::{BoundRelation, EngineError, ExecutionContext, Purge, Purged, RemovedObject};
@@ -67,6 +68,8 @@ pub async fn purge_history(
     location.footers.clear();
     // Whatever of it was in memory: what the newest version has of it is decoded again.
     shared.tables.decoded().forget_folder(location.object_store_url.as_str(), &location.prefix);
+    // Rows of results may be of any version, of this table among others: none is kept.
+    shared.results.expire(Duration::ZERO);
     // The newest version stays known: it is what the checkpoint says. Writers that hold the table go on in their order.
     shared.tables.release(&target.relation.location).await;
     Ok(purged)
