@@ -3,14 +3,15 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
 use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
-use crate::flushed::{Log, visible};
+use crate::flushed::Log;
 use crate::keyring::Cell;
+use crate::log_parts::{Kind, Parts, own};
 use crate::log_proof::RecordKind;
 use crate::model::{Oid, READ_AUDIT_OID};
 use crate::statement_log::{Places, Row, Value, Wait, time};
@@ -116,8 +117,54 @@ pub(crate) const COLUMNS: [&str; 19] = [
     "detail_digest",
 ];
 const LIMIT_DEFAULT: u32 = 10_000;
-/// Rows that are read at once.
-const PART: u32 = 4_096;
+
+/// The log of audit events.
+pub struct Events;
+
+impl Kind for Events {
+    type Filter = AuditFilter;
+    type Row = AuditRow;
+    const LOG: Log = Log::Events;
+
+    fn limit(filter: &AuditFilter) -> u32 {
+        filter.limit.unwrap_or(LIMIT_DEFAULT)
+    }
+
+    fn source(filter: &AuditFilter) -> String {
+        let columns = COLUMNS.join(", ").replace("detail_digest", if filter.without_details { "NULL" } else { "sealed_detail" });
+        format!("{columns} FROM audit_events")
+    }
+
+    fn conditions(catalog: &Catalog, principal: &Principal, filter: &AuditFilter, places: &mut Places) -> Vec<String> {
+        let mut wheres: Vec<String> = Vec::new();
+        if !catalog.snapshot().has_privileges_of(principal.current_role, READ_AUDIT_OID) {
+            wheres.push(own("actor_oid", principal, places));
+        }
+        if let Some(since) = filter.since {
+            wheres.push(format!("event_time >= {}", places.integer(since.timestamp_micros())));
+        }
+        if let Some(until) = filter.until {
+            wheres.push(format!("event_time < {}", places.integer(until.timestamp_micros())));
+        }
+        if let Some(actor) = filter.actor {
+            wheres.push(format!("actor_oid = {}", places.integer(actor.into())));
+        }
+        if let Some(action) = &filter.action_name {
+            wheres.push(format!("action_name = {}", places.text(action.clone())));
+        }
+        wheres
+    }
+
+    async fn row(
+        catalog: &Catalog,
+        _principal: &Principal,
+        filter: &AuditFilter,
+        row: &AnyRow,
+        read: &mut AnyConnection,
+    ) -> Result<AuditRow, CatalogError> {
+        catalog.audit_row(row, filter.without_details, read).await
+    }
+}
 
 impl Catalog {
     /// Records an event; with `wait` it is durable when this returns, without it waits only while the queue is full.
@@ -173,80 +220,15 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`].
     pub async fn audit_rows(&self, principal: &Principal, filter: AuditFilter) -> Result<Vec<AuditRow>, CatalogError> {
-        let mut out = Vec::new();
-        let _version = self
-            .audit_in_parts(principal, filter, |rows| {
-                out.extend(rows);
-                Ok(())
-            })
-            .await?;
-        Ok(out)
+        self.audit_parts(principal, filter).await?.rest().await
     }
 
-    /// As [`Catalog::audit_rows`], part by part; gives the version of the data plane's table that holds what is older, as of the same moment.
+    /// As [`Catalog::audit_rows`], part by part.
     ///
     /// # Errors
-    /// As [`Catalog::audit_rows`], and what `part` says.
-    pub async fn audit_in_parts(
-        &self,
-        principal: &Principal,
-        filter: AuditFilter,
-        mut part: impl FnMut(Vec<AuditRow>) -> Result<(), CatalogError> + Send,
-    ) -> Result<Option<u64>, CatalogError> {
-        if let Err(error) = self.log().flush().await {
-            tracing::warn!(%error, "the audit log may lack what is not written yet");
-        }
-        let mut read = self.store().begin_read().await?;
-        let version = visible(&mut read, Log::Events).await?;
-        let mut left = filter.limit.unwrap_or(LIMIT_DEFAULT);
-        let mut last: Option<(i64, String)> = None;
-        let columns = COLUMNS.join(", ").replace("detail_digest", if filter.without_details { "NULL" } else { "sealed_detail" });
-        while left > 0 {
-            let mut places = Places::default();
-            let wheres = self.audit_wheres(principal, &filter, last.as_ref(), &mut places);
-            let limit = places.integer(left.min(PART).into());
-            // Only our own constants are in the text; all values are bound.
-            let sql = format!("SELECT {columns} FROM audit_events {wheres} ORDER BY event_time DESC, event_id DESC LIMIT {limit}");
-            let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(&mut *read).await?;
-            let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-            last = rows.last().map(|row| Ok::<_, CatalogError>((row.try_get(1)?, row.try_get(0)?))).transpose()?;
-            let mut out = Vec::with_capacity(rows.len());
-            for row in &rows {
-                out.push(self.audit_row(row, filter.without_details, &mut read).await?);
-            }
-            drop(rows);
-            part(out)?;
-            if count < left.min(PART) {
-                break;
-            }
-            left -= count;
-        }
-        Ok(version)
-    }
-
-    fn audit_wheres(&self, principal: &Principal, filter: &AuditFilter, last: Option<&(i64, String)>, places: &mut Places) -> String {
-        let mut wheres: Vec<String> = Vec::new();
-        if !self.snapshot().has_privileges_of(principal.current_role, READ_AUDIT_OID) {
-            let (session, current) = (places.integer(principal.session_role.into()), places.integer(principal.current_role.into()));
-            wheres.push(format!("actor_oid IN ({session}, {current})"));
-        }
-        if let Some(since) = filter.since {
-            wheres.push(format!("event_time >= {}", places.integer(since.timestamp_micros())));
-        }
-        if let Some(until) = filter.until {
-            wheres.push(format!("event_time < {}", places.integer(until.timestamp_micros())));
-        }
-        if let Some(actor) = filter.actor {
-            wheres.push(format!("actor_oid = {}", places.integer(actor.into())));
-        }
-        if let Some(action) = &filter.action_name {
-            wheres.push(format!("action_name = {}", places.text(action.clone())));
-        }
-        if let Some((time, id)) = last {
-            let (time, id) = (places.integer(*time), places.text(id.clone()));
-            wheres.push(format!("event_time <= {time} AND (event_time < {time} OR event_id < {id})"));
-        }
-        if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) }
+    /// As [`Catalog::audit_rows`].
+    pub async fn audit_parts(&self, principal: &Principal, filter: AuditFilter) -> Result<Parts<Events>, CatalogError> {
+        Parts::now(self, principal, filter).await
     }
 
     async fn audit_row(&self, row: &AnyRow, without_details: bool, read: &mut AnyConnection) -> Result<AuditRow, CatalogError> {

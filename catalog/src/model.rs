@@ -268,7 +268,7 @@ pub struct Schema {
     pub tags: Tags,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RelationKind {
     /// Delta table under the warehouse root; dropping it deletes its files.
     ManagedTable,
@@ -293,7 +293,7 @@ pub const SECURITY_BARRIER: &str = "security_barrier";
 pub const VIEW_OPTIONS: [&str; 2] = [SECURITY_BARRIER, SECURITY_INVOKER];
 
 /// A table or a view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relation {
     pub oid: Oid,
     /// OID of its row type in `pg_type`.
@@ -617,7 +617,7 @@ pub struct Grant {
 }
 
 /// Three-part name of a relation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RelationName {
     pub database: String,
     pub schema: String,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::error::CatalogError;
@@ -21,14 +22,28 @@ const STATISTICS_PREFIX: usize = 32;
 pub struct Needles {
     search: Option<Arc<AhoCorasick>>,
     encodings: Arc<[&'static str]>,
-    identifiers: usize,
+    identifiers: Arc<[String]>,
     searched: usize,
+}
+
+/// The identifiers: on their way to an engine in another process, which looks for them, and never to a disk.
+impl Serialize for Needles {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.identifiers.as_ref().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Needles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Needles, D::Error> {
+        let identifiers = Vec::<String>::deserialize(deserializer)?;
+        Needles::new(identifiers.iter().map(String::as_str)).map_err(serde::de::Error::custom)
+    }
 }
 
 /// What is looked for is not for logs.
 impl std::fmt::Debug for Needles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Needles({} of {})", self.searched, self.identifiers)
+        write!(f, "Needles({} of {})", self.searched, self.identifiers.len())
     }
 }
 
@@ -45,9 +60,9 @@ impl Needles {
     /// [`CatalogError::Internal`] for more than can be searched at once.
     pub fn new<'a>(identifiers: impl IntoIterator<Item = &'a str>) -> Result<Needles, CatalogError> {
         let (mut patterns, mut encodings): (Vec<Vec<u8>>, Vec<&'static str>) = (Vec::new(), Vec::new());
-        let (mut count, mut searched) = (0, 0);
-        for identifier in identifiers {
-            count += 1;
+        let identifiers: Arc<[String]> = identifiers.into_iter().map(str::to_owned).collect();
+        let mut searched = 0;
+        for identifier in identifiers.iter() {
             if !is_searchable(identifier) {
                 continue;
             }
@@ -70,13 +85,13 @@ impl Needles {
                     .map_err(CatalogError::internal)?,
             )),
         };
-        Ok(Needles { search, encodings: encodings.into(), identifiers: count, searched })
+        Ok(Needles { search, encodings: encodings.into(), identifiers, searched })
     }
 
     /// Identifiers, and how many of them are looked for in bytes.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.identifiers, self.searched)
+        (self.identifiers.len(), self.searched)
     }
 
     /// The encoding of the first identifier in the bytes.

@@ -6,6 +6,7 @@ mod erase;
 mod error;
 mod exec;
 mod files;
+pub mod flight;
 mod functions;
 mod local;
 mod maintain;

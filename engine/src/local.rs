@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::cache::DecodedCache;
 use crate::delta::{Tables, describe};
-use crate::erase::{erase_rows, purge_history, scan_bytes, store_time};
+use crate::erase::{erase_rows, forget_table, purge_history, scan_bytes, store_time};
 use crate::error;
 use crate::exec::{Kept, PreparedExplain, PreparedSelect, ProgressBoard, Ready, Results, Shared, Small, keep_swept, open_relations};
 use crate::files::{list_files, read_file, write_file};
@@ -152,6 +152,11 @@ impl Engine for LocalEngine {
     async fn purge_history(&self, target: BoundRelation, purge: Purge, context: ExecutionContext) -> Result<Purged, EngineError> {
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.run_to_end(purge_history(shared, target, purge, context)).await
+    }
+
+    async fn forget(&self, location: &str) -> Result<(), EngineError> {
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        self.shared.runtime.run_to_end(async move { forget_table(&shared, &location).await }).await
     }
 
     async fn scan_bytes(&self, location: &str, scan: ByteScan, context: ExecutionContext) -> Result<Scanned, EngineError> {

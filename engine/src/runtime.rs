@@ -377,6 +377,10 @@ fn joined<T>(outcome: Result<Result<T, EngineError>, tokio::task::JoinError>) ->
 
 /// The payload of a panic may quote data: it goes to the log of the process only as far as it is a plain message.
 fn panicked(payload: &(dyn Any + Send)) -> EngineError {
+    // Not a panic: what found no other way to fail.
+    if let Some(error) = payload.downcast_ref::<EngineError>() {
+        return error.clone();
+    }
     let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| payload.downcast_ref::<String>().cloned());
     tracing::error!(panic = message.as_deref().unwrap_or("unknown"), "a task of the engine panicked");
     EngineError::Internal { message: "a task of the engine panicked".to_owned() }

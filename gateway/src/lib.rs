@@ -4,6 +4,7 @@ pub mod admin;
 pub mod admin_log;
 pub mod auth;
 pub mod background;
+pub mod cluster;
 pub mod config;
 pub mod demo;
 pub mod detect;

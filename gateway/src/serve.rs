@@ -13,7 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::auth::jwt::JwtVerifier;
 use crate::auth::rules::{Rules, RulesError};
-use crate::config::Config;
+use crate::cluster::directory::Directory;
+use crate::cluster::messages::ClusterFacts;
+use crate::cluster::{Fleet, Transport};
+use crate::config::{ClusterConfig, Config};
 use crate::detect::runner::WatchOptions;
 use crate::http::{self, Readiness};
 use crate::server::{self, ServerOptions};
@@ -89,7 +92,8 @@ impl Foundation {
         options.protected_roots = vec![config.warehouse_root.clone()];
         // The lock of the data directory is the embedded catalog's too.
         let file = config.catalog_url.strip_prefix("sqlite://").map(std::path::Path::new);
-        options.sole_process = file.is_some_and(|file| file.starts_with(&config.data_dir));
+        // Engines of other processes read what is committed.
+        options.sole_process = file.is_some_and(|file| file.starts_with(&config.data_dir)) && config.cluster.is_none();
         let catalog = open_catalog(options).await?;
         let admin_password = std::env::var("LAKEGATE_ADMIN_PASSWORD").ok().filter(|password| !password.is_empty()).map(Zeroizing::new);
         let outcome = catalog.bootstrap(Bootstrap { admin_password }).await?;
@@ -137,20 +141,29 @@ async fn open_catalog(mut options: CatalogOptions) -> Result<Catalog, CatalogErr
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
+/// Serves until SIGTERM or SIGINT, then drains. `transport`: the way to engines of other processes, where there is a cluster.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<(), ServeError> {
+pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>, transport: Option<Arc<dyn Transport>>) -> Result<(), ServeError> {
     let Foundation { config, catalog, generated_password, .. } = &foundation;
     let stop = CancellationToken::new();
     let readiness = Readiness::default();
     let metrics = http::install_metrics()?;
+    let fleet = match (&config.cluster, transport) {
+        (Some(cluster), Some(transport)) => Some(fleet(&foundation, cluster, &engine, transport, &stop).await?),
+        _ => None,
+    };
+    // Without an engine of its own nothing of this waits for one to join.
+    let opens_tables = fleet.as_ref().is_none_or(|fleet| fleet.own_opens());
+    let engine = fleet.as_ref().map_or(engine, |fleet| fleet.of(None));
     engine
         .check_store(&config.warehouse_root)
         .await
         .map_err(|error| ServeError::Warehouse { root: config.warehouse_root.clone(), error })?;
-    crate::sql::together::recover(catalog, engine.as_ref(), true).await.map_err(ServeError::Recovery)?;
+    if opens_tables {
+        crate::sql::together::recover(catalog, engine.as_ref(), true).await.map_err(ServeError::Recovery)?;
+    }
     crate::sql::together::keep_recovering(catalog.clone(), Arc::clone(&engine), stop.clone());
     let tls = tls::Tls::load(&config.data_dir, config.tls.clone(), config.tls_client_ca.clone())?;
     let listener = TcpListener::bind(&config.listen).await.map_err(|error| ServeError::Listen { address: config.listen.clone(), error })?;
@@ -168,9 +181,13 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
     }
     let live = server::LiveSessions::default();
     live.work().attach(Arc::clone(&engine));
+    if let Some(fleet) = &fleet {
+        live.work().attach_fleet(Arc::clone(fleet));
+    }
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         engine,
+        fleet,
         warehouse_root: config.warehouse_root.clone(),
         system: SystemRelations::new(catalog.clone(), live.clone()),
         notifications: Arc::default(),
@@ -212,13 +229,39 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>) -> Result<()
     }
     announce(address, generated_password.as_ref().map(|password| password.as_str())).map_err(ServeError::Output)?;
     readiness.set(true);
-    let draining = stop_on_signal(stop.clone(), readiness)?;
+    let draining = stop_on_signal(stop.clone(), readiness).map_err(ServeError::Signals)?;
     server::serve(listener, options, Arc::new(Sessions(Arc::clone(&shared))), catalog.clone(), live, draining).await;
     notification_relay::finish(&shared.notifications).await;
     stop.cancel();
     catalog.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The engines of this process and of others; where it is told to, others can join here.
+async fn fleet(
+    foundation: &Foundation,
+    cluster: &ClusterConfig,
+    engine: &Arc<dyn Engine>,
+    transport: Arc<dyn Transport>,
+    stop: &CancellationToken,
+) -> Result<Arc<Fleet>, ServeError> {
+    let catalog = &foundation.catalog;
+    if let Some(address) = &cluster.listen {
+        let facts = ClusterFacts {
+            warehouse_root: foundation.config.warehouse_root.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: transport.protocol(),
+        };
+        let local = crate::cluster::listener::serve(address, &transport.server_config(), catalog.clone(), facts, stop.clone())
+            .await
+            .map_err(|error| ServeError::Listen { address: address.clone(), error })?;
+        tracing::info!(address = %local, "engines can join");
+    }
+    let directory = Directory::new(catalog.clone(), transport);
+    directory.look().await?;
+    directory.keep_looking(stop.clone());
+    Ok(Fleet::new(Arc::clone(engine), cluster.embedded, catalog.clone(), directory))
 }
 
 /// Other processes on the catalog learn what this one may still read: VACUUM keeps it.
@@ -260,11 +303,13 @@ fn announce(address: std::net::SocketAddr, generated_password: Option<&str>) -> 
 }
 
 /// A token that fires at the first SIGTERM or SIGINT; a second one ends the process at once.
-#[expect(clippy::result_large_err, reason = "once a process")]
-fn stop_on_signal(stop: CancellationToken, readiness: Readiness) -> Result<CancellationToken, ServeError> {
+///
+/// # Errors
+/// The system's.
+pub fn stop_on_signal(stop: CancellationToken, readiness: Readiness) -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let draining = CancellationToken::new();
     let token = draining.clone();
     crate::tasks::spawn("signals", async move {

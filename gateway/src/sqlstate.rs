@@ -2,7 +2,7 @@
 //! worded as PostgreSQL's error style guide says.
 
 use lakegate_catalog::{CatalogError, ObjectKind};
-use lakegate_engine_api::{DataError, EngineError, Limit, SqlMistake, Violation};
+use lakegate_engine_api::{DataError, Effect, EngineError, Limit, SqlMistake, Violation};
 
 /// Declares the codes once: variant, code.
 macro_rules! sqlstates {
@@ -299,8 +299,16 @@ impl From<EngineError> for SqlError {
             EngineError::OutOfMemory { detail } => SqlError::new(SqlState::OutOfMemory, message)
                 .detail(detail)
                 .hint("Raise --memory-limit, or make the statement handle fewer rows at once."),
+            EngineError::NoEngine { hint, .. } => SqlError::new(SqlState::CannotConnectNow, message).hint(hint),
             EngineError::DiskFull => SqlError::new(SqlState::DiskFull, message),
             EngineError::Limit { limit, .. } => SqlError::new(limit.into(), message),
+            EngineError::Unavailable { .. } => SqlError::new(SqlState::CannotConnectNow, message).hint("Nothing has happened; try again."),
+            EngineError::Lost { effect: Effect::None } => {
+                SqlError::new(SqlState::AdminShutdown, message).hint("Nothing was changed; try again.")
+            }
+            EngineError::Lost { effect: Effect::Unknown } => SqlError::new(SqlState::TransactionResolutionUnknown, message)
+                .detail("What the statement changes may be there, or not.")
+                .hint("Look before you try again."),
             EngineError::Canceled => SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request"),
             EngineError::Internal { .. } => SqlError::new(SqlState::InternalError, message),
         }
@@ -487,6 +495,7 @@ impl From<Limit> for SqlState {
             Limit::StatementTooComplex => SqlState::StatementTooComplex,
             Limit::TooManyColumns => SqlState::TooManyColumns,
             Limit::ProgramLimit => SqlState::ProgramLimitExceeded,
+            Limit::Quarantined => SqlState::ConfigurationLimitExceeded,
         }
     }
 }

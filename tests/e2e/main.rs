@@ -11,6 +11,8 @@ mod cancel;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod copy;
@@ -48,6 +50,7 @@ mod leaks;
 mod locks;
 #[cfg(test)]
 mod log_chains;
+mod log_reading;
 #[cfg(test)]
 mod maintenance;
 #[cfg(test)]

@@ -5,12 +5,15 @@
 mod denial;
 mod files;
 mod own;
+mod passed;
 mod policies;
 mod privileges;
 mod visible;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use denial::Denial;
 pub use files::{FileAccess, NormalUrl, file_access, normalise_url};
@@ -50,7 +53,7 @@ impl Principal {
 }
 
 /// What a statement does to a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Access {
     pub select: bool,
     pub insert: bool,

@@ -1,5 +1,7 @@
 //! Which policies and masks of a table apply to a role. Source: `check_enable_rls` (rls.c), `get_policies_for_relation` (rowsecurity.c).
 
+use serde::{Deserialize, Serialize};
+
 use super::Principal;
 use super::privileges::is_owner;
 use crate::governance::{Mask, Policy, PolicyCommand, PolicyExpression};
@@ -7,7 +9,7 @@ use crate::model::{Column, ObjectRef, Oid, PUBLIC, Relation};
 use crate::snapshot::Snapshot;
 
 /// The policies of a table that are for a role. With none, no row passes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowRules {
     policies: Vec<Policy>,
 }
@@ -29,7 +31,7 @@ impl RowRules {
 }
 
 /// What stands in a column's place: the first expression over the column, each further one over what the one before it gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnMask {
     pub column: String,
     pub expressions: Vec<PolicyExpression>,

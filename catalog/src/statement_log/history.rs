@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::{AnyConnection, Row as _};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -10,7 +10,8 @@ use super::{ERROR, ExecutionStatus, STATEMENT, SealedStatement, StatementMetrics
 use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
-use crate::flushed::{Log, SealedPart, visible};
+use crate::flushed::{Log, SealedPart};
+use crate::log_parts::{Kind, Parts, own};
 use crate::model::{Oid, READ_HISTORY_OID};
 use crate::store::number;
 
@@ -133,8 +134,6 @@ const COLUMNS: [(&str, &str, &str); 44] = [
 const NO_TEXT: &str = "CAST(NULL AS TEXT)";
 const NO_NUMBER: &str = "CAST(NULL AS BIGINT)";
 const NO_LIST: &str = "'[]'";
-/// Rows that are read at once.
-const PART: u32 = 4_096;
 
 fn selected(filter: &HistoryFilter) -> String {
     let expression = |(expression, column, nothing): &(&'static str, &'static str, &'static str)| {
@@ -149,74 +148,27 @@ fn selected(filter: &HistoryFilter) -> String {
     COLUMNS.iter().map(expression).collect::<Vec<_>>().join(", ")
 }
 
-impl Catalog {
-    /// Superusers and members of `lakegate_read_history` see every row, members of `lakegate_read_audit` every row without its texts,
-    /// everybody else the own ones (of the session's role and of the current one), newest first. What was logged before this call is in it.
-    ///
-    /// # Errors
-    /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`] where a row does not open.
-    pub async fn history(&self, principal: &Principal, filter: HistoryFilter) -> Result<Vec<HistoryRow>, CatalogError> {
-        let mut out = Vec::new();
-        let _version = self
-            .history_in_parts(principal, filter, |rows| {
-                out.extend(rows);
-                Ok(())
-            })
-            .await?;
-        Ok(out)
+/// The log of statements.
+pub struct Statements;
+
+impl Kind for Statements {
+    type Filter = HistoryFilter;
+    type Row = HistoryRow;
+    const LOG: Log = Log::Statements;
+
+    fn limit(filter: &HistoryFilter) -> u32 {
+        filter.limit.unwrap_or(LIMIT_DEFAULT)
     }
 
-    /// As [`Catalog::history`], part by part; gives the version of the data plane's table that holds what is older, as of the same moment.
-    ///
-    /// # Errors
-    /// As [`Catalog::history`], and what `part` says.
-    pub async fn history_in_parts(
-        &self,
-        principal: &Principal,
-        filter: HistoryFilter,
-        mut part: impl FnMut(Vec<HistoryRow>) -> Result<(), CatalogError> + Send,
-    ) -> Result<Option<u64>, CatalogError> {
-        if let Err(error) = self.log().flush().await {
-            tracing::warn!(%error, "the history may lack what is not written yet");
-        }
-        if filter.statement_ids.len() > IDS_MAX {
-            return Err(CatalogError::parameter(format!("more than {IDS_MAX} statement ids")));
-        }
-        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
-        let columns = selected(&filter);
-        let mut read = self.store().begin_read().await?;
-        let version = visible(&mut read, Log::Statements).await?;
-        let mut left = filter.limit.unwrap_or(LIMIT_DEFAULT);
-        let mut last: Option<(i64, String)> = None;
-        while left > 0 {
-            let mut places = Places::default();
-            let wheres = self.wheres(principal, &filter, last.as_ref(), &mut places);
-            let limit = places.integer(left.min(PART).into());
-            // Only our own constants are in the text; all values are bound.
-            let sql = format!("SELECT {columns} FROM statements {wheres} ORDER BY start_time DESC, statement_id LIMIT {limit}");
-            let rows = places.bind(sqlx::query(AssertSqlSafe(sql))).fetch_all(&mut *read).await?;
-            let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-            last = rows.last().map(|row| Ok::<_, CatalogError>((row.try_get(15)?, row.try_get(0)?))).transpose()?;
-            let mut out = Vec::with_capacity(rows.len());
-            for row in &rows {
-                out.push(self.history_row(row, principal, opens_all, filter.without_texts, &mut read).await?);
-            }
-            drop(rows);
-            part(out)?;
-            if count < left.min(PART) {
-                break;
-            }
-            left -= count;
-        }
-        Ok(version)
+    fn source(filter: &HistoryFilter) -> String {
+        format!("{} FROM statements", selected(filter))
     }
 
-    fn wheres(&self, principal: &Principal, filter: &HistoryFilter, last: Option<&(i64, String)>, places: &mut Places) -> String {
-        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
+    fn conditions(catalog: &Catalog, principal: &Principal, filter: &HistoryFilter, places: &mut Places) -> Vec<String> {
+        let opens_all = catalog.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
         let mut wheres: Vec<String> = Vec::new();
-        if !opens_all && !self.is_auditor(principal) {
-            let (session, current) = (places.integer(principal.session_role.into()), places.integer(principal.current_role.into()));
-            wheres.push(format!("executed_by_oid IN ({session}, {current})"));
+        if !opens_all && !catalog.is_auditor(principal) {
+            wheres.push(own("executed_by_oid", principal, places));
         }
         if !filter.statement_ids.is_empty() {
             let ids: Vec<String> = filter.statement_ids.iter().map(|id| places.text(id.to_string())).collect();
@@ -234,11 +186,39 @@ impl Catalog {
         if let Some(until) = filter.until {
             wheres.push(format!("start_time < {}", places.integer(until.timestamp_micros())));
         }
-        if let Some((time, id)) = last {
-            let (time, id) = (places.integer(*time), places.text(id.clone()));
-            wheres.push(format!("start_time <= {time} AND (start_time < {time} OR statement_id > {id})"));
+        wheres
+    }
+
+    async fn row(
+        catalog: &Catalog,
+        principal: &Principal,
+        filter: &HistoryFilter,
+        row: &AnyRow,
+        read: &mut AnyConnection,
+    ) -> Result<HistoryRow, CatalogError> {
+        catalog.history_row(row, principal, filter.without_texts, read).await
+    }
+}
+
+impl Catalog {
+    /// Superusers and members of `lakegate_read_history` see every row, members of `lakegate_read_audit` every row without its texts,
+    /// everybody else the own ones (of the session's role and of the current one), newest first. What was logged before this call is in it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unavailable`], [`CatalogError::Corrupted`] where a row does not open.
+    pub async fn history(&self, principal: &Principal, filter: HistoryFilter) -> Result<Vec<HistoryRow>, CatalogError> {
+        self.history_parts(principal, filter).await?.rest().await
+    }
+
+    /// As [`Catalog::history`], part by part.
+    ///
+    /// # Errors
+    /// As [`Catalog::history`]; 22023 for too many statements.
+    pub async fn history_parts(&self, principal: &Principal, filter: HistoryFilter) -> Result<Parts<Statements>, CatalogError> {
+        if filter.statement_ids.len() > IDS_MAX {
+            return Err(CatalogError::parameter(format!("more than {IDS_MAX} statement ids")));
         }
-        if wheres.is_empty() { String::new() } else { format!("WHERE {}", wheres.join(" AND ")) }
+        Parts::now(self, principal, filter).await
     }
 
     /// The text of one statement, for its own role and those who may read the whole history. `None`: there is no such statement, or its key
@@ -272,10 +252,10 @@ impl Catalog {
         &self,
         row: &AnyRow,
         principal: &Principal,
-        opens_all: bool,
         without_texts: bool,
         read: &mut AnyConnection,
     ) -> Result<HistoryRow, CatalogError> {
+        let opens_all = self.snapshot().has_privileges_of(principal.current_role, READ_HISTORY_OID);
         let id: String = row.try_get(0)?;
         let executed_by_oid: Oid = number(row.try_get(4)?)?;
         let start_time = time(row.try_get(15)?)?;
@@ -381,7 +361,7 @@ pub(crate) fn time(micros: i64) -> Result<DateTime<Utc>, CatalogError> {
 
 /// Numbers the values of a query as it is put together.
 #[derive(Default)]
-pub(crate) struct Places {
+pub struct Places {
     values: Vec<PlaceValue>,
 }
 

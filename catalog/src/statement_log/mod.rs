@@ -3,6 +3,7 @@
 
 mod history;
 mod rows;
+mod together;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use history::{HistoryFilter, HistoryRow, OpenedStatement};
+pub use history::{HistoryFilter, HistoryRow, OpenedStatement, Statements};
 pub(crate) use history::{Places, time};
 pub use rows::Value;
+#[cfg(test)]
+pub(crate) use rows::finish_row;
 pub(crate) use rows::{END_COLUMNS, Row, START_COLUMNS};
 pub(crate) use writer::{LogWriter, Wait};
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe};
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::{StatementEnd, StatementStart};
 use crate::error::CatalogError;
 use crate::log_proof::RecordKind;
-use crate::log_proof::chain::Chain;
+use crate::log_proof::chain::{Chain, Linked};
 use crate::log_proof::record::digest;
 
 /// One stored value; the type goes with NULL, which PostgreSQL wants to know.
@@ -42,6 +43,19 @@ impl Row {
         Row { tokens, ..self }
     }
 
+    pub(super) fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// In the order of [`placed`].
+    pub(super) fn stored(&self, linked: &Linked, chain: &Chain) -> Vec<Value> {
+        self.values.iter().cloned().chain([Value::Bytes(self.sealed.clone())]).chain(linked.values(chain)).collect()
+    }
+
     /// Written as the next of the chain, unless it is the end of a statement that is over or was never logged.
     pub(crate) async fn write(&self, connection: &mut AnyConnection, chain: &mut Chain) -> Result<(), sqlx::Error> {
         let linked = chain.next(self.kind, &self.values);
@@ -50,23 +64,26 @@ impl Row {
             RecordKind::End => &END,
             RecordKind::Event => &EVENT,
         };
-        let query: Query<'_, Any, _> = sqlx::query(AssertSqlSafe(sql));
-        let query = self.values.iter().cloned().chain([Value::Bytes(self.sealed.clone())]).chain(linked.values(chain)).fold(
-            query,
-            |query, value| match value {
-                Value::Integer(value) => query.bind(value),
-                Value::Text(value) => query.bind(value),
-                Value::Bytes(value) => query.bind(value),
-            },
-        );
-        if query.execute(&mut *connection).await?.rows_affected() > 0 {
+        if bound(sql.to_owned(), self.stored(&linked, chain)).execute(&mut *connection).await?.rows_affected() > 0 {
             chain.push(&linked);
         }
-        if let (false, Some(Value::Text(Some(statement)))) = (self.tokens.is_empty(), self.values.first()) {
-            crate::blind_index::write(connection, statement, &self.tokens).await?;
-        }
-        Ok(())
+        self.write_tokens(connection).await
     }
+
+    pub(super) async fn write_tokens(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        match (self.tokens.is_empty(), self.values.first()) {
+            (false, Some(Value::Text(Some(statement)))) => crate::blind_index::write(connection, statement, &self.tokens).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) fn bound<'q>(sql: String, values: impl IntoIterator<Item = Value>) -> Query<'q, Any, AnyArguments> {
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, value| match value {
+        Value::Integer(value) => query.bind(value),
+        Value::Text(value) => query.bind(value),
+        Value::Bytes(value) => query.bind(value),
+    })
 }
 
 impl From<Option<String>> for Value {
@@ -176,7 +193,7 @@ static END: LazyLock<String> = LazyLock::new(|| {
 static EVENT: LazyLock<String> = LazyLock::new(|| insert("audit_events", &placed(RecordKind::Event)));
 
 /// The columns of a record, and those of its place in a chain.
-fn placed(kind: RecordKind) -> Vec<&'static str> {
+pub(super) fn placed(kind: RecordKind) -> Vec<&'static str> {
     kind.columns().iter().copied().chain([kind.sealed()]).chain(kind.place().1).collect()
 }
 
@@ -216,7 +233,7 @@ pub(super) fn begin_row(start: StatementStart, identity: &Identity, key_id: &str
     Ok(Row::new(RecordKind::Start, values, Some(sealed)))
 }
 
-pub(super) fn finish_row(statement_id: Uuid, end: StatementEnd, sealed_error: Option<Vec<u8>>) -> Row {
+pub(crate) fn finish_row(statement_id: Uuid, end: StatementEnd, sealed_error: Option<Vec<u8>>) -> Row {
     let metrics = end.metrics;
     let stored = |names: Option<Vec<String>>| names.and_then(|names| list(&names).ok());
     let values = vec![

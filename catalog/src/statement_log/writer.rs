@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sqlx::{Any, Transaction};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::rows::{Identity, Row, finish_row};
-use super::{ExecutionStatus, StatementEnd};
+use super::{ExecutionStatus, StatementEnd, together};
 use crate::error::CatalogError;
 use crate::log_proof::chain::Chain;
 use crate::log_proof::head::{Signer, store_head};
@@ -269,6 +270,13 @@ enum Failure {
     Store(String),
 }
 
+fn refused(error: sqlx::Error) -> Failure {
+    match &error {
+        sqlx::Error::Database(_) | sqlx::Error::Encode(_) => Failure::Row(error.to_string()),
+        _ => Failure::Store(error.to_string()),
+    }
+}
+
 impl Task {
     async fn run(mut self) {
         while let Some(batch) = self.next_batch().await {
@@ -385,21 +393,17 @@ impl Task {
     }
 
     async fn write_together(&mut self, batch: &[Op]) -> Result<(), Failure> {
-        let failed = |error: &dyn std::fmt::Display| Failure::Store(error.to_string());
-        if !batch.iter().any(|op| matches!(op, Op::Write { .. })) {
+        let rows: Vec<&Row> = batch.iter().filter_map(|op| if let Op::Write { row, .. } = op { Some(row) } else { None }).collect();
+        if rows.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.store.begin_log().await.map_err(|error| failed(&detail(&error)))?;
-        let mut chain = match &self.chain {
-            Some(chain) => chain.clone(),
-            None => Chain::begin(&mut transaction, &self.process).await.map_err(|error| failed(&detail(&error)))?,
-        };
-        for op in batch {
-            if let Op::Write { row, .. } = op {
-                row.write(&mut transaction, &mut chain).await.map_err(|error| match &error {
-                    sqlx::Error::Database(_) | sqlx::Error::Encode(_) => Failure::Row(error.to_string()),
-                    _ => failed(&error),
-                })?;
+        let failed = |error: &dyn std::fmt::Display| Failure::Store(error.to_string());
+        let (mut transaction, mut chain) = self.begin().await?;
+        if !together::write(&rows, &mut transaction, &mut chain).await.map_err(refused)? {
+            transaction.rollback().await.map_err(|error| failed(&error))?;
+            (transaction, chain) = self.begin().await?;
+            for row in &rows {
+                row.write(&mut transaction, &mut chain).await.map_err(refused)?;
             }
         }
         chain.store_tip(&mut transaction).await.map_err(|error| failed(&error))?;
@@ -410,8 +414,18 @@ impl Task {
         }
         self.chain = Some(chain);
         metrics::counter!("lakegate_log_commits_total").increment(1);
-        metrics::counter!("lakegate_log_rows_total").increment(u64::try_from(batch.len()).unwrap_or(0));
+        metrics::counter!("lakegate_log_rows_total").increment(u64::try_from(rows.len()).unwrap_or(0));
         Ok(())
+    }
+
+    async fn begin(&self) -> Result<(Transaction<'static, Any>, Chain), Failure> {
+        let failed = |error: CatalogError| Failure::Store(detail(&error));
+        let mut transaction = self.store.begin_log().await.map_err(failed)?;
+        let chain = match &self.chain {
+            Some(chain) => chain.clone(),
+            None => Chain::begin(&mut transaction, &self.process).await.map_err(failed)?,
+        };
+        Ok((transaction, chain))
     }
 
     /// One bad row must not hold up the others.

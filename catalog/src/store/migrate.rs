@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (13, include_str!("migrations/0013_warehouses.sql")),
     (15, include_str!("migrations/0015_saved_queries.sql")),
     (16, include_str!("migrations/0016_flushed_logs.sql")),
+    (17, include_str!("migrations/0017_engines.sql")),
 ];
 
 pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {

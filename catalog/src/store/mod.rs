@@ -129,6 +129,8 @@ impl Store {
 /// Older ones can corrupt a database when the write-ahead log is reset (fixed in 3.51.3).
 const SQLITE_MIN: &str = "3.51.3";
 const ACQUIRE_SECONDS: u64 = 5;
+/// Connections that read, at most: a query of the logs has one to itself while it runs.
+const READS: u32 = 8;
 
 fn version_parts(text: &str) -> Vec<u32> {
     text.split('.').map(|part| part.parse().unwrap_or(0)).collect()
@@ -137,7 +139,7 @@ fn version_parts(text: &str) -> Vec<u32> {
 /// Every connection: durable at commit, deleted bytes overwritten, no memory map.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF; \
-     PRAGMA temp_store = MEMORY";
+     PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192";
 
 /// Every connection: an own schema, commits on disk before they are acknowledged, nothing waits without end.
 const POSTGRES_SETTINGS: &str = "SET search_path = lakegate; SET synchronous_commit = on; SET lock_timeout = '5s'; \
@@ -160,7 +162,7 @@ async fn open_sqlite(path: &str) -> Result<Store, CatalogError> {
             .after_connect(|connection, _| Box::pin(setup(connection, SQLITE_SETTINGS)))
     };
     let writes = options().max_connections(1).min_connections(1).connect(&url).await?;
-    let reads = options().max_connections(4).connect(&url).await?;
+    let reads = options().max_connections(READS).connect(&url).await?;
     Ok(Store { backend: Backend::Sqlite, reads, logs: writes.clone(), writes, url: None })
 }
 
@@ -172,7 +174,7 @@ async fn open_postgres(url: &str) -> Result<Store, CatalogError> {
     };
     let writes = options().max_connections(2).connect(url).await?;
     let logs = options().max_connections(1).connect(url).await?;
-    let reads = options().max_connections(4).connect(url).await?;
+    let reads = options().max_connections(READS).connect(url).await?;
     Ok(Store { backend: Backend::Postgres, reads, writes, logs, url: Some(Url(url.into())) })
 }
 

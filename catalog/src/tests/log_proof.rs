@@ -9,10 +9,11 @@ use crate::Catalog;
 use crate::log_proof::RecordKind;
 use crate::log_proof::verify::{Fault, Report, verify_store};
 use crate::model::BOOTSTRAP_ROLE_OID;
-use crate::statement_log::{ExecutionStatus, StatementEnd};
+use crate::statement_log::{ExecutionStatus, HistoryFilter, StatementEnd, Wait, finish_row};
 
 on_both!(
     whole_logs_are_whole,
+    rows_written_together_are_whole,
     altered_records_are_named,
     removed_records_are_named,
     swapped_records_are_named,
@@ -72,6 +73,33 @@ async fn whole_logs_are_whole(fixture: Fixture) {
     assert!(found.is_whole(), "{:?}", found.findings);
     assert_eq!((found.chains, found.records, found.unsigned), (3, 23, 0));
     third.close().await;
+}
+
+/// Statements whose ends come with their starts, and later; in the midst of them an end that ends nothing, which is no record.
+async fn rows_written_together_are_whole(fixture: Fixture) {
+    let catalog = fixture.started().await;
+    let begin = || start(BOOTSTRAP_ROLE_OID, "admin", "SELECT 1");
+    let finished = || StatementEnd::new(ExecutionStatus::Finished);
+    let mut open = Vec::new();
+    for _ in 0..40 {
+        open.push(catalog.log_behind(begin()).await.unwrap());
+        catalog.log_done(begin(), finished(), false).await.unwrap();
+    }
+    catalog.audit_durable(event("login", 0)).await.unwrap();
+    for (n, ticket) in open.into_iter().enumerate() {
+        catalog.log_finish(ticket, finished(), false).await.unwrap();
+        if n % 20 == 7 {
+            catalog.log().append(finish_row(uuid::Uuid::now_v7(), finished(), None), Wait::Queued).await.unwrap();
+        }
+        catalog.log_done(begin(), finished(), n % 13 == 0).await.unwrap();
+    }
+    catalog.signed_head().await.unwrap();
+    let found = report(&catalog).await;
+    assert!(found.is_whole(), "{:?}", found.findings);
+    assert_eq!((found.records, found.unsigned), (3 * 80 + 1, 0));
+    let rows = catalog.history(&ADMIN, HistoryFilter { limit: Some(500), ..HistoryFilter::default() }).await.unwrap();
+    assert_eq!(rows.len(), 120);
+    assert!(rows.iter().all(|row| row.status == ExecutionStatus::Finished));
 }
 
 async fn altered_records_are_named(fixture: Fixture) {

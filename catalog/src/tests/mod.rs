@@ -3,6 +3,7 @@
 mod authentication;
 mod authorization;
 mod crash;
+mod engines;
 mod flushed;
 mod grants;
 mod log_proof;

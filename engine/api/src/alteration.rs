@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sqlparser::ast;
 
 use crate::ColumnDefinition;
 
 /// One action; those of a statement take effect in order, in one commit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Alteration {
     /// At the end.
     AddColumn {

@@ -1,9 +1,13 @@
 //! What an engine's caches hold and how they fare.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// One cache, since the engine started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheFigures {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub bytes: u64,
     /// 0 where it is off.
     pub limit_bytes: u64,

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 pub type SubjectKeys = Vec<(String, Vec<String>)>;
 
 /// What becomes of the subjects' rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SubjectRule {
     Delete,
     /// The rows stay; the columns get the text in the value's place, NULL where there is none.
     Replace(Vec<(String, Option<String>)>),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Erasure {
     pub keys: SubjectKeys,
     pub rule: SubjectRule,
@@ -37,13 +37,14 @@ pub struct Erased {
 }
 
 /// The end of everything in a table's folder that is not part of its newest version.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Purge {
     pub request: String,
     /// Makes names that stand for files that are gone.
     pub secret: [u8; 32],
     /// By the store's clock: objects dated later may be of a statement that still runs. Statements that run now began so much later that what
     /// they write is dated later.
+    #[serde(with = "crate::plain::time")]
     pub before: DateTime<Utc>,
     pub needles: Needles,
 }
@@ -69,7 +70,7 @@ pub struct Purged {
 }
 
 /// Where and for what is looked.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct ByteScan {
     pub needles: Needles,
     pub keys: SubjectKeys,

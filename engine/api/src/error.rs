@@ -1,9 +1,10 @@
 //! What can go wrong in the data plane, as data. The gateway maps each variant to one SQLSTATE.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Messages name SQL objects and values that the statement itself holds, never a path of the server or another role's data.
-#[derive(Debug, Clone, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
 pub enum EngineError {
     /// PostgreSQL or Delta has it, this engine does not.
     #[error("{feature} is not supported")]
@@ -46,19 +47,57 @@ pub enum EngineError {
     OutOfMemory { detail: String },
     #[error("could not write: no space left on device")]
     DiskFull,
+    /// There is no engine to do the work; nothing has happened.
+    #[error("{message}")]
+    NoEngine { message: String, hint: String },
     /// A limit of the engine (nesting, columns, size); the message has the number and unit.
     #[error("{message}")]
     Limit { limit: Limit, message: String },
     /// `ExecutionContext::cancel` fired.
     #[error("canceling statement")]
     Canceled,
+    /// The engine did not take the work: nothing has happened, and another engine can be asked.
+    #[error("{reason}")]
+    Unavailable { reason: Unavailability },
+    /// The engine, or the connection to it, went away while it worked.
+    #[error("the connection to the engine was lost")]
+    Lost { effect: Effect },
     /// A bug.
     #[error("internal error: {message}")]
     Internal { message: String },
 }
 
+/// Why an engine takes no work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Error)]
+pub enum Unavailability {
+    /// Nobody listens there, or nobody answers.
+    #[error("the engine cannot be reached")]
+    Unreachable,
+    /// It has no certificate of this cluster, or we have none that it takes.
+    #[error("the engine and the gateway are not of the same cluster")]
+    Untrusted,
+    /// It ends once it has finished what it runs.
+    #[error("the engine is shutting down")]
+    Draining,
+    /// Another process has taken the place of the one that was meant.
+    #[error("the engine was replaced by another")]
+    Replaced,
+    /// Its version speaks another protocol.
+    #[error("the engine is of another version")]
+    Protocol,
+}
+
+/// What work that was lost can have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Certainly nothing that anybody sees: it only read, or its changes were staged in a transaction, which is lost with it.
+    None,
+    /// Its changes may be there.
+    Unknown,
+}
+
 /// PostgreSQL's class 42 and kin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SqlMistake {
     Syntax,
     UndefinedTable,
@@ -94,7 +133,7 @@ pub enum SqlMistake {
 }
 
 /// PostgreSQL's class 22.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataError {
     DivisionByZero,
     NumericOutOfRange,
@@ -131,15 +170,17 @@ pub enum DataError {
     Other,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Violation {
     NotNull { column: String },
     Check { constraint: String },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     StatementTooComplex,
     TooManyColumns,
     ProgramLimit,
+    /// Engines ended while they ran the statement.
+    Quarantined,
 }

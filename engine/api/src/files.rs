@@ -3,6 +3,7 @@
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use crate::{EngineError, RowStream};
 
@@ -10,7 +11,7 @@ use crate::{EngineError, RowStream};
 pub type ByteStream = BoxStream<'static, Result<Bytes, EngineError>>;
 
 /// Where files lie, and where they must still lie after links were followed: a folder that somebody was granted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilePlace {
     /// `file:///…` or `s3://…`: a file, a folder, or a pattern (`*`, `**`).
     pub url: String,
@@ -19,7 +20,7 @@ pub struct FilePlace {
 }
 
 /// A file that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFile {
     /// URL of its folder, or of one above.
     pub root: String,

@@ -13,6 +13,7 @@ mod lookup;
 mod maintenance;
 mod origin;
 mod pg_types;
+pub mod plain;
 mod policies;
 mod progress;
 mod statement;
@@ -21,7 +22,7 @@ mod transaction;
 pub use alteration::Alteration;
 pub use caches::CacheFigures;
 pub use erasure::{ByteScan, Erased, Erasure, Finding, Needles, Purge, Purged, RemovedObject, Scanned, SubjectKeys, SubjectRule};
-pub use error::{DataError, EngineError, Limit, SqlMistake, Violation};
+pub use error::{DataError, Effect, EngineError, Limit, SqlMistake, Unavailability, Violation};
 pub use files::{ByteStream, FileContent, FilePlace, StoredFile};
 pub use lookup::{
     AdvisoryKey, AdvisoryRequest, AdvisoryTaken, CatalogLookup, ColumnOf, ColumnPrivilege, IndexDefinition, SessionSignal, Signalled,
@@ -34,13 +35,15 @@ pub use pg_types::{
 pub use policies::{OWN_ROW, RowCheck, RowPolicies, TablePolicies};
 pub use progress::{Phase, Progress, ProgressCounters};
 pub use statement::{
-    BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, Key, KeyFilter, MetricsSnapshot,
-    NewTable, Outcome, RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, frame_marks, merge_marks,
+    BoundRelation, BoundStatement, ColumnDefinition, Execution, ExecutionContext, ExecutionMetrics, Key, KeyFilter, LogPart, LogRecords,
+    MetricsSnapshot, NewTable, Outcome, RelationSource, RowStream, SessionFacts, SystemColumns, TableDescription, Work, frame_marks,
+    merge_marks,
 };
 pub use transaction::{CommitDecision, Decision, EngineTransaction, TableCommit};
 
 /// The control plane's plain types that the contract is made of, for engines to name.
 pub mod catalog {
+    pub use lakegate_catalog::CatalogError;
     pub use lakegate_catalog::authorize::{Access, AuthorizedTable};
     pub use lakegate_catalog::model::{Column, Constraint, ConstraintKind, Identity, Oid, PgType, Relation, RelationKind, RelationName};
     pub use lakegate_catalog::snapshot::kind_of;
@@ -162,6 +165,14 @@ pub trait Engine: Send + Sync + 'static {
         Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
     }
 
+    /// Drops what is in memory of a table's past, after another engine has purged it.
+    ///
+    /// # Errors
+    /// The engine cannot be told.
+    async fn forget(&self, _location: &str) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Whether [`Maintenance::Tidy`] would find something to do.
     ///
     /// # Errors
@@ -186,6 +197,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// A transaction with nothing staged. Relations bound with it read and change one table under it.
     fn begin(&self) -> Arc<dyn EngineTransaction>;
+
+    /// The same for another table, to be committed together with that transaction.
+    fn begin_beside(&self, _other: &Arc<dyn EngineTransaction>) -> Arc<dyn EngineTransaction> {
+        self.begin()
+    }
 
     /// Commits the transactions of several tables, all or none, each with one Delta commit. Statements of this engine see the tables
     /// as they were before, or with all of it.

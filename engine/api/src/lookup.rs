@@ -8,11 +8,12 @@ use std::pin::Pin;
 
 use arrow_array::RecordBatch;
 use lakegate_catalog::model::{IndexColumn, Oid};
+use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 
 /// What one session may ask of another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionSignal {
     /// `pg_cancel_backend`: its statement ends with 57014.
     CancelStatement,
@@ -21,7 +22,7 @@ pub enum SessionSignal {
 }
 
 /// What became of a [`SessionSignal`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Signalled {
     Sent,
     NoSuchSession,
@@ -30,7 +31,7 @@ pub enum Signalled {
 }
 
 /// An index.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexDefinition {
     pub table: Oid,
     pub name: String,
@@ -40,14 +41,14 @@ pub struct IndexDefinition {
 }
 
 /// What an advisory lock is called: one number of eight bytes or two of four, which are apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AdvisoryKey {
     Whole(i64),
     Halves(i32, i32),
 }
 
 /// `pg_advisory_lock` and its kin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdvisoryRequest {
     pub key: AdvisoryKey,
     pub shared: bool,
@@ -67,7 +68,7 @@ pub enum ColumnOf<'a> {
 }
 
 /// What `has_column_privilege` answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnPrivilege {
     Held,
     NotHeld,

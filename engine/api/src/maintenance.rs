@@ -6,12 +6,13 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use sqlparser::ast;
 
 use crate::Outcome;
 
 /// Which state of a table is meant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Moment {
     Version(u64),
     /// The newest version that was committed by then; text as a `timestamptz` is written, in the session's time zone.
@@ -27,7 +28,7 @@ impl std::fmt::Display for Moment {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Maintenance {
     /// DESCRIBE HISTORY: the commits, newest first.
     History { limit: Option<usize> },
@@ -45,7 +46,12 @@ pub enum Maintenance {
     Tidy { budget_bytes: u64 },
     /// VACUUM: files that no version of the last `retention` needs are deleted, nor any that somebody may still read: those that left
     /// the table after `open_since`, when the oldest reader began.
-    Vacuum { retention: Option<Duration>, open_since: Option<DateTime<Utc>>, dry_run: bool },
+    Vacuum {
+        retention: Option<Duration>,
+        #[serde(with = "crate::plain::time_if_any")]
+        open_since: Option<DateTime<Utc>>,
+        dry_run: bool,
+    },
 }
 
 /// What became of it.

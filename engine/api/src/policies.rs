@@ -1,13 +1,14 @@
 //! Row-level security and masks of a table for one role, as expressions. Relations inside have three-part names and stand among the
 //! statement's; the table's own columns stand under [`OWN_ROW`].
 
+use serde::{Deserialize, Serialize};
 use sqlparser::ast::Expr;
 
 /// The name by which the expressions of a policy know the row that they look at.
 pub const OWN_ROW: &str = "\u{0}own";
 
 /// What a role may see of a table, and which rows it may make.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TablePolicies {
     /// The rows that are there for it; `None`: all.
     pub rows: Option<RowPolicies>,
@@ -17,7 +18,7 @@ pub struct TablePolicies {
 }
 
 /// USING and WITH CHECK of each command.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RowPolicies {
     pub select: Expr,
     pub update: Expr,
@@ -29,7 +30,7 @@ pub struct RowPolicies {
 }
 
 /// What a new row must satisfy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RowCheck {
     /// Of a restrictive policy; permissive ones are one check together.
     pub policy: Option<String>,

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use lakegate_catalog::authorize::AuthorizedTable;
 use lakegate_catalog::model::{Oid, PgType, RelationName};
+use serde::{Deserialize, Serialize};
 use sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -37,7 +38,7 @@ pub struct BoundStatement {
 }
 
 /// All relation names inside are three-part (`database.schema.name`), CTE names excepted.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Work {
     /// SELECT, VALUES, EXPLAIN.
     Query(Box<ast::Statement>),
@@ -96,6 +97,8 @@ pub enum RelationSource {
     Rows { schema: SchemaRef, batches: Arc<[RecordBatch]> },
     /// A system relation of which the gateway makes the columns that a plan reads.
     Columns { schema: SchemaRef, columns: Arc<dyn SystemColumns> },
+    /// A log, of which the gateway reads what a plan asks for while it runs.
+    Log { schema: SchemaRef, records: Arc<dyn LogRecords> },
     /// Planned in place; its own relations stand in the same list, bound with this `runs_as`.
     /// `visible`: the columns that may be named; `None`: all. `policies`: masks of its own columns.
     View {
@@ -122,15 +125,39 @@ pub trait SystemColumns: std::fmt::Debug + Send + Sync {
     }
 }
 
+/// The records of a log, newest first.
+pub trait LogRecords: std::fmt::Debug + Send + Sync {
+    /// The place of the column of time, by which the records are in descending order.
+    fn time_column(&self) -> usize;
+
+    /// Batches of the columns that are asked for; what is outside the part may be among them. A reader that goes away early has had few
+    /// more records read than it took.
+    fn read(&self, part: LogPart) -> RowStream;
+}
+
+/// What a plan needs of a log.
+#[derive(Debug, Clone, Default)]
+pub struct LogPart {
+    /// Places in the relation's schema, in the order of the batches.
+    pub columns: Vec<usize>,
+    /// At or after.
+    pub since: Option<DateTime<Utc>>,
+    /// Before.
+    pub until: Option<DateTime<Utc>>,
+    pub keys: Vec<KeyFilter>,
+    /// So many of the newest are enough.
+    pub limit: Option<usize>,
+}
+
 /// A column has one of these values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFilter {
     /// Its place in the relation's schema.
     pub column: usize,
     pub values: Vec<Key>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Key {
     Number(i64),
     Text(String),
@@ -158,7 +185,7 @@ pub struct SessionFacts {
 }
 
 /// A managed table to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewTable {
     pub name: RelationName,
     /// Root URL; nothing is there yet.
@@ -174,7 +201,7 @@ pub struct NewTable {
     pub properties: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnDefinition {
     pub name: String,
     pub data_type: PgType,
@@ -182,7 +209,7 @@ pub struct ColumnDefinition {
 }
 
 /// A Delta table as its log describes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableDescription {
     pub version: u64,
     pub columns: Vec<ColumnDefinition>,
@@ -221,7 +248,7 @@ pub enum Execution {
 }
 
 /// What a change did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     pub rows: u64,
     /// Changed by what stands in WITH.
@@ -264,7 +291,7 @@ impl ExecutionMetrics {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricsSnapshot {
     pub read_files: u64,
     pub pruned_files: u64,
@@ -272,6 +299,7 @@ pub struct MetricsSnapshot {
     pub cached_bytes: u64,
     pub read_rows: u64,
     pub spilled_bytes: u64,
+    #[serde(with = "crate::plain::id_if_any")]
     pub cache_origin: Option<Uuid>,
 }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::{EngineError, ExecutionContext, Outcome};
 
@@ -31,7 +32,7 @@ pub trait EngineTransaction: Debug + Send + Sync {
         Err(EngineError::Unsupported { feature: "FOR UPDATE by this engine".to_owned(), hint: None })
     }
 
-    /// What is staged up to here, for [`EngineTransaction::roll_back_to`].
+    /// What is staged up to here, for [`EngineTransaction::roll_back_to`]; 0 stands for its beginning.
     fn mark(&self) -> usize;
 
     /// Drops what was staged since the mark was taken.
@@ -50,7 +51,7 @@ pub trait EngineTransaction: Debug + Send + Sync {
 }
 
 /// One table's part in a commit of several.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableCommit {
     /// Root URL.
     pub location: String,
@@ -61,7 +62,7 @@ pub struct TableCommit {
 }
 
 /// What was decided of a commit of several tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
     /// All of it counts.
     Stands,
@@ -69,6 +70,8 @@ pub enum Decision {
     Refused,
     /// Nobody says.
     Unknown,
+    /// Nobody will: who was to decide has gone. What is there is left, with its record, to who takes the record over.
+    Gone,
 }
 
 /// The control plane's record of a commit of several tables, and its word on it.

@@ -233,7 +233,7 @@ impl DecodedCache {
         let kept = self.kept();
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         CacheFigures {
-            name: "decoded columns",
+            name: "decoded columns".into(),
             bytes: count(kept.bytes),
             limit_bytes: count(self.limit_bytes),
             entries: count(kept.entries),

@@ -9,6 +9,6 @@ mod scan;
 mod scan_parquet;
 
 pub use self::log::request_of;
-pub use self::purge::{purge_history, store_time};
+pub use self::purge::{forget_table, purge_history, store_time};
 pub use self::rewrite::erase_rows;
 pub use self::scan::scan_bytes;

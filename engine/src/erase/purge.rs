@@ -65,14 +65,28 @@ pub async fn purge_history(
         work.files(&kept).await?;
         work.purged
     };
+    forget(&shared, &location);
+    // The newest version stays known: it is what the checkpoint says. Writers that hold the table go on in their order.
+    shared.tables.release(&target.relation.location).await;
+    Ok(purged)
+}
+
+/// What other engines, too, have in memory of a table's past.
+///
+/// # Errors
+/// The root's store cannot be opened.
+pub async fn forget_table(shared: &Shared, root: &str) -> Result<(), EngineError> {
+    forget(shared, &shared.tables.stores().open(root)?);
+    shared.tables.release(root).await;
+    Ok(())
+}
+
+fn forget(shared: &Shared, location: &Location) {
     location.footers.clear();
     // Whatever of it was in memory: what the newest version has of it is decoded again.
     shared.tables.decoded().forget_folder(location.object_store_url.as_str(), &location.prefix);
     // Rows of results may be of any version, of this table among others: none is kept.
     shared.results.expire(Duration::ZERO);
-    // The newest version stays known: it is what the checkpoint says. Writers that hold the table go on in their order.
-    shared.tables.release(&target.relation.location).await;
-    Ok(purged)
 }
 
 /// Files of a version with their deletion vectors.

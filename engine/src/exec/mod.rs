@@ -5,6 +5,8 @@ mod explain;
 mod finish;
 mod interrupt;
 mod kept;
+mod key_filters;
+mod log_table;
 mod progress;
 mod relations;
 mod results;

@@ -10,6 +10,7 @@ use lakegate_engine_api::catalog::{AuthorizedTable, ConstraintKind, Relation, Re
 use lakegate_engine_api::{BoundRelation, DataError, EngineError, Moment, RelationSource, SessionFacts, TablePolicies};
 
 use super::Shared;
+use super::log_table::LogTable;
 use super::system_table::SystemTable;
 use crate::delta::{ChangeFeed, FEED_COLUMNS, TableScan, TableVersion, is_recorded, not_recorded};
 use crate::error;
@@ -118,6 +119,10 @@ pub async fn open_relations(shared: &Shared, relations: &[BoundRelation], sessio
                 let rows = SystemTable { schema: Arc::clone(schema), columns: Arc::clone(columns) };
                 sources.tables.insert(reference, provider_as_source(Arc::new(rows)));
             }
+            RelationSource::Log { schema, records } => {
+                let log = LogTable { schema: Arc::clone(schema), records: Arc::clone(records) };
+                sources.tables.insert(reference, provider_as_source(Arc::new(log)));
+            }
             RelationSource::View { query, columns, runs_as, policies, .. } => {
                 let view = ViewSource { query: Arc::clone(query), columns: columns.clone(), runs_as: *runs_as, policies: policies.clone() };
                 sources.views.insert(reference, view);
@@ -206,7 +211,7 @@ fn hide_columns(sources: &mut Sources, relation: &BoundRelation) {
             (kind_of(table.relation()).word(), names)
         }
         RelationSource::View { visible, .. } => ("view", visible.clone()),
-        RelationSource::Rows { .. } | RelationSource::Columns { .. } => return,
+        RelationSource::Rows { .. } | RelationSource::Columns { .. } | RelationSource::Log { .. } => return,
     };
     if let Some(names) = names {
         sources.visible.insert(relation_reference(&relation.name), VisibleColumns { kind, names });

@@ -96,7 +96,7 @@ impl Results {
     pub fn figures(&self) -> CacheFigures {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         CacheFigures {
-            name: "results",
+            name: "results".into(),
             bytes: count(entries.bytes),
             limit_bytes: count(self.limit_bytes),
             entries: count(entries.by_key.len()),

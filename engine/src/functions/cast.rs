@@ -14,6 +14,8 @@ use datafusion::arrow::datatypes::{
     Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, i256,
 };
 use datafusion::common::Result;
+use datafusion::logical_expr::preimage::PreimageResult;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{SqlMistake, pg_type};
@@ -23,7 +25,7 @@ use super::text::civil::{DATE_INFINITY, DATE_MINUS_INFINITY, MICROS_PER_DAY, TIM
 use super::text::number::{Decimal, numeric_overflow};
 use super::text::{json, value_in, value_out};
 use super::types::{is_decimal, is_integer, is_text, type_name};
-use super::{error, kernel, reg};
+use super::{cast_preimage, error, kernel, reg};
 
 /// The cast of one type to another, as an expression.
 #[must_use]
@@ -38,8 +40,9 @@ pub fn cast_beside(expr: Expr, from: &FieldRef, to: &FieldRef, session: &Arc<Ses
 }
 
 fn named_cast(expr: Expr, from: &FieldRef, to: &FieldRef, session: &Arc<Session>, named: bool) -> Expr {
-    let (from, to, session) = (pg_type(from), Arc::clone(to), Arc::clone(session));
-    let cast = PgCast { from, to, session, named, signature: Signature::any(1, Volatility::Stable) };
+    let (from_type, from, to, session) = (from.data_type(), pg_type(from), Arc::clone(to), Arc::clone(session));
+    let volatility = if cast_preimage::is_monotonic(from_type, to.data_type()) { Volatility::Immutable } else { Volatility::Stable };
+    let cast = PgCast { from, from_type: from_type.clone(), to, session, named, signature: Signature::any(1, volatility) };
     Arc::new(ScalarUDF::new_from_impl(cast)).call(vec![expr])
 }
 
@@ -563,6 +566,7 @@ pub fn into_decimal(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
 
 struct PgCast {
     from: PgType,
+    from_type: DataType,
     to: FieldRef,
     session: Arc<Session>,
     /// Whether its name tells it from what it casts.
@@ -597,6 +601,13 @@ impl ScalarUDFImpl for PgCast {
         match args.args.first() {
             Some(arg) => kernel::unary(arg, |array| cast_array(array, self.from, &self.to, &self.session)),
             None => datafusion::common::internal_err!("a cast has one argument"),
+        }
+    }
+
+    fn preimage(&self, args: &[Expr], constant: &Expr, _info: &SimplifyContext) -> Result<PreimageResult> {
+        match args {
+            [arg] => cast_preimage::preimage(arg, &self.from_type, constant),
+            _ => Ok(PreimageResult::None),
         }
     }
 }

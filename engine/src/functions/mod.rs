@@ -12,6 +12,7 @@ mod buckets;
 mod bytes;
 pub mod call;
 pub mod cast;
+mod cast_preimage;
 mod catalog;
 mod catalog_objects;
 mod coalesce;

@@ -25,7 +25,7 @@ pub use self::columns_needed::columns_needed;
 pub use self::comparable::comparable;
 pub use self::context::{Planner, Sources, ViewSource, VisibleColumns, planning_error, relation_reference};
 pub use self::explain::{Showing, plan_json, plan_lines};
-pub use self::limits::check_depth;
+pub use self::limits::{DEPTH_MAX, check_depth};
 pub use self::names::{another, column_name, restored};
 pub use self::no_catalog::nobody;
 pub use self::projections::physical_rules;

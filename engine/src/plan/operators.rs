@@ -94,7 +94,7 @@ pub fn operator(plan: &Arc<dyn ExecutionPlan>, tables: &[(String, String)]) -> O
         "UnnestExec" => named("ProjectSet", Vec::new()),
         "PlaceholderRowExec" => named("Result", Vec::new()),
         "EmptyExec" => named("Result", vec![("One-Time Filter", "false".to_owned())]),
-        "LazyMemoryExec" => named("Function Scan", Vec::new()),
+        "LazyMemoryExec" | "StreamingTableExec" => named("Function Scan", Vec::new()),
         "RecursiveQueryExec" => named("Recursive Union", Vec::new()),
         "WorkTableExec" => named("WorkTable Scan", Vec::new()),
         "PartialSortExec" => named("Incremental Sort", Vec::new()),

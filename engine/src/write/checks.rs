@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow_array::types::Date32Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Date32Array, RecordBatch};
+use datafusion::arrow::compute;
 use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_expr::PhysicalExpr;
+use lakegate_engine_api::catalog::PgType;
 use lakegate_engine_api::{DataError, EngineError, Violation, pg_type};
 
 use super::defaults::log_expression;
@@ -79,6 +82,7 @@ impl RowChecks {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
         for (column, array) in self.columns.columns.iter().zip(batch.columns()) {
             let pg = pg_type(&column.field);
+            dates_fit(array)?;
             arrays.push(match pg.character_length() {
                 Some(length) => fitted(array, usize::try_from(length).unwrap_or(0), pg.oid == 1042)?,
                 None => rounded(array, pg),
@@ -127,6 +131,20 @@ impl RowChecks {
         let detail = self.tells.then(|| format!("Failing row contains ({}).", values.join(", ")));
         EngineError::Constraint { violation, message, table: self.table.clone(), detail }
     }
+}
+
+/// A table's statistics hold dates that chrono can tell.
+fn dates_fit(array: &ArrayRef) -> Result<(), EngineError> {
+    let dates = match array.as_list_opt::<i32>() {
+        Some(lists) => lists.values(),
+        None => array,
+    };
+    let Some(dates) = dates.as_primitive_opt::<Date32Type>() else { return Ok(()) };
+    let is_told = |day: &i32| chrono::NaiveDate::from_epoch_days(*day).is_some();
+    let Some(far) = [compute::min(dates), compute::max(dates)].into_iter().flatten().find(|day| !is_told(day)) else { return Ok(()) };
+    let mut shown = String::new();
+    let _ = value_out::push(&mut shown, &Date32Array::from(vec![far]), 0, PgType::DATE, &Style::default());
+    Err(EngineError::Data { error: DataError::DatetimeOverflow, message: format!("date out of range for a table: \"{shown}\"") })
 }
 
 fn first_null(array: &ArrayRef) -> Option<usize> {

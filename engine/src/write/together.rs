@@ -140,6 +140,7 @@ impl Together {
             Decision::Stands => Ok(outcomes),
             Decision::Refused => Err(self.conflict()),
             Decision::Unknown => self.learn(outcomes).await,
+            Decision::Gone => Err(self.unknown()),
         }
     }
 
@@ -175,23 +176,30 @@ impl Together {
                 Decision::Stands => return Ok(outcomes),
                 Decision::Refused => return Err(self.conflict()),
                 Decision::Unknown => {}
+                Decision::Gone => break,
             }
         }
+        Err(self.unknown())
+    }
+
+    fn unknown(&self) -> EngineError {
         let table = self.parts.first().map(|part| part.name.clone()).unwrap_or_default();
-        Err(EngineError::CommitUnknown { table, commit_id: self.commits.first().map(|one| one.commit_id.clone()).unwrap_or_default() })
+        EngineError::CommitUnknown { table, commit_id: self.commits.first().map(|one| one.commit_id.clone()).unwrap_or_default() }
     }
 
     fn conflict(&self) -> EngineError {
         EngineError::Conflict { table: self.parts.first().map(|part| part.name.clone()).unwrap_or_default() }
     }
 
-    /// Whether all of it is undone.
+    /// Whether there is nothing more to undo here.
     async fn undo(&self, tables: &Tables) -> bool {
         // What was decided without our knowing must not be undone.
         match self.decision.outcome().await {
             Decision::Refused => {}
             Decision::Stands => return true,
             Decision::Unknown => return false,
+            // Who takes the record over undoes it, or finds that it stands; the tables are not kept from them.
+            Decision::Gone => return true,
         }
         for commit in &self.commits {
             if let Err(error) = undo_commit(tables, commit).await {

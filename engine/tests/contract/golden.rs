@@ -6,8 +6,8 @@ use std::process::Command;
 use arrow::compute::cast;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use lakegate_engine_api::EngineError;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{Engine, EngineError};
 
 use crate::support::{World, lines, parquet_rows, place};
 

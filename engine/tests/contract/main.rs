@@ -6,4 +6,5 @@ mod queries;
 mod support;
 mod together;
 mod transactions;
+mod transport;
 mod writes;

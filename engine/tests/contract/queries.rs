@@ -6,7 +6,7 @@ use arrow_array::{Array, Int32Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use futures::StreamExt;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{BoundRelation, Engine, EngineError, Execution, Limit, RelationSource, SqlMistake, Work, pg_type};
+use lakegate_engine_api::{BoundRelation, EngineError, Execution, Limit, RelationSource, SqlMistake, Work, pg_type};
 
 use crate::support::{World, context, lines, parse, relation_name};
 

@@ -13,8 +13,8 @@ use lakegate_catalog::model::{BOOTSTRAP_ROLE_OID, Column, Oid, RelationKind, Rel
 use lakegate_catalog::{Bootstrap, Catalog, CatalogOptions, Kek};
 use lakegate_engine::{EngineOptions, LocalEngine};
 use lakegate_engine_api::{
-    BoundRelation, BoundStatement, CatalogLookup, ColumnDefinition, Engine, EngineError, Execution, ExecutionContext, FilePlace, Outcome,
-    RelationSource, SessionFacts, SessionSignal, Signalled, Work,
+    AdvisoryRequest, AdvisoryTaken, BoundRelation, BoundStatement, CatalogLookup, ColumnDefinition, Engine, EngineError, Execution,
+    ExecutionContext, FilePlace, Outcome, RelationSource, SessionFacts, SessionSignal, Signalled, Work,
 };
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
@@ -28,7 +28,7 @@ pub fn place(url: &str) -> FilePlace {
 }
 
 pub struct World {
-    pub engine: LocalEngine,
+    pub engine: Arc<dyn Engine>,
     pub catalog: Catalog,
     pub dir: tempfile::TempDir,
     pub facts: Arc<SessionFacts>,
@@ -43,7 +43,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let mut options = EngineOptions::new(512 << 20, dir.path().join("spill"));
         change(&mut options);
-        let engine = LocalEngine::new(options).unwrap();
+        let engine = crate::transport::reached(LocalEngine::new(options).unwrap()).await;
         let kek = Kek::generate().unwrap();
         let url = format!("sqlite://{}", dir.path().join("catalog.db").display());
         let catalog = Catalog::open(CatalogOptions::new(url, kek)).await.unwrap();
@@ -211,16 +211,36 @@ pub fn facts() -> SessionFacts {
         transaction_time: Utc::now(),
         server_start_time: Utc::now(),
         settings: Arc::new(BTreeMap::new()),
-        lookup: Arc::new(NoLookup),
+        lookup: Arc::new(Lookup::default()),
     }
 }
 
-#[derive(Debug)]
-struct NoLookup;
+type Named = Arc<dyn Fn(Oid) -> Option<String> + Send + Sync>;
+type Locked = Arc<dyn Fn(AdvisoryRequest) -> AdvisoryTaken + Send + Sync>;
 
-impl CatalogLookup for NoLookup {
-    fn role_name(&self, _role: Oid) -> Option<String> {
-        None
+/// A catalog that knows nothing but what a test says.
+#[derive(Default, Clone)]
+pub struct Lookup {
+    pub roles: Option<Named>,
+    pub locks: Option<Locked>,
+}
+
+impl std::fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lookup")
+    }
+}
+
+impl CatalogLookup for Lookup {
+    fn role_name(&self, role: Oid) -> Option<String> {
+        self.roles.as_ref()?(role)
+    }
+
+    fn take_advisory_lock(&self, request: AdvisoryRequest) -> AdvisoryTaken {
+        match &self.locks {
+            Some(locks) => locks(request),
+            None => Box::pin(std::future::ready(Ok(false))),
+        }
     }
 
     fn role_oid(&self, _name: &str) -> Option<Oid> {

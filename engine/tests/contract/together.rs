@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lakegate_engine::{EngineOptions, LocalEngine};
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{CommitDecision, Decision, Engine, EngineError, EngineTransaction, Outcome, RelationSource, TableCommit, Work};
+use lakegate_engine_api::{CommitDecision, Decision, EngineError, EngineTransaction, Outcome, RelationSource, TableCommit, Work};
 
 use crate::support::{World, context, parse, relation_name};
 use crate::writes::{column, create, new_table};
@@ -16,16 +16,16 @@ const TABLES: [&str; 3] = ["a", "b", "c"];
 
 /// A control plane that answers as it is told.
 #[derive(Default)]
-struct Scripted {
+pub struct Scripted {
     /// How many times it lets the commit be intended.
-    intents: usize,
-    decision: Option<Decision>,
-    outcome: Option<Decision>,
+    pub intents: usize,
+    pub decision: Option<Decision>,
+    pub outcome: Option<Decision>,
     /// Never answers the decision: the process ends there.
-    hangs: bool,
-    recorded: Mutex<Vec<TableCommit>>,
-    asked: Mutex<usize>,
-    abandoned: Mutex<bool>,
+    pub hangs: bool,
+    pub recorded: Mutex<Vec<TableCommit>>,
+    pub asked: Mutex<usize>,
+    pub abandoned: Mutex<bool>,
 }
 
 #[async_trait]
@@ -58,7 +58,7 @@ fn deciding(decision: Decision) -> Arc<Scripted> {
 }
 
 /// Tables `a`, `b`, `c (id int)` with the row 1 each.
-async fn tables() -> World {
+pub async fn tables() -> World {
     let world = World::new().await;
     for name in TABLES {
         create(&world, &new_table(&world, name, &[column("id", PgType::INT4)])).await;
@@ -89,12 +89,12 @@ async fn staged(world: &World) -> Vec<Arc<dyn EngineTransaction>> {
     ]
 }
 
-async fn commit(world: &World, decision: &Arc<Scripted>) -> Result<Vec<Outcome>, EngineError> {
+pub async fn commit(world: &World, decision: &Arc<Scripted>) -> Result<Vec<Outcome>, EngineError> {
     let transactions = staged(world).await;
     world.engine.commit_together(transactions, Arc::clone(decision) as Arc<dyn CommitDecision>, context()).await
 }
 
-async fn seen(world: &World) -> String {
+pub async fn seen(world: &World) -> String {
     let mut seen = Vec::new();
     for name in TABLES {
         seen.push(world.lines(&format!("SELECT id FROM main.public.{name}"), &[name]).await.join(","));
@@ -102,7 +102,7 @@ async fn seen(world: &World) -> String {
     seen.join(" ")
 }
 
-const BEFORE: &str = "1 1 1";
+pub const BEFORE: &str = "1 1 1";
 const AFTER: &str = "1,2 2 ";
 
 fn version_files(world: &World, table: &str) -> usize {
@@ -111,9 +111,9 @@ fn version_files(world: &World, table: &str) -> usize {
 }
 
 /// Another engine over the same folders, as after a restart.
-fn restarted(world: World) -> World {
+async fn restarted(world: World) -> World {
     let options = EngineOptions::new(512 << 20, world.dir.path().join("spill again"));
-    World { engine: LocalEngine::new(options).unwrap(), ..world }
+    World { engine: crate::transport::reached(LocalEngine::new(options).unwrap()).await, ..world }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +190,7 @@ async fn a_process_that_ends_leaves_nothing() {
             let name = format!("_delta_log/{:020}.json", commit.version);
             std::fs::remove_file(commit.location.strip_prefix("file://").unwrap().to_owned() + &name).unwrap();
         }
-        let world = restarted(world);
+        let world = restarted(world).await;
         world.engine.undo_commits(recorded.clone()).await.unwrap();
         assert_eq!(seen(&world).await, BEFORE, "{commits_made} commits");
         let versions = TABLES.map(|name| version_files(&world, name));
@@ -208,7 +208,7 @@ async fn undoing_spares_what_came_later() {
     let decision = Arc::new(Scripted { intents: usize::MAX, hangs: true, ..Scripted::default() });
     assert!(tokio::time::timeout(Duration::from_secs(3), commit(&world, &decision)).await.is_err());
     let recorded = decision.recorded.lock().unwrap().clone();
-    let world = restarted(world);
+    let world = restarted(world).await;
     for name in TABLES {
         world.change(&format!("INSERT INTO main.public.{name} VALUES (7)"), name, &[name]).await.unwrap();
     }

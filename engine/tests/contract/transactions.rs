@@ -7,14 +7,14 @@ use std::time::Duration;
 use arrow_array::{Int32Array, RecordBatch, StringArray};
 use futures::StreamExt;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{BoundRelation, Engine, EngineError, EngineTransaction, Outcome, RelationSource, Work};
+use lakegate_engine_api::{BoundRelation, EngineError, EngineTransaction, Outcome, RelationSource, Work};
 
 use crate::support::{World, context, facts, lines, parse, relation_name};
 use crate::writes::{column, create, new_table, small};
 
-type Transaction = Arc<dyn EngineTransaction>;
+pub type Transaction = Arc<dyn EngineTransaction>;
 
-fn within(world: &World, transaction: &Transaction) -> BoundRelation {
+pub fn within(world: &World, transaction: &Transaction) -> BoundRelation {
     let mut relation = world.relation("t", None);
     if let RelationSource::Table { transaction: bound, .. } = &mut relation.source {
         *bound = Some(Arc::clone(transaction));
@@ -22,7 +22,7 @@ fn within(world: &World, transaction: &Transaction) -> BoundRelation {
     relation
 }
 
-async fn change(world: &World, transaction: &Transaction, sql: &str) -> Result<Outcome, EngineError> {
+pub async fn change(world: &World, transaction: &Transaction, sql: &str) -> Result<Outcome, EngineError> {
     let work = Work::Change { statement: Box::new(parse(sql)), target: relation_name("t") };
     let mut statement = world.bound(work, &[]);
     statement.relations.push(within(world, transaction));
@@ -30,7 +30,7 @@ async fn change(world: &World, transaction: &Transaction, sql: &str) -> Result<O
 }
 
 /// Rows as the transaction sees them.
-async fn seen(world: &World, transaction: &Transaction) -> Vec<String> {
+pub async fn seen(world: &World, transaction: &Transaction) -> Vec<String> {
     let mut statement = world.bound(Work::Query(Box::new(parse("SELECT * FROM main.public.t"))), &[]);
     statement.relations.push(within(world, transaction));
     let mut lines = lines(&world.rows(statement, Vec::new()).await.unwrap());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{Int32Array, RecordBatch, StringArray};
 use futures::StreamExt;
 use lakegate_engine_api::catalog::PgType;
-use lakegate_engine_api::{ColumnDefinition, DataError, Engine, EngineError, FilePlace, NewTable, SqlMistake, Violation, Work};
+use lakegate_engine_api::{ColumnDefinition, DataError, EngineError, FilePlace, NewTable, SqlMistake, Violation, Work};
 use sqlparser::ast::Statement;
 
 use crate::support::{World, context, facts, parse, place, relation_name};

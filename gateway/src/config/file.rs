@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 
-use super::{Cli, ServeArgs};
+use super::Cli;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
@@ -16,15 +16,15 @@ pub enum ConfigFileError {
     Syntax { path: PathBuf, message: String },
 }
 
-/// Reads the file.
+/// Reads the file with the options of a verb.
 ///
 /// # Errors
 /// It cannot be read, is not TOML, has a key that is no option or a value of the wrong type.
-pub fn read(path: &Path) -> Result<ServeArgs, ConfigFileError> {
+pub fn read<T: serde::de::DeserializeOwned>(path: &Path, verb: &str) -> Result<T, ConfigFileError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigFileError::Read { path: path.into(), error })?;
     let syntax = |error: toml::de::Error| ConfigFileError::Syntax { path: path.into(), message: error.to_string() };
     let table: toml::Table = text.parse().map_err(syntax)?;
-    let known = keys();
+    let known = keys(verb);
     if let Some(key) = table.keys().find(|key| !known.contains(key)) {
         let nearest = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key)).cloned();
         return Err(ConfigFileError::UnknownKey { path: path.into(), key: key.clone(), nearest });
@@ -33,10 +33,10 @@ pub fn read(path: &Path) -> Result<ServeArgs, ConfigFileError> {
 }
 
 /// The options' names, from the command line's own definition.
-fn keys() -> Vec<String> {
+fn keys(verb: &str) -> Vec<String> {
     let command = Cli::command();
-    let serve = command.find_subcommand("serve");
-    serve
+    let options = command.find_subcommand(verb);
+    options
         .into_iter()
         .flat_map(clap::Command::get_arguments)
         .filter_map(|argument| argument.get_long())

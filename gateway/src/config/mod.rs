@@ -1,6 +1,7 @@
 //! Options of the command line, the environment and the TOML file. A flag wins over the environment, the environment
 //! over the file.
 
+mod engine;
 mod file;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use engine::{EngineArgs, EngineConfig};
 pub use file::ConfigFileError;
 
 use crate::auth::jwt::JwtOptions;
@@ -27,6 +29,8 @@ pub struct Cli {
 pub enum Verb {
     /// Run gateway, catalog and engine in one process.
     Serve(Box<ServeArgs>),
+    /// Run an engine in a process of its own, which gateways send statements to.
+    Engine(Box<EngineArgs>),
     /// Work on the catalog while no server runs on it.
     Admin(Box<AdminArgs>),
 }
@@ -148,6 +152,15 @@ pub struct ServeArgs {
     /// Seconds between looks for old records of the logs; 0 leaves all of them in the catalog [default: 60]
     #[arg(long, env = "LAKEGATE_LOG_FLUSH_SECONDS", value_parser = clap::value_parser!(u32).range(0..=86_400))]
     pub log_flush_seconds: Option<u32>,
+    /// Address at which engines join (mutual TLS); port 0 picks a free one; with --join-secret-file [default: none]
+    #[arg(long, env = "LAKEGATE_CLUSTER_LISTEN")]
+    pub cluster_listen: Option<String>,
+    /// File with the cluster's secret, at least 32 bytes, the same for all gateways and engines; with it statements go to engines that have joined, here or at another gateway of the catalog
+    #[arg(long, env = "LAKEGATE_JOIN_SECRET_FILE")]
+    pub join_secret_file: Option<PathBuf>,
+    /// Run statements of warehouses without engines in this process; false opens no table here [default: true]
+    #[arg(long, env = "LAKEGATE_EMBEDDED_ENGINE", num_args = 0..=1, default_missing_value = "true")]
+    pub embedded_engine: Option<bool>,
     /// Fill database demo on first start.
     #[arg(long, env = "LAKEGATE_DEMO", num_args = 0..=1, default_missing_value = "true")]
     pub demo: Option<bool>,
@@ -279,10 +292,22 @@ pub struct Config {
     pub sigma_rules: Option<PathBuf>,
     pub allow_plain_remote: bool,
     pub demo: bool,
+    /// `None`: statements run in this process.
+    pub cluster: Option<ClusterConfig>,
     /// `None`: tables are left alone.
     pub maintenance: Option<Maintenance>,
     /// `None`: all records of the logs stay in the catalog.
     pub flushing: Option<Flushing>,
+}
+
+/// Engines in other processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Where they join; `None`: at other gateways.
+    pub listen: Option<String>,
+    pub join_secret_file: PathBuf,
+    /// The engine of this process opens tables, where a warehouse has none.
+    pub embedded: bool,
 }
 
 /// A key of Vault's transit engine.
@@ -308,7 +333,7 @@ impl ServeArgs {
     /// The file cannot be read or has a key that is not an option; an option's value makes no sense.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let file = match &self.config {
-            Some(path) => file::read(path)?,
+            Some(path) => file::read(path, "serve")?,
             None => ServeArgs::default(),
         };
         let data_dir = absolute(self.data_dir.or(file.data_dir).unwrap_or_else(|| "lakegate-data".into()))?;
@@ -324,6 +349,12 @@ impl ServeArgs {
             return Err(option("--kek-vault-key", "the key-encryption key is given by LAKEGATE_KEK or --kek-command already"));
         }
         let key_name = if kek_vault.is_some() { "kek.vault" } else { "kek.key" };
+        let demo = self.demo.or(file.demo).unwrap_or(false);
+        let embedded = self.embedded_engine.or(file.embedded_engine).unwrap_or(true);
+        let cluster = cluster(self.cluster_listen.or(file.cluster_listen), self.join_secret_file.or(file.join_secret_file), embedded)?;
+        if demo && !embedded {
+            return Err(option("--demo", "the demo database is made by the engine of this process: leave --embedded-engine true"));
+        }
         let memory_limit_bytes = memory_limit(self.memory_limit.or(file.memory_limit).as_deref().unwrap_or("60%"))?;
         Ok(Config {
             listen: self.listen.or(file.listen).unwrap_or_else(|| "127.0.0.1:5439".to_owned()),
@@ -362,7 +393,8 @@ impl ServeArgs {
             findings_webhook: self.findings_webhook.or(file.findings_webhook),
             sigma_rules: self.sigma_rules.or(file.sigma_rules),
             allow_plain_remote: self.allow_plain_remote.or(file.allow_plain_remote).unwrap_or(false),
-            demo: self.demo.or(file.demo).unwrap_or(false),
+            demo,
+            cluster,
             maintenance: maintenance(
                 self.maintenance.or(file.maintenance),
                 self.maintenance_seconds.or(file.maintenance_seconds),
@@ -404,6 +436,19 @@ fn option(option: &'static str, problem: impl Into<String>) -> ConfigError {
 
 fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|error| option("--data-dir", error.to_string()))
+}
+
+fn cluster(listen: Option<String>, secret: Option<PathBuf>, embedded: bool) -> Result<Option<ClusterConfig>, ConfigError> {
+    match secret {
+        Some(join_secret_file) => Ok(Some(ClusterConfig { listen, join_secret_file, embedded })),
+        None if listen.is_some() => {
+            Err(option("--cluster-listen", "engines prove with a secret that they belong here: give --join-secret-file"))
+        }
+        None if !embedded => {
+            Err(option("--embedded-engine", "without an engine of its own the gateway needs others: give --join-secret-file"))
+        }
+        None => Ok(None),
+    }
 }
 
 fn maintenance(on: Option<bool>, seconds: Option<u32>, megabytes: Option<u32>) -> Result<Option<Maintenance>, ConfigError> {
@@ -571,7 +616,7 @@ mod tests {
     fn an_unknown_key_names_the_nearest() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "listn = \"127.0.0.1:1\"\n").unwrap();
-        let error = file::read(file.path()).unwrap_err().to_string();
+        let error = file::read::<ServeArgs>(file.path(), "serve").unwrap_err().to_string();
         assert!(error.contains("\"listn\"") && error.contains("\"listen\""), "{error}");
     }
 }

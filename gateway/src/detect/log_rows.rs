@@ -106,31 +106,23 @@ impl LogRows {
         let catalog = &session.shared.catalog;
         let filter =
             HistoryFilter { limit: Some(RECORDS_MAX), since, without_texts: true, executed_by: Some(role), ..HistoryFilter::default() };
-        let mut history = Vec::new();
-        let older = catalog
-            .history_in_parts(reader, filter, |rows| {
-                history.extend(rows);
-                Ok(())
-            })
-            .await?;
+        let mut parts = catalog.history_parts(reader, filter).await?;
+        let (mut history, older) = (parts.rest().await?, parts.older());
+        drop(parts);
         for row in &mut history {
             if let Some(rows) = running.get(&row.statement_id).filter(|_| row.metrics.produced_rows.is_none()) {
                 row.metrics.produced_rows = Some(*rows);
             }
         }
-        let history = Recent { source: query_history::table(&history)?, opened: 0, older, count: history.len() };
+        let history = Recent { source: query_history::table(&history)?, older, count: history.len() };
         let wanted = Wanted { log: Log::Statements, since, until: None, limit: RECORDS_MAX, role: Some(role), opens: false, reader };
         let history = with_older(session, history, &wanted).await?;
         let limit = if opens { OPENED_MAX } else { RECORDS_MAX };
         let filter = AuditFilter { limit: Some(limit), since, without_details: !opens, actor: Some(role), ..AuditFilter::default() };
-        let mut events = Vec::new();
-        let older = catalog
-            .audit_in_parts(reader, filter, |rows| {
-                events.extend(rows);
-                Ok(())
-            })
-            .await?;
-        let events = Recent { source: audit::table(&events)?, opened: 0, older, count: events.len() };
+        let mut parts = catalog.audit_parts(reader, filter).await?;
+        let (events, older) = (parts.rest().await?, parts.older());
+        drop(parts);
+        let events = Recent { source: audit::table(&events)?, older, count: events.len() };
         let events = with_older(session, events, &Wanted { log: Log::Events, limit, opens, ..wanted }).await?;
         Ok(LogRows { audit: events, history })
     }

@@ -29,7 +29,7 @@ pub async fn run(
         partitions.push(ColumnDefinition { name: name.clone(), data_type: column_type(data_type)?, not_null: false });
     }
     let Outcome { files_written, .. } =
-        session.shared.engine.convert_to_delta(&place, partitions, super::create_table::context(journal, deadline)).await?;
+        session.engine().convert_to_delta(&place, partitions, super::create_table::context(journal, deadline)).await?;
     let files = if files_written == 1 { "file" } else { "files" };
     let text = format!("{files_written} Parquet {files} are a Delta table now");
     let register = format!("CREATE TABLE name USING DELTA LOCATION '{}'", convert.url.replace('\'', "''"));

@@ -143,7 +143,7 @@ async fn create(
         .collect();
     let table = new_table(&place, &definition, location.clone(), columns);
     session.note_created(&location);
-    session.shared.engine.create_table(table, context(journal, deadline)).await?;
+    session.engine().create_table(table, context(journal, deadline)).await?;
     journal.note_written([place.name.clone()]);
     register_managed(session, place, definition, location, Some(oid), sequences).await?;
     Ok(Response::Command { tag: "CREATE TABLE".to_owned() })
@@ -169,8 +169,7 @@ async fn create_as(
     let table = new_table(&place, &definition, location.clone(), Vec::new());
     session.note_created(&location);
     let prepared = session
-        .shared
-        .engine
+        .engine()
         .prepare(BoundStatement {
             statement_id: journal.statement_id(),
             work: Work::CreateTableAs { table, query, with_data },
@@ -254,7 +253,7 @@ async fn register_managed(
 }
 
 async fn remove_files(session: &GatewaySession, location: &str) {
-    if let Err(error) = session.shared.engine.drop_table(location).await {
+    if let Err(error) = session.engine().drop_table(location).await {
         tracing::warn!(%error, "files of a table that was not created could not be deleted");
     }
 }
@@ -273,7 +272,7 @@ async fn register(
     let access = file_access(snapshot, &session.principal, url, Privilege::ReadFiles)?;
     let location = access.url().directory().to_string();
     let folder = FilePlace { url: location.clone(), within: access.location().url.clone() };
-    let described = session.shared.engine.describe_table(&folder).await?;
+    let described = session.engine().describe_table(&folder).await?;
     let columns = described.columns.into_iter().map(column).collect();
     let constraints =
         described.checks.into_iter().map(|(name, text)| NewConstraint { name: Some(name), kind: ConstraintKind::Check(text) }).collect();

@@ -184,8 +184,7 @@ pub async fn describe(
     let mut statement = Box::new(Statement::Query(Box::new(query.clone())));
     let bound = session.binder(snapshot, &facts).bind(statement.as_mut(), &[]).await?;
     let prepared = session
-        .shared
-        .engine
+        .engine()
         .prepare(BoundStatement {
             statement_id: Uuid::now_v7(),
             work: Work::Query(statement),

@@ -121,7 +121,7 @@ async fn build(
     let target = session.binder(snapshot, &facts).own_table(&name)?;
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
     let alterations = vec![Alteration::SetFilters { columns, rewrites }];
-    let outcome = session.shared.engine.alter_table(target, alterations, facts, context).await?;
+    let outcome = session.engine().alter_table(target, alterations, facts, context).await?;
     journal.note_written([name]);
     journal.note_outcome(&outcome);
     session.changes_made += 1;

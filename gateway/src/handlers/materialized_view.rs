@@ -72,7 +72,7 @@ pub async fn create(
         properties: BTreeMap::new(),
     };
     session.note_created(&location);
-    session.shared.engine.create_table(table, context(journal, deadline)).await?;
+    session.engine().create_table(table, context(journal, deadline)).await?;
     let new = NewRelation {
         location: location.clone(),
         columns,
@@ -199,7 +199,7 @@ async fn change(
     facts: &Arc<SessionFacts>,
     context: ExecutionContext,
 ) -> Result<u64, SqlError> {
-    let own = (!session.is_staging()).then(|| session.shared.engine.begin());
+    let own = (!session.is_staging()).then(|| session.engine().begin());
     let mut outcome = Outcome::default();
     for (statement, mut relations) in statements {
         if let Some(own) = &own {
@@ -218,7 +218,7 @@ async fn change(
             renewable: false,
             keeps_rows_after: None,
         };
-        let prepared = session.shared.engine.prepare(statement).await?;
+        let prepared = session.engine().prepare(statement).await?;
         match prepared.execute(Vec::new(), context.clone()).await? {
             Execution::Done(done) => outcome = done,
             Execution::Rows { .. } | Execution::Returned { .. } => {
@@ -255,7 +255,7 @@ async fn versions(
         // There may be new ones.
         RelationSource::TableChanges { .. } => false,
         RelationSource::View { query, .. } => !calls(query),
-        RelationSource::Rows { .. } | RelationSource::Columns { .. } => false,
+        RelationSource::Rows { .. } | RelationSource::Columns { .. } | RelationSource::Log { .. } => false,
     });
     if !plain || calls(query) {
         return Ok(None);
@@ -269,7 +269,7 @@ async fn versions(
         renewable: false,
         keeps_rows_after: None,
     };
-    let prepared = session.shared.engine.prepare(statement).await?;
+    let prepared = session.engine().prepare(statement).await?;
     let versions: BTreeMap<Oid, u64> = prepared
         .table_versions()
         .into_iter()

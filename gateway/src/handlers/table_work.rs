@@ -179,7 +179,7 @@ async fn maintain(
 ) -> Result<Maintained, SqlError> {
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
     let facts = session.facts(snapshot);
-    let maintained = session.shared.engine.maintain(target, work, facts, context).await?;
+    let maintained = session.engine().maintain(target, work, facts, context).await?;
     journal.note_outcome(&maintained.outcome);
     Ok(maintained)
 }

@@ -88,7 +88,7 @@ fn limits(before: WarehouseLimits, options: &[WarehouseOption]) -> Result<Wareho
             "statement_timeout" => limits.statement_timeout_ms = milliseconds(option)?,
             "min_engines" | "max_engines" | "auto_stop" | "memory_per_statement" | "labels" => {
                 return Err(SqlError::unsupported(format!("warehouse option {} is not supported", option.name))
-                    .hint("Statements of all warehouses run in the engine of this process and share its memory (--memory-limit)."));
+                    .hint("Engines are started with lakegate engine --warehouse, each with a --memory-limit of its own."));
             }
             other => {
                 return Err(SqlError::new(SqlState::InvalidParameterValue, format!("unrecognized warehouse option \"{other}\""))

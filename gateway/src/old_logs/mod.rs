@@ -28,6 +28,7 @@ pub async fn facts_without_server(catalog: &Catalog, engine: &Arc<dyn Engine>, r
     let shared = Arc::new(Shared {
         catalog: catalog.clone(),
         engine: Arc::clone(engine),
+        fleet: None,
         warehouse_root: root.to_owned(),
         system: SystemRelations::new(catalog.clone(), LiveSessions::default()),
         notifications: Arc::default(),

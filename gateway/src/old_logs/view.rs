@@ -85,7 +85,7 @@ fn expression(log: Log, column: &str, opens: bool) -> String {
 /// # Errors
 /// XX000.
 pub fn view(name: &RelationName, recent: RelationSource, old: OldRecords) -> Result<(String, Vec<String>, Vec<BoundRelation>), SqlError> {
-    let RelationSource::Rows { schema, .. } = &recent else {
+    let RelationSource::Log { schema, .. } = &recent else {
         return Err(crate::own_tables::internal("a log without rows of its own"));
     };
     let columns: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();

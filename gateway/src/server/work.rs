@@ -12,6 +12,7 @@ use lakegate_catalog::model::{Oid, RelationName};
 use lakegate_engine_api::{CacheFigures, Engine, Progress, ProgressCounters};
 use uuid::Uuid;
 
+use crate::cluster::Fleet;
 use crate::sql::session::GatewaySession;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
@@ -23,6 +24,8 @@ pub struct RunningWork(Arc<Inner>);
 struct Inner {
     /// Asked how far statements have come.
     engine: OnceLock<Arc<dyn Engine>>,
+    /// Engines of other processes.
+    fleet: OnceLock<Arc<Fleet>>,
     statements: Mutex<BTreeMap<Uuid, Arc<Statement>>>,
     copies: Mutex<BTreeMap<Uuid, Arc<Copy>>>,
     /// Tables that were changed since somebody asked.
@@ -86,6 +89,22 @@ impl RunningWork {
     /// Statements are asked about here.
     pub fn attach(&self, engine: Arc<dyn Engine>) {
         let _ = self.0.engine.set(engine);
+    }
+
+    /// Statements may run in other processes.
+    pub fn attach_fleet(&self, fleet: Arc<Fleet>) {
+        let _ = self.0.fleet.set(fleet);
+    }
+
+    #[must_use]
+    pub fn fleet(&self) -> Option<&Arc<Fleet>> {
+        self.0.fleet.get()
+    }
+
+    /// The engine that worked on a statement, where that is known; asked once, at its end.
+    #[must_use]
+    pub fn take_placement(&self, statement: Uuid) -> Option<String> {
+        self.fleet()?.placements().take(statement)
     }
 
     /// What the engine's caches hold.

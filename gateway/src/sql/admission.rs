@@ -25,7 +25,7 @@ impl GatewaySession {
         self.usable_warehouse(self.warehouse_name())
     }
 
-    fn warehouse_name(&self) -> &str {
+    pub(crate) fn warehouse_name(&self) -> &str {
         self.settings.current.get("lakegate.warehouse").filter(|name| !name.is_empty()).unwrap_or(DEFAULT_WAREHOUSE)
     }
 

@@ -163,7 +163,11 @@ impl GatewaySession {
         if self.transaction.changes().is_some_and(|changes| changes.tables.contains_key(&relation.oid)) {
             return Ok(());
         }
-        let engine = self.shared.engine.begin();
+        let others = self.transaction.changes().and_then(|changes| changes.tables.values().next());
+        let engine = match others {
+            Some(other) => self.engine().begin_beside(&other.engine),
+            None => self.engine().begin(),
+        };
         let table = ChangedTable { name: relation.name.clone(), location: relation.location.clone(), engine };
         self.transaction.open_changes().tables.insert(relation.oid, table);
         self.message += 1;
@@ -348,7 +352,7 @@ impl GatewaySession {
                 let catalog = catalog.clone().unwrap_or_else(|| self.shared.catalog.begin_changes());
                 let decision = Arc::new(CatalogDecision::new(catalog, Arc::clone(&self.shared.together)));
                 let transactions = known.iter().map(|table| Arc::clone(&table.engine)).collect();
-                let committed = self.shared.engine.commit_together(transactions, Arc::clone(&decision) as _, context()).await;
+                let committed = self.engine().commit_together(transactions, Arc::clone(&decision) as _, context()).await;
                 committed.map(|_| true).map_err(|error| decision.explain(error))
             }
         }

@@ -105,6 +105,10 @@ impl Journal {
         if catalog.is_blind_index_on() {
             start.literals = super::literals::literals(&start.text).into_iter().collect();
         }
+        if durable && session.shared.fleet.is_some() {
+            // Known once one has taken it.
+            start.engine = None;
+        }
         let started = Instant::now();
         let statement_id = start.statement_id;
         tracing::info!(statement_id = %statement_id, session_id = %session.session_id, statement_type = start.statement_type, "statement");
@@ -263,6 +267,7 @@ impl Journal {
             end.columns_read = Some(facets::columns(&named.columns));
             end.tags_read = Some(named.tags.into_iter().collect());
         }
+        end.engine = self.work.take_placement(self.statement_id);
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).saturating_sub(self.waited_ms.unwrap_or(0));
         end.metrics.waiting_at_capacity_duration_ms = self.waited_ms;
         end.metrics.compilation_duration_ms = self.compiled_ms;
@@ -324,7 +329,7 @@ fn start(session: &GatewaySession, kind: &str, text: &str) -> StatementStart {
         tls_version: session.start.tls_version.map(str::to_owned),
         database: session.database().to_owned(),
         warehouse: optional("lakegate.warehouse"),
-        engine: Some("embedded".to_owned()),
+        engine: Some(session.shared.fleet.as_ref().map_or("embedded", |fleet| &fleet.own().name).to_owned()),
         fingerprint: Some(session.shared.catalog.fingerprint(&normalised(text))),
         start_time: Utc::now(),
         tables_read: Vec::new(),

@@ -349,8 +349,7 @@ async fn plan_over(
         None => Work::Query(statement),
     };
     let prepared = session
-        .shared
-        .engine
+        .engine()
         .prepare(BoundStatement {
             statement_id: Uuid::now_v7(),
             work,

@@ -34,6 +34,7 @@ use super::settings::{Setting, Settings};
 use super::together::CommittedTogether;
 use super::transaction::{Event, Transaction};
 use super::{execute, parse, prepare};
+use crate::cluster::Fleet;
 use crate::frontend::{
     ParsedStatement, PortalMove, PreparedSql, Response, SessionEvent, SessionStart, SqlSession, SqlSessions, TextStyle, TransactionStatus,
 };
@@ -47,6 +48,8 @@ use crate::wire::text_input::InputManner;
 pub struct Shared {
     pub catalog: Catalog,
     pub engine: Arc<dyn Engine>,
+    /// Where statements may run in other processes: what `engine` stands for.
+    pub fleet: Option<Arc<Fleet>>,
     /// `file:///…/` or `s3://…/`, with a slash at its end.
     pub warehouse_root: String,
     pub system: SystemRelations,
@@ -170,6 +173,14 @@ impl GatewaySession {
 
     pub(crate) fn notice(&mut self, notice: SqlError) {
         self.events.push(SessionEvent::Notice(notice));
+    }
+
+    /// The engines of its warehouse.
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        match &self.shared.fleet {
+            Some(fleet) => fleet.of(Some(self.warehouse_name())),
+            None => Arc::clone(&self.shared.engine),
+        }
     }
 
     /// With what the session's transaction has changed.

@@ -117,11 +117,23 @@ impl GatewaySession {
 ///
 /// # Errors
 /// Where the catalog cannot be reached.
-pub async fn drop_leftovers(shared: &Shared) -> Result<(), SqlError> {
+pub async fn drop_leftovers(shared: &Arc<Shared>) -> Result<(), SqlError> {
     let prefix = shared.catalog.temporary_prefix();
     let dropped = shared.catalog.drop_temporary_schemas(&prefix).await.map_err(SqlError::from)?;
-    for relation in dropped.iter().filter(|relation| relation.owns_files()) {
-        remove(shared.engine.as_ref(), relation).await;
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let engine = Arc::clone(&shared.engine);
+    let gone = async move {
+        for relation in dropped.iter().filter(|relation| relation.owns_files()) {
+            remove(engine.as_ref(), relation).await;
+        }
+    };
+    if shared.fleet.is_none() {
+        gone.await;
+    } else {
+        // No session can name them any more; their files go once there is an engine.
+        crate::tasks::spawn("files of temporary tables", gone);
     }
     Ok(())
 }

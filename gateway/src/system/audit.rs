@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use arrow_array::RecordBatch;
 use chrono::Utc;
+use lakegate_catalog::Catalog;
 use lakegate_catalog::audit::{AuditEvent, AuditFilter, AuditRow, AuditStatus};
 use lakegate_catalog::authorize::Principal;
-use lakegate_catalog::{Catalog, CatalogError};
 use lakegate_engine_api::RelationSource;
 use sqlparser::ast::{ObjectName, Statement};
 use uuid::Uuid;
@@ -40,15 +40,13 @@ pub async fn rows(
         without_details: !what.opens,
         ..AuditFilter::default()
     };
+    let mut parts = catalog.audit_parts(principal, filter).await?;
     let (mut batches, mut count) = (Vec::new(), 0);
-    let older = catalog
-        .audit_in_parts(principal, filter, |rows| {
-            count += rows.len();
-            batches.push(batch(&rows, columns).map_err(|error| CatalogError::Internal { detail: error.message })?);
-            Ok(())
-        })
-        .await?;
-    Ok(Recent { source: together(batches, batch(&[], columns)?), opened: 0, older, count })
+    while let Some(rows) = parts.next().await? {
+        count += rows.len();
+        batches.push(batch(&rows, columns)?);
+    }
+    Ok(Recent { source: together(batches, batch(&[], columns)?), older: parts.older(), count })
 }
 
 /// The rows as a relation.
@@ -56,7 +54,7 @@ pub fn table(rows: &[AuditRow]) -> Result<RelationSource, SqlError> {
     Ok(together(Vec::new(), batch(rows, None)?))
 }
 
-fn batch(rows: &[AuditRow], columns: Option<&BTreeSet<String>>) -> Result<RecordBatch, SqlError> {
+pub fn batch(rows: &[AuditRow], columns: Option<&BTreeSet<String>>) -> Result<RecordBatch, SqlError> {
     Columns::over(rows)
         .only(columns)
         .uuid("event_id", |row| Some(row.event_id.to_string()))
@@ -304,20 +302,18 @@ fn granted(
     (Some(kind), Some(name), serde_json::json!({ "privileges": words, "grantees": grantees }))
 }
 
-/// Texts of others were opened through the history.
-///
-/// # Errors
-/// 58030: they are not shown then.
-pub async fn opened(session: &GatewaySession, statements: usize) -> Result<(), SqlError> {
-    let event = AuditEvent {
+/// That somebody opens texts of so many statements of others.
+#[must_use]
+pub fn opened(reader: AuditEvent, statements: usize) -> AuditEvent {
+    AuditEvent {
+        event_time: Utc::now(),
         service_name: "log".to_owned(),
         action_name: "decrypt".to_owned(),
         object_type: Some("relation".to_owned()),
         object_name: Some("system.query.history".to_owned()),
         request_params: serde_json::json!({ "statements": statements }),
-        ..event(session)
-    };
-    Ok(session.shared.catalog.audit(event, true).await?)
+        ..reader
+    }
 }
 
 /// The end of a session.

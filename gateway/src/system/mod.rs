@@ -7,6 +7,7 @@ pub(crate) mod columns;
 mod compute;
 mod detections;
 mod governance;
+mod log_records;
 mod privacy;
 mod progress;
 pub mod query_history;
@@ -15,13 +16,14 @@ mod unsupported;
 
 use arrow_schema::SchemaRef;
 use chrono::{DateTime, Utc};
+use lakegate_catalog::audit::AuditEvent;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::flushed::Log;
 use lakegate_catalog::model::RelationName;
-use lakegate_catalog::{Catalog, Snapshot};
+use lakegate_catalog::{Catalog, LogMoment, Snapshot};
 use lakegate_engine_api::RelationSource;
 
-use self::query_history::Recent;
+use self::log_records::Recent;
 use crate::server::LiveSessions;
 use crate::sql::bind::undefined;
 use crate::sqlstate::SqlError;
@@ -101,8 +103,6 @@ pub struct LogWindow {
 /// A relation of the moment.
 pub struct SystemRows {
     pub source: RelationSource,
-    /// Statements of others whose texts are in it.
-    pub opened: usize,
     /// The log that goes on in the data plane, and the version of its table.
     pub older: Option<(Log, u64)>,
 }
@@ -131,7 +131,7 @@ impl SystemRelations {
         &self.catalog
     }
 
-    /// The rows that the role may see.
+    /// The rows that the role may see; `reader`: who asks for them, as the audit log tells it.
     ///
     /// # Errors
     /// 42P01; 57P03 where the catalog cannot be reached.
@@ -140,28 +140,31 @@ impl SystemRelations {
         name: &RelationName,
         principal: &Principal,
         snapshot: &Snapshot,
-        what: &LogWindow,
+        reader: AuditEvent,
     ) -> Result<SystemRows, SqlError> {
-        let of_log = |recent: Recent, log: Log| SystemRows {
-            source: recent.source,
-            opened: recent.opened,
-            older: recent.older.map(|version| (log, version)),
-        };
-        Ok(match (name.schema.as_str(), name.name.as_str()) {
-            ("query", "history") => of_log(query_history::rows(&self.catalog, principal, what, None).await?, Log::Statements),
-            ("access", "audit") => of_log(audit::rows(&self.catalog, principal, what, None).await?, Log::Events),
+        let log = match (name.schema.as_str(), name.name.as_str()) {
+            ("query", "history") => Log::Statements,
+            ("access", "audit") => Log::Events,
             ("compat", "unsupported") => {
                 let (source, opened) = unsupported::rows(&self.catalog, principal).await?;
-                SystemRows { source, opened, older: None }
+                if opened > 0 {
+                    self.catalog.audit(audit::opened(reader, opened), true).await?;
+                }
+                return Ok(SystemRows { source, older: None });
             }
-            _ => SystemRows { source: self.other_rows(name, principal, snapshot).await?, opened: 0, older: None },
-        })
+            _ => return Ok(SystemRows { source: self.other_rows(name, principal, snapshot).await?, older: None }),
+        };
+        let schema = schema(&name.schema, &name.name).ok_or_else(|| crate::own_tables::internal("a log without columns"))?;
+        let moment = LogMoment::now(&self.catalog, log).await?;
+        let older = moment.older();
+        let recent = Recent { log, catalog: self.catalog.clone(), principal: *principal, schema, moment, reader };
+        Ok(SystemRows { source: recent.relation(), older: older.map(|version| (log, version)) })
     }
 
     async fn other_rows(&self, name: &RelationName, principal: &Principal, snapshot: &Snapshot) -> Result<RelationSource, SqlError> {
         match (name.schema.as_str(), name.name.as_str()) {
             ("query", "progress") => progress::rows(&self.live, principal, snapshot),
-            ("compute", "caches") => caches::table(&self.live.work().caches()),
+            ("compute", "caches") => caches::rows(&self.live),
             ("access", "detections") => detections::rules(&self.catalog, principal).await,
             ("access", "findings") => detections::findings(&self.catalog, principal).await,
             // Where there are none; else they are bound with their texts.
@@ -169,7 +172,7 @@ impl SystemRelations {
             ("lakegate", "saved_query_versions") => crate::saved_queries::versions_table(&[]),
             ("access", "tokens") => tokens::rows(&self.catalog, principal, snapshot).await,
             ("compute", "warehouses") => compute::warehouses(&self.live, principal, snapshot),
-            ("compute", "engines") => compute::engines(self.started),
+            ("compute", "engines") => compute::engines(&self.live, self.started, principal, snapshot),
             ("privacy", "requests") => privacy::requests(&self.catalog, principal, snapshot).await,
             ("privacy", "certificates") => privacy::certificates(&self.catalog, principal, snapshot).await,
             ("information_schema", table) => governance::rows(snapshot, principal, table)?

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use arrow_array::RecordBatch;
+use lakegate_catalog::Catalog;
 use lakegate_catalog::authorize::Principal;
 use lakegate_catalog::statement_log::{HistoryFilter, HistoryRow};
-use lakegate_catalog::{Catalog, CatalogError};
 use lakegate_engine_api::RelationSource;
 
 use super::LogWindow;
@@ -15,8 +15,6 @@ use crate::sqlstate::SqlError;
 /// What the catalog has of the log.
 pub struct Recent {
     pub source: RelationSource,
-    /// Statements of others whose texts were opened for it.
-    pub opened: usize,
     /// The version of the data plane's table that goes with it.
     pub older: Option<u64>,
     pub count: usize,
@@ -37,15 +35,13 @@ pub async fn rows(
         columns: columns.cloned(),
         ..HistoryFilter::default()
     };
-    let (mut batches, mut others, mut count) = (Vec::new(), 0, 0);
-    let older = catalog
-        .history_in_parts(principal, filter, |rows| {
-            (others, count) = (others + opened(&rows, principal), count + rows.len());
-            batches.push(batch(&rows, columns).map_err(|error| CatalogError::Internal { detail: error.message })?);
-            Ok(())
-        })
-        .await?;
-    Ok(Recent { source: together(batches, batch(&[], columns)?), opened: others, older, count })
+    let mut parts = catalog.history_parts(principal, filter).await?;
+    let (mut batches, mut count) = (Vec::new(), 0);
+    while let Some(rows) = parts.next().await? {
+        count += rows.len();
+        batches.push(batch(&rows, columns)?);
+    }
+    Ok(Recent { source: together(batches, batch(&[], columns)?), older: parts.older(), count })
 }
 
 /// Parts of a relation, or nothing of it.
@@ -68,7 +64,7 @@ pub fn table(rows: &[HistoryRow]) -> Result<RelationSource, SqlError> {
     Ok(together(Vec::new(), batch(rows, None)?))
 }
 
-fn batch(rows: &[HistoryRow], columns: Option<&BTreeSet<String>>) -> Result<RecordBatch, SqlError> {
+pub fn batch(rows: &[HistoryRow], columns: Option<&BTreeSet<String>>) -> Result<RecordBatch, SqlError> {
     Columns::over(rows)
         .only(columns)
         .uuid("statement_id", |row| Some(row.statement_id.to_string()))

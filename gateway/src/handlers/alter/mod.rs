@@ -204,7 +204,7 @@ async fn alter_table(
         session.open_change("ALTER TABLE", table.name)?;
         let target = session.binder(snapshot, &facts).own_table(table.name)?;
         let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
-        let outcome = session.shared.engine.alter_table(target, plan.alterations, facts, context).await?;
+        let outcome = session.engine().alter_table(target, plan.alterations, facts, context).await?;
         journal.note_written([table.name.clone()]);
         journal.note_outcome(&outcome);
         session.changes_made += 1;

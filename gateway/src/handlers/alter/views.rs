@@ -62,7 +62,7 @@ async fn uses(
         renewable: false,
         keeps_rows_after: None,
     };
-    match session.shared.engine.prepare(statement).await {
+    match session.engine().prepare(statement).await {
         Ok(prepared) => prepared.result_schema().is_none_or(|schema| schema.fields().len() != view.columns.len()),
         Err(_) => true,
     }

@@ -36,7 +36,7 @@ pub async fn read(
     let listed = async {
         session.refuse_read_only("COPY FROM")?;
         let place = place(session, url, Privilege::ReadFiles).await?;
-        Ok(session.shared.engine.list_files(&place, endings).await?)
+        Ok(session.engine().list_files(&place, endings).await?)
     };
     let files = match listed.await {
         Ok(files) => files,
@@ -60,7 +60,7 @@ pub async fn read(
 async fn copy_files(session: &GatewaySession, files: &[StoredFile], sink: &mut StdinSink, deadline: &Deadline) -> Result<(), SqlError> {
     for file in files {
         sink.begin_file((files.len() > 1).then(|| file.name()));
-        let mut bytes = session.shared.engine.read_file(file).await?;
+        let mut bytes = session.engine().read_file(file).await?;
         loop {
             let next = tokio::select! {
                 biased;
@@ -134,7 +134,7 @@ pub async fn write(
     } else {
         FileContent::Bytes(failure.kept(rows.lines(session).map_ok(|lines| lines.bytes.into())))
     };
-    let written = session.shared.engine.write_file(&place, content, context).await;
+    let written = session.engine().write_file(&place, content, context).await;
     let outcome = written.map_err(|error| failure.take().unwrap_or_else(|| error.into()));
     let outcome = deadline.explain(outcome)?;
     let rows = if is_parquet { outcome.rows } else { count.load(Ordering::Relaxed) };

@@ -89,7 +89,7 @@ pub async fn begin(
     // The stream's end alone would mean "commit": a sink that is dropped fires this token instead.
     let abandon = deadline.token().child_token();
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: abandon.clone() };
-    let engine = Arc::clone(&session.shared.engine);
+    let engine = session.engine();
     crate::tasks::spawn("copy from", async move {
         let _ = answer.send(engine.append(relation, rows.boxed(), facts, context).await);
     });
@@ -156,7 +156,7 @@ async fn open(
     check_forced(options, Some((&name.name, &all)), &copied)?;
     let filter = match condition {
         Some(condition) => {
-            let (engine, facts, cancel) = (Arc::clone(&session.shared.engine), Arc::clone(&facts), deadline.token().clone());
+            let (engine, facts, cancel) = (session.engine(), Arc::clone(&facts), deadline.token().clone());
             Some(Filter::new(engine, facts, condition, name.clone(), Arc::clone(&schema), cancel).await?)
         }
         None => None,

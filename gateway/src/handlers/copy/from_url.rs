@@ -49,8 +49,7 @@ pub async fn run(
     let work = Work::CopyFrom { target, columns: columns.to_vec(), place };
     let result = async {
         let prepared = session
-            .shared
-            .engine
+            .engine()
             .prepare(BoundStatement {
                 statement_id: journal.statement_id(),
                 work,

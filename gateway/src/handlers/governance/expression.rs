@@ -127,7 +127,7 @@ async fn planned(session: &mut GatewaySession, snapshot: &Arc<Snapshot>, table: 
         renewable: false,
         keeps_rows_after: None,
     };
-    let prepared: Arc<dyn Prepared> = session.shared.engine.prepare(statement).await.map_err(|error| of_policies(error.into()))?;
+    let prepared: Arc<dyn Prepared> = session.engine().prepare(statement).await.map_err(|error| of_policies(error.into()))?;
     if !prepared.parameters().is_empty() {
         return Err(SqlError::new(SqlState::UndefinedParameter, "there is no parameter $1"));
     }

@@ -166,7 +166,7 @@ async fn scan(
     journal: &Journal,
 ) -> Result<Scanned, SqlError> {
     let scan = ByteScan { needles: request.needles.clone(), keys };
-    Ok(session.shared.engine.scan_bytes(location, scan, context(journal, deadline)).await?)
+    Ok(session.engine().scan_bytes(location, scan, context(journal, deadline)).await?)
 }
 
 fn note(residuals: &mut Vec<Value>, root: &str, scanned: &Scanned) {

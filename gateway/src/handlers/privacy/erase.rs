@@ -321,12 +321,12 @@ async fn rewrite(
             let facts = session.facts(&snapshot);
             let table = own_table(session, &snapshot, &facts, &name)?;
             let erasure = Erasure { keys: step.keys.clone(), rule, dry_run: false };
-            let erased = session.shared.engine.erase_rows(table, erasure, facts, context(journal, deadline)).await?;
+            let erased = session.engine().erase_rows(table, erasure, facts, context(journal, deadline)).await?;
             step.report["erased"] = json!(erased);
         }
     }
     // Objects are dated by the store's clock, readers by ours.
-    let (now, keeps_versions) = session.shared.engine.store_time(&relation.location).await?;
+    let (now, keeps_versions) = session.engine().store_time(&relation.location).await?;
     step.report["before"] = json!(now);
     step.report["store_keeps_versions"] = json!(keeps_versions);
     step.state = "rewritten".to_owned();
@@ -387,7 +387,7 @@ async fn purge(
     session.shared.catalog.set_privacy_step(request.id, step).await?;
     let secret = session.shared.catalog.erasure_secret(request.id);
     let purge = Purge { request: request.id.to_string(), secret, before, needles: request.needles.clone() };
-    let purged = session.shared.engine.purge_history(table, purge, context(journal, deadline)).await?;
+    let purged = session.engine().purge_history(table, purge, context(journal, deadline)).await?;
     step.report["purged"] = json!(purged);
     step.state = "purged".to_owned();
     Ok(session.shared.catalog.set_privacy_step(request.id, step).await?)
@@ -431,7 +431,7 @@ async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep
             continue;
         }
         let Some(folder) = export::folder_of(&export.detail) else { continue };
-        match session.shared.engine.drop_table(&folder).await {
+        match session.engine().drop_table(&folder).await {
             Ok(()) => cleaned.exports += 1,
             Err(error) => cleaned.exports_left.push(format!("export {}: {error}", export.id)),
         }

@@ -143,17 +143,17 @@ impl Export<'_> {
 
     async fn file(&self, name: &str, content: FileContent) -> Result<lakegate_engine_api::Outcome, SqlError> {
         let place = FilePlace { url: format!("{}{name}", self.at.url), within: self.at.within.clone() };
-        let written = self.session.shared.engine.write_file(&place, content, context(self.journal, self.deadline)).await;
+        let written = self.session.engine().write_file(&place, content, context(self.journal, self.deadline)).await;
         self.deadline.explain(written.map_err(SqlError::from))
     }
 
     /// Of what is there now.
     async fn digest(&self, name: &str) -> Result<String, SqlError> {
         let place = FilePlace { url: format!("{}{name}", self.at.url), within: self.at.within.clone() };
-        let files: Vec<StoredFile> = self.session.shared.engine.list_files(&place, &[]).await?;
+        let files: Vec<StoredFile> = self.session.engine().list_files(&place, &[]).await?;
         let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         for file in &files {
-            let mut bytes = self.session.shared.engine.read_file(file).await?;
+            let mut bytes = self.session.engine().read_file(file).await?;
             while let Some(part) = bytes.next().await {
                 digest.update(&part?);
             }

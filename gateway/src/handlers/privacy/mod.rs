@@ -126,7 +126,7 @@ async fn query(
         renewable: false,
         keeps_rows_after: None,
     };
-    let prepared = session.shared.engine.prepare(statement).await?;
+    let prepared = session.engine().prepare(statement).await?;
     let context = ExecutionContext { statement_id: Uuid::now_v7(), cancel: deadline.token().clone() };
     match prepared.execute(Vec::new(), context).await? {
         Execution::Rows { schema, stream, .. } => Ok((schema, stream)),

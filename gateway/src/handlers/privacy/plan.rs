@@ -215,7 +215,7 @@ pub async fn rehearse(
         };
         let table = own_table(session, snapshot, &facts, &name)?;
         let erasure = Erasure { keys: step.keys.clone(), rule, dry_run: true };
-        found.push(session.shared.engine.erase_rows(table, erasure, Arc::clone(&facts), context(journal, deadline)).await?);
+        found.push(session.engine().erase_rows(table, erasure, Arc::clone(&facts), context(journal, deadline)).await?);
     }
     Ok(found)
 }

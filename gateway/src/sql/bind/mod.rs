@@ -29,7 +29,6 @@ use crate::sql::target::ChangedBy;
 use crate::sql::time_travel::{Past, past_of};
 use crate::sql::together::CommittedTogether;
 use crate::sqlstate::{SqlError, SqlState};
-use crate::system::LogWindow;
 
 /// Columns of the logs that are sealed; a statement that names none of them opens nothing.
 const SEALED_COLUMNS: [&str; 6] = ["statement_text", "statement_parameters", "error_message", "query_tags", "request_params", "reason"];
@@ -243,7 +242,7 @@ impl Binder<'_> {
         Ok(())
     }
 
-    /// Rows of the moment. Whoever opens texts of others by it is audited before they are there.
+    /// Rows of the moment.
     async fn bind_system(&self, bound: &mut Bound, name: &RelationName, place: Place) -> Result<(), SqlError> {
         if crate::saved_queries::is_saved(name) && self.bind_saved_queries(bound, name, place).await? {
             return Ok(());
@@ -257,22 +256,19 @@ impl Binder<'_> {
                 Some((query, columns, reads)) => self.bind_own_view(bound, name, place, &query, columns, reads),
             };
         }
-        // A view may name anything.
-        let what = LogWindow { opens: bound.opens_texts || place.depth > 0, ..LogWindow::default() };
-        let rows = self.system.rows(name, &self.principal, self.snapshot, &what).await?;
-        if rows.opened > 0 {
-            crate::system::audit::opened(self.session, rows.opened).await?;
-        }
+        let rows = self.system.rows(name, &self.principal, self.snapshot, crate::system::audit::event(self.session)).await?;
         let Some((log, version)) = rows.older else {
             bound.relations.push(place.bound(name, rows.source));
             return Ok(());
         };
         let root = &self.session.shared.warehouse_root;
         let columns: Vec<String> = match &rows.source {
-            RelationSource::Rows { schema, .. } => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            RelationSource::Log { schema, .. } => schema.fields().iter().map(|field| field.name().clone()).collect(),
             _ => Vec::new(),
         };
-        let old = crate::old_logs::older(log, version, root, self.snapshot, &self.principal, &columns, what.opens, None);
+        // A view may name anything.
+        let opens = bound.opens_texts || place.depth > 0;
+        let old = crate::old_logs::older(log, version, root, self.snapshot, &self.principal, &columns, opens, None);
         let (query, columns, reads) = crate::old_logs::view(name, rows.source, old)?;
         self.bind_own_view(bound, name, place, &query, columns, reads)
     }
