@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt};
 use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,6 +19,8 @@ use crate::flight::CONNECT_TIMEOUT;
 const HANDSHAKES_MAX: usize = 64;
 /// After the system refused a connection: it has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
+/// For a peer that is refused to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 type Connection = TlsStream<TcpStream>;
 
@@ -61,10 +64,11 @@ async fn handshake(tls: TlsAcceptor, stream: TcpStream) -> Option<Connection> {
     let peer = stream.peer_addr().ok();
     // Answers are small and waited for.
     let _ = stream.set_nodelay(true);
-    match tokio::time::timeout(CONNECT_TIMEOUT, tls.accept(stream)).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, tls.accept(stream).into_fallible()).await {
         Ok(Ok(connection)) => Some(connection),
-        Ok(Err(error)) => {
+        Ok(Err((error, stream))) => {
             tracing::warn!(?peer, %error, "a connection was refused: its peer is no gateway of this cluster");
+            let _ = tokio::time::timeout(FAREWELL, part(stream)).await;
             None
         }
         Err(_) => {
@@ -72,4 +76,11 @@ async fn handshake(tls: TlsAcceptor, stream: TcpStream) -> Option<Connection> {
             None
         }
     }
+}
+
+/// A socket that is closed while there is something to read in it resets the connection, and the alert, which says why, is lost.
+async fn part(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let mut ignored = [0; 1024];
+    while stream.read(&mut ignored).await.is_ok_and(|count| count > 0) {}
 }
