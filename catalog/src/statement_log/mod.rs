@@ -174,6 +174,15 @@ impl StatementTicket {
         self.statement_id
     }
 
+    fn end(&self, end: StatementEnd) -> Result<Row, CatalogError> {
+        let id = self.statement_id.to_string();
+        let sealed_error = match &end.error_message {
+            Some(message) => Some(self.key.seal(self.place(ERROR, &id), message.as_bytes()).map_err(unavailable)?),
+            None => None,
+        };
+        Ok(rows::finish_row(self.statement_id, end, sealed_error))
+    }
+
     fn place<'a>(&self, column: &'static str, id: &'a str) -> Cell<'a> {
         cell(column, id, self.executed_by, self.start_time)
     }
@@ -185,6 +194,13 @@ impl Drop for StatementTicket {
             orphans.push(self.statement_id);
         }
     }
+}
+
+/// The end of a statement that the log's queue had no room for.
+#[derive(Debug)]
+pub struct UnqueuedEnd {
+    ticket: StatementTicket,
+    row: Row,
 }
 
 /// What is sealed of a statement's start.
@@ -229,17 +245,41 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::LogUnavailable`]; the writer goes on trying.
-    pub async fn log_finish(&self, mut ticket: StatementTicket, end: StatementEnd, wait: bool) -> Result<(), CatalogError> {
+    pub async fn log_finish(&self, ticket: StatementTicket, end: StatementEnd, wait: bool) -> Result<(), CatalogError> {
         if IS_UNLOGGED {
             return Ok(());
         }
-        let id = ticket.statement_id.to_string();
-        let sealed_error = match &end.error_message {
-            Some(message) => Some(ticket.key.seal(ticket.place(ERROR, &id), message.as_bytes()).map_err(unavailable)?),
-            None => None,
-        };
-        let wait = if wait { Wait::Durable } else { Wait::Queued };
-        let row = rows::finish_row(ticket.statement_id, end, sealed_error);
+        let row = ticket.end(end)?;
+        self.queue_end(ticket, row, if wait { Wait::Durable } else { Wait::Queued }).await
+    }
+
+    /// As [`Catalog::log_finish`] for callers that wait for nothing: gives back what the queue has no room for.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`].
+    pub fn log_finish_now(&self, mut ticket: StatementTicket, end: StatementEnd) -> Result<Option<UnqueuedEnd>, CatalogError> {
+        if IS_UNLOGGED {
+            return Ok(None);
+        }
+        let row = ticket.end(end)?;
+        match self.log().enqueue_now(row) {
+            Ok(()) => {
+                ticket.orphans = None;
+                Ok(None)
+            }
+            Err(row) => Ok(Some(UnqueuedEnd { ticket, row })),
+        }
+    }
+
+    /// Waits for room in the queue.
+    ///
+    /// # Errors
+    /// [`CatalogError::LogUnavailable`].
+    pub async fn log_unqueued(&self, late: UnqueuedEnd) -> Result<(), CatalogError> {
+        self.queue_end(late.ticket, late.row, Wait::Queued).await
+    }
+
+    async fn queue_end(&self, mut ticket: StatementTicket, row: Row, wait: Wait) -> Result<(), CatalogError> {
         // Where it does not come into the queue, the dropped ticket has at least an end recorded.
         let queued = self.log().enqueue(row, wait).await?;
         ticket.orphans = None;

@@ -43,6 +43,7 @@ const HEAD_EVERY: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct LogWriter {
     queue: mpsc::Sender<Op>,
+    hurry: Arc<Notify>,
     orphans: Arc<Orphans>,
     identity: Identity,
 }
@@ -97,10 +98,11 @@ impl LogWriter {
         let chain = mark_lost(&store, instance_id.as_deref(), &process, beside).await?;
         let identity = Identity { writer: instance_id.unwrap_or_else(|| process.clone()), process };
         let (queue, inbox) = mpsc::channel(QUEUE_ROWS_MAX);
-        let orphans = Arc::new(Orphans::default());
+        let (orphans, hurry) = (Arc::new(Orphans::default()), Arc::new(Notify::new()));
         let task = Task {
             store,
             inbox,
+            hurry: Arc::clone(&hurry),
             orphans: orphans.clone(),
             retained: VecDeque::new(),
             signer,
@@ -113,7 +115,7 @@ impl LogWriter {
         tasks.spawn(task.run());
         // It ends when the last handle is gone and the queue is empty.
         tasks.detach_all();
-        Ok(LogWriter { queue, orphans, identity })
+        Ok(LogWriter { queue, hurry, orphans, identity })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -186,7 +188,27 @@ impl LogWriter {
     }
 
     async fn send(&self, op: Op) -> Result<(), CatalogError> {
-        self.queue.send_timeout(op, QUEUE_WAIT).await.map_err(|error| unavailable(error.to_string()))
+        let is_awaited = op.is_awaited();
+        match self.queue.try_send(op) {
+            Ok(()) => {}
+            Err(full) => self.queue.send_timeout(full.into_inner(), QUEUE_WAIT).await.map_err(|error| unavailable(error.to_string()))?,
+        }
+        self.hurry(is_awaited);
+        Ok(())
+    }
+
+    /// As [`LogWriter::enqueue`] with nobody waiting; gives back the row where the queue is full.
+    pub(super) fn enqueue_now(&self, row: Row) -> Result<(), Row> {
+        let Ok(place) = self.queue.try_reserve() else { return Err(row) };
+        place.send(Op::Write { row, begins: false, ack: None, attempts: 0 });
+        self.hurry(false);
+        Ok(())
+    }
+
+    fn hurry(&self, is_awaited: bool) {
+        if is_awaited || self.queue.capacity() < QUEUE_ROWS_MAX / 2 {
+            self.hurry.notify_one();
+        }
     }
 }
 
@@ -250,6 +272,8 @@ async fn mark_lost(store: &Store, instance_id: Option<&str>, process: &str, besi
 struct Task {
     store: Store,
     inbox: mpsc::Receiver<Op>,
+    /// Somebody waits, or many rows do.
+    hurry: Arc<Notify>,
     orphans: Arc<Orphans>,
     /// In order, before anything newer.
     retained: VecDeque<Op>,
@@ -328,8 +352,12 @@ impl Task {
             tokio::time::sleep(RETRY_AFTER).await;
             open = !self.inbox.is_closed();
         }
-        if batch.iter().all(|op| !op.is_awaited()) {
-            self.gather(&mut batch).await;
+        if self.retained.is_empty() && batch.first().is_some_and(|op| !op.is_awaited()) {
+            // The queue is not read meanwhile: a row that nobody waits for wakes nobody.
+            tokio::select! {
+                () = self.hurry.notified() => {}
+                () = tokio::time::sleep(GATHER) => {}
+            }
         }
         // Taken before the queue is read: the start of each of these statements is then in the queue or written, so the end
         // never comes first.
@@ -352,24 +380,6 @@ impl Task {
         }
         all.append(&mut batch);
         Some(all)
-    }
-
-    /// Reads on until somebody waits, the time is over or there are enough.
-    async fn gather(&mut self, batch: &mut Vec<Op>) {
-        if batch.is_empty() || !self.retained.is_empty() {
-            return;
-        }
-        let over = tokio::time::sleep(GATHER);
-        tokio::pin!(over);
-        while batch.len() < QUEUE_ROWS_MAX && batch.last().is_none_or(|op| !op.is_awaited()) {
-            tokio::select! {
-                op = self.inbox.recv() => match op {
-                    Some(op) => batch.push(op),
-                    None => return,
-                },
-                () = &mut over => return,
-            }
-        }
     }
 
     async fn write_batch(&mut self, batch: Vec<Op>) {

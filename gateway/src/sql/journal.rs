@@ -1,16 +1,16 @@
 //! One statement's entry in the sealed log: made before it runs, ended with its outcome.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
 use chrono::Utc;
-use lakegate_catalog::Catalog;
 use lakegate_catalog::audit::AuditEvent;
 use lakegate_catalog::model::RelationName;
 use lakegate_catalog::statement_log::{ExecutionStatus, StatementEnd, StatementMetrics, StatementStart, StatementTicket};
+use lakegate_catalog::{Catalog, CatalogError};
 use lakegate_engine_api::{MetricsSnapshot, Outcome};
 use uuid::Uuid;
 
@@ -21,6 +21,7 @@ use super::redact::redact;
 use super::session::GatewaySession;
 use super::settings::Settings;
 use super::statement_type::statement_type;
+use crate::frontend::TextStyle;
 use crate::server::{Place, RunningWork, WorkEntry, Worker};
 use crate::sqlstate::{SqlError, SqlState};
 use crate::wire::outgoing::Format;
@@ -111,7 +112,7 @@ impl Journal {
         }
         let started = Instant::now();
         let statement_id = start.statement_id;
-        tracing::info!(statement_id = %statement_id, session_id = %session.session_id, statement_type = start.statement_type, "statement");
+        tracing::debug!(statement_id = %statement_id, session_id = %session.session_id, statement_type = start.statement_type, "statement");
         let denial = Some(Box::new(crate::system::audit::denial(session, statement_id)));
         let worker = Worker {
             statement_id,
@@ -238,14 +239,30 @@ impl Journal {
         let mut end = error.as_ref().map_or_else(|| StatementEnd::new(ExecutionStatus::Finished), failure);
         let fetched_ms = u64::try_from(fetched.as_millis()).unwrap_or(u64::MAX);
         end.metrics = StatementMetrics { produced_rows: Some(rows), result_fetch_duration_ms: Some(fetched_ms), ..metrics(read) };
-        crate::tasks::spawn("statement end", async move {
-            if let Err(error) = self.finish(end, false).await {
-                tracing::error!(%error, "the end of a statement could not be logged");
-            }
-        });
+        let catalog = self.catalog.clone();
+        let Some((ticket, end)) = self.close(end) else { return };
+        let failed = |error: &CatalogError| tracing::error!(%error, "the end of a statement could not be logged");
+        match catalog.log_finish_now(ticket, end) {
+            Ok(None) => {}
+            Ok(Some(late)) => crate::tasks::spawn("statement end", async move {
+                if let Err(error) = catalog.log_unqueued(late).await {
+                    failed(&error);
+                }
+            }),
+            Err(error) => failed(&error),
+        }
     }
 
-    async fn finish(mut self, mut end: StatementEnd, wait: bool) -> Result<(), SqlError> {
+    async fn finish(self, end: StatementEnd, wait: bool) -> Result<(), SqlError> {
+        let catalog = self.catalog.clone();
+        match self.close(end) {
+            Some((ticket, end)) => Ok(catalog.log_finish(ticket, end, wait).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever else wants to know hears of the end; what is left is for the log.
+    fn close(mut self, mut end: StatementEnd) -> Option<(StatementTicket, StatementEnd)> {
         // Whoever waits for the place need not wait for the log.
         self.place = None;
         let elapsed = self.elapsed.unwrap_or_else(|| self.started.elapsed());
@@ -274,18 +291,14 @@ impl Journal {
         end.metrics.execution_duration_ms = Some(elapsed_ms.saturating_sub(end.metrics.result_fetch_duration_ms.unwrap_or(0)));
         metrics::counter!("lakegate_statements_total", "type" => self.statement_type, "status" => end.status.word()).increment(1);
         metrics::histogram!("lakegate_statement_seconds", "type" => self.statement_type).record(elapsed.as_secs_f64());
-        tracing::info!(
+        tracing::debug!(
             statement_id = %self.statement_id,
             status = end.status.word(),
             sqlstate = end.sqlstate.as_deref().unwrap_or(SqlState::SuccessfulCompletion.code()),
             elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             "statement ended"
         );
-        let ticket = self.ticket.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match ticket {
-            Some(ticket) => Ok(self.catalog.log_finish(ticket, end, wait).await?),
-            None => Ok(()),
-        }
+        self.ticket.into_inner().unwrap_or_else(PoisonError::into_inner).map(|ticket| (ticket, end))
     }
 }
 
@@ -379,10 +392,13 @@ fn written(outcome: &Outcome) -> StatementMetrics {
     }
 }
 
+/// Whatever the session's settings are.
+static STYLE: LazyLock<Option<Arc<TextStyle>>> = LazyLock::new(|| Some(Settings::new(&[]).ok()?.text_style()));
+
 /// A parameter as text, for the sealed part of the entry.
 fn shown(value: &ArrayRef) -> Option<String> {
     let field = Field::new("parameter", value.data_type().clone(), true);
-    let manner = Manner { style: Settings::new(&[]).ok()?.text_style(), names: None };
+    let manner = Manner { style: Arc::clone(STYLE.as_ref()?), names: None };
     let column = Column::new(&field, value, Format::Text, &manner).ok()?;
     if column.is_null(0) {
         return None;
