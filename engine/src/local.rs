@@ -170,6 +170,12 @@ impl Engine for LocalEngine {
         self.shared.runtime.run(CancellationToken::new(), asked).await
     }
 
+    async fn newest_version(&self, location: &str) -> Result<u64, EngineError> {
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        let asked = async move { Ok(shared.tables.settled_version(&location).await?.version()) };
+        self.shared.runtime.run(CancellationToken::new(), asked).await
+    }
+
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {
         let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
         self.shared.runtime.run_to_end(async move { drop_table(&shared, &location).await }).await

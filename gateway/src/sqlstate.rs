@@ -218,6 +218,12 @@ impl SqlError {
         SqlError { severity: Severity::Fatal, ..SqlError::new(state, message) }
     }
 
+    /// 57014.
+    #[must_use]
+    pub fn canceled() -> Self {
+        SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")
+    }
+
     /// 0A000.
     #[must_use]
     pub fn unsupported(what: impl std::fmt::Display) -> Self {
@@ -309,7 +315,7 @@ impl From<EngineError> for SqlError {
             EngineError::Lost { effect: Effect::Unknown } => SqlError::new(SqlState::TransactionResolutionUnknown, message)
                 .detail("What the statement changes may be there, or not.")
                 .hint("Look before you try again."),
-            EngineError::Canceled => SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request"),
+            EngineError::Canceled => SqlError::canceled(),
             EngineError::Internal { .. } => SqlError::new(SqlState::InternalError, message),
         }
     }

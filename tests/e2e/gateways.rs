@@ -21,6 +21,11 @@ fn over(cluster: &Cluster, folder: &Path) -> [Server; 2] {
 
 /// How they are started.
 pub fn options_over(cluster: &Cluster, folder: &Path) -> [Options; 2] {
+    options_at(cluster, folder, &folder.join("warehouse").display().to_string())
+}
+
+/// With another warehouse root.
+pub fn options_at(cluster: &Cluster, folder: &Path, root: &str) -> [Options; 2] {
     let database = unique("catalog");
     cluster.execute("main", &format!("CREATE DATABASE {database}")).unwrap();
     ["one", "two"].map(|name| {
@@ -28,7 +33,7 @@ pub fn options_over(cluster: &Cluster, folder: &Path) -> [Options; 2] {
             .argument("--catalog-url")
             .argument(cluster.url(&database))
             .argument("--warehouse-root")
-            .argument(folder.join("warehouse").display().to_string())
+            .argument(root)
             .environment("LAKEGATE_KEK", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
     })
 }

@@ -9,6 +9,7 @@ use lakegate_tests::fault_proxy::{Fault, FaultProxy};
 use lakegate_tests::server::{Options, Server};
 use lakegate_tests::tools::eventually;
 
+use crate::gateways;
 use crate::support::{self, in_new_schema, unique};
 
 /// What the tables and the catalog hold: three sums that belong together, and the number of tables that were made with them.
@@ -159,6 +160,41 @@ async fn kill_9_between_the_commits_of_one_transaction() {
         change(&client, 1).await.unwrap();
         assert_eq!(is_whole(&client).await, (true, "1 1 1".to_owned()), "{stored} stored");
     }
+}
+
+/// What a gateway that was killed left of a commit is not put together with other rows by another gateway, where nobody could take it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_undecided_is_not_rewritten() {
+    let store = support::s3();
+    let bucket = unique("undecided").replace('_', "-");
+    store.make_bucket(&bucket).unwrap();
+    let proxy = FaultProxy::start(store).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let root = format!("s3://{bucket}/warehouse");
+    let mut options =
+        gateways::options_at(support::postgres(), folder.path(), &root).map(|options| options.argument("--maintenance").argument("false"));
+    options[0].environment.extend(store.environment(&proxy.endpoint()));
+    options[1].environment.extend(store.environment(&store.endpoint()));
+    let [mut one, two] = options.map(|options| tokio::task::block_in_place(|| Server::start(&options)).unwrap());
+    let client = Client::admin(&one).await.unwrap();
+    tables(&client).await;
+    client.batch_execute("BEGIN; INSERT INTO a VALUES (1, 1); INSERT INTO b VALUES (1, 1); INSERT INTO c VALUES (1, 1)").await.unwrap();
+    let struck = proxy.struck();
+    proxy.arm(1, Fault::StoredThenHang);
+    tokio::select! {
+        _ = client.batch_execute("COMMIT") => panic!("the commit ended"),
+        met = eventually("the fault", Duration::from_secs(20), async || Ok(proxy.struck() > struck)) => met.unwrap(),
+    }
+    one.process.signal("KILL").unwrap();
+    one.process.wait(Duration::from_secs(10)).unwrap();
+    let client = Client::admin(&two).await.unwrap();
+    for sql in ["OPTIMIZE a", "ALTER TABLE b ADD COLUMN added int DEFAULT 1", "CREATE INDEX ON c (id)"] {
+        client.batch_execute(&format!("SET statement_timeout = '1s'; {sql}")).await.expect_err(sql);
+    }
+    client.batch_execute("RESET statement_timeout; OPTIMIZE a; OPTIMIZE b; OPTIMIZE c").await.unwrap();
+    assert_eq!(is_whole(&client).await, (true, "0 0 0".to_owned()));
+    change(&client, 1).await.unwrap();
+    assert_eq!(is_whole(&client).await, (true, "1 1 1".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -181,6 +181,12 @@ pub trait Engine: Send + Sync + 'static {
         Ok(false)
     }
 
+    /// The newest version of the table at a root URL.
+    ///
+    /// # Errors
+    /// `NotADeltaTable`, `Unsupported`, `Corrupted`, `Storage`.
+    async fn newest_version(&self, location: &str) -> Result<u64, EngineError>;
+
     /// Deletes every object under a managed table's root. Idempotent.
     async fn drop_table(&self, location: &str) -> Result<(), EngineError>;
 

@@ -106,6 +106,16 @@ impl Tables {
         self.pinned.try_get_with(key, load).await.map_err(|error: Arc<EngineError>| error.as_ref().clone())
     }
 
+    /// The newest version, of which this process takes nothing back.
+    ///
+    /// # Errors
+    /// As [`Tables::version`].
+    pub async fn settled_version(&self, location: &str) -> Result<Arc<TableVersion>, EngineError> {
+        let table = self.table(location).await?;
+        let _settled = table.visible.read().await;
+        table.newest().await
+    }
+
     /// Rows that a deletion vector deletes.
     ///
     /// # Errors

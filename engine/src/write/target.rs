@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// In a transaction as it was before its changes, otherwise the newest version.
+    /// In a transaction as it was before its changes, otherwise the version that it is bound with, or the newest.
     ///
     /// # Errors
     /// What keeps the table from being read or written.
@@ -48,7 +48,7 @@ impl Target {
         let _settled = table.visible.read().await;
         let version = match transaction {
             Some(transaction) => LocalTransaction::of(transaction.as_ref())?.base(name, &relation.location, *pinned).await?,
-            None => table.newest().await?,
+            None => shared.tables.version(&relation.location, *pinned).await?,
         };
         let opened = Self::at(name.clone(), relation, Arc::clone(&table), version, *pinned, transaction.clone()).await?;
         if policies.is_some() {

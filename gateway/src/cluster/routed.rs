@@ -221,6 +221,14 @@ impl Engine for Routed {
         self.fleet.run(self.ask(&[location], None), Effect::None, true, work).await
     }
 
+    async fn newest_version(&self, location: &str) -> Result<u64, EngineError> {
+        let work = |engine: Arc<dyn Engine>| {
+            let location = location.to_owned();
+            async move { engine.newest_version(&location).await }
+        };
+        self.fleet.run(self.ask(&[location], None), Effect::None, true, work).await
+    }
+
     async fn forget(&self, location: &str) -> Result<(), EngineError> {
         let work = |engine: Arc<dyn Engine>| {
             let location = location.to_owned();

@@ -239,7 +239,7 @@ pub async fn hunt(
     let mut found: Vec<(DateTime<Utc>, Hit)> = Vec::new();
     for at in times {
         if cancel.is_cancelled() {
-            return Err(SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request"));
+            return Err(SqlError::canceled());
         }
         let rows = all.between((!window.is_zero()).then(|| at - window), at)?;
         for hit in evaluate(session, &compiled, detection.threshold, rows, at, cancel).await? {

@@ -50,7 +50,7 @@ pub async fn declare(
     let started = tokio::select! {
         biased;
         started = plan.prepared.execute(parameters, context) => started.map_err(SqlError::from),
-        () = deadline.token().cancelled() => Err(canceled()),
+        () = deadline.token().cancelled() => Err(SqlError::canceled()),
     };
     let (schema, stream, metrics) = match deadline.explain(started) {
         Ok(Execution::Rows { schema, stream, metrics }) => (schema, stream, metrics),
@@ -90,7 +90,7 @@ pub async fn fetch(
             Ok(Response::Command { tag: format!("MOVE {rows}") })
         }
         Err(error) => {
-            let error = deadline.explain::<()>(Err(error)).err().unwrap_or_else(canceled);
+            let error = deadline.explain::<()>(Err(error)).err().unwrap_or_else(SqlError::canceled);
             journal.failed(&error).await;
             Err(error)
         }
@@ -140,7 +140,7 @@ async fn start(session: &GatewaySession, fetch: &Fetch, deadline: &Deadline) -> 
     tokio::select! {
         biased;
         started = work => started,
-        () = cancel.cancelled() => Err(canceled()),
+        () = cancel.cancelled() => Err(SqlError::canceled()),
     }
 }
 
@@ -278,8 +278,4 @@ impl Drop for Reading {
             self.scan.fail();
         }
     }
-}
-
-fn canceled() -> SqlError {
-    SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")
 }

@@ -17,6 +17,7 @@ use crate::sql::execute::Deadline;
 use crate::sql::grammar::{Reindex, fold, name_parts};
 use crate::sql::journal::Journal;
 use crate::sql::session::GatewaySession;
+use crate::sql::together::settled;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 pub async fn create(
@@ -118,7 +119,7 @@ async fn build(
     let name = snapshot.name_of(table).ok_or_else(|| undefined(std::slice::from_ref(&table.name)))?;
     session.open_change("CREATE INDEX", &name)?;
     let facts = session.facts(snapshot);
-    let target = session.binder(snapshot, &facts).own_table(&name)?;
+    let target = settled(session, session.binder(snapshot, &facts).own_table(&name)?, deadline).await?;
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
     let alterations = vec![Alteration::SetFilters { columns, rewrites }];
     let outcome = session.engine().alter_table(target, alterations, facts, context).await?;

@@ -17,6 +17,7 @@ use crate::sql::execute::Deadline;
 use crate::sql::grammar::{TableWork, Vacuum, name_parts};
 use crate::sql::journal::Journal;
 use crate::sql::session::GatewaySession;
+use crate::sql::together::settled;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 /// Files that left a table less than this ago may still be read by those who go past Lakegate.
@@ -179,6 +180,11 @@ async fn maintain(
 ) -> Result<Maintained, SqlError> {
     let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
     let facts = session.facts(snapshot);
+    let target = match work {
+        Maintenance::Restore(_) | Maintenance::Optimize { .. } | Maintenance::Tidy { .. } => settled(session, target, deadline).await?,
+        // What is deleted must be in no version up to the newest.
+        _ => target,
+    };
     let maintained = session.engine().maintain(target, work, facts, context).await?;
     journal.note_outcome(&maintained.outcome);
     Ok(maintained)

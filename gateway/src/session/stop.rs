@@ -32,7 +32,7 @@ impl From<SqlError> for Stop {
 
 #[must_use]
 pub fn canceled() -> Stop {
-    SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request").into()
+    SqlError::canceled().into()
 }
 
 #[must_use]

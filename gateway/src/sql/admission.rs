@@ -86,7 +86,7 @@ impl GatewaySession {
                     biased;
                     place = waiting.place() => break place.ok_or_else(|| SqlError::new(SqlState::InternalError, "a queue has gone"))?,
                     () = deadline.token().cancelled() => {
-                        return Err(SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request"));
+                        return Err(SqlError::canceled());
                     }
                     () = tokio::time::sleep(LOOK_EVERY) => {
                         let now = self.shared.catalog.refresh().await?;

@@ -110,10 +110,10 @@ impl<E: Into<SqlError> + 'static> Stream for LoggedRows<E> {
         {
             self.timer = None;
             self.deadline.expire();
-            return self.fail(canceled());
+            return self.fail(SqlError::canceled());
         }
         if self.deadline.token().is_cancelled() {
-            return self.fail(canceled());
+            return self.fail(SqlError::canceled());
         }
         if self.held.is_some() {
             return self.poll_held(context);
@@ -144,11 +144,7 @@ impl<E: Into<SqlError> + 'static> Stream for LoggedRows<E> {
 impl<E> Drop for LoggedRows<E> {
     fn drop(&mut self) {
         // A client that closes a portal early has what it wanted; one that vanished or asked for it has canceled.
-        let canceled = self.deadline.token().is_cancelled().then(canceled);
+        let canceled = self.deadline.token().is_cancelled().then(SqlError::canceled);
         self.end(canceled.as_ref());
     }
-}
-
-fn canceled() -> SqlError {
-    SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")
 }

@@ -25,8 +25,8 @@ use crate::frontend::{ParsedStatement, PreparedSql, declared};
 use crate::sqlstate::{SqlError, SqlState};
 
 /// How often, and how long apart, the catalog is looked at while another gateway commits changes of several tables.
-const LOOKS_MAX: usize = 1_200;
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const LOOKS_MAX: usize = 1_200;
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// A statement of the client, ready for Bind and Execute.
 pub struct PreparedStatement {
@@ -269,7 +269,12 @@ pub(crate) async fn plan(
             return Ok(plan);
         }
     }
-    Err(SqlError::new(SqlState::SerializationFailure, "could not serialize access: another gateway does not finish its commit"))
+    Err(unfinished())
+}
+
+/// 40001.
+pub(super) fn unfinished() -> SqlError {
+    SqlError::new(SqlState::SerializationFailure, "could not serialize access: another gateway does not finish its commit")
 }
 
 /// A plan that was made before and still stands; it is held.

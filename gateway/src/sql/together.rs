@@ -8,10 +8,13 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use lakegate_catalog::intents::{CLOCKS_APART, CommitGroup, IntendedCommit};
 use lakegate_catalog::{Catalog, CatalogError};
-use lakegate_engine_api::{CommitDecision, Decision, Engine, EngineError, TableCommit};
+use lakegate_engine_api::{BoundRelation, CommitDecision, Decision, Engine, EngineError, RelationSource, TableCommit};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::execute::Deadline;
+use super::prepare::{LOOK, LOOKS_MAX, unfinished};
+use super::session::GatewaySession;
 use crate::sqlstate::SqlError;
 
 /// Commits that are remembered for the transactions that began before them.
@@ -192,6 +195,33 @@ impl CommittedTogether {
     fn groups(&self) -> std::sync::MutexGuard<'_, VecDeque<Group>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The table in a version of which no other process takes anything back: a commit of several tables that is undone leaves behind what others
+/// have rewritten meanwhile.
+///
+/// # Errors
+/// 40001 where another gateway does not finish its commit; 57014.
+pub(crate) async fn settled(session: &GatewaySession, mut target: BoundRelation, deadline: &Deadline) -> Result<BoundRelation, SqlError> {
+    let RelationSource::Table { table, version, transaction: None, .. } = &mut target.source else { return Ok(target) };
+    if session.shared.catalog.is_sole_process() {
+        // The engine looks after its own.
+        return Ok(target);
+    }
+    let location = table.relation().location.clone();
+    for _ in 0..LOOKS_MAX {
+        let newest = session.engine().newest_version(&location).await?;
+        // Its record is there before a commit is.
+        if !session.catalog().refresh().await?.is_intended(&location) {
+            *version = Some(newest);
+            return Ok(target);
+        }
+        tokio::select! {
+            () = deadline.token().cancelled() => return Err(SqlError::canceled()),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    Err(unfinished())
 }
 
 /// Undoes what processes that ended in the middle of such a commit have left. At start nobody else's in a catalog of one process, otherwise

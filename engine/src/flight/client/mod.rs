@@ -304,6 +304,11 @@ impl Engine for RemoteEngine {
         expect!(self.ask(Work::unnamed(Effect::None), Request::IsWorn(Cow::Borrowed(location)), None).await?, Reply::Is(worn) => worn)
     }
 
+    async fn newest_version(&self, location: &str) -> Result<u64, EngineError> {
+        let request = Request::NewestVersion(Cow::Borrowed(location));
+        expect!(self.ask(Work::unnamed(Effect::None), request, None).await?, Reply::Version(version) => version)
+    }
+
     async fn drop_table(&self, location: &str) -> Result<(), EngineError> {
         expect!(self.ask(Work::unnamed(Effect::Unknown), Request::DropTable(Cow::Borrowed(location)), None).await?, Reply::Nothing => ())
     }

@@ -188,6 +188,7 @@ impl Operation<'_> {
             }
             Request::ScanBytes { location, scan } => Reply::Scanned(engine.scan_bytes(&location, scan.into_owned(), context).await?),
             Request::IsWorn(location) => Reply::Is(engine.is_worn(&location).await?),
+            Request::NewestVersion(location) => Reply::Version(engine.newest_version(&location).await?),
             Request::Forget(location) => engine.forget(&location).await.map(|()| Reply::Nothing)?,
             _ => return Err(crate::error::internal("work that is done elsewhere")),
         })

@@ -100,6 +100,7 @@ pub enum Request<'a> {
         scan: Cow<'a, ByteScan>,
     },
     IsWorn(Cow<'a, str>),
+    NewestVersion(Cow<'a, str>),
     Forget(Cow<'a, str>),
     DropTable(Cow<'a, str>),
     /// Rows follow.
@@ -185,6 +186,8 @@ pub enum Reply {
         outcome: Outcome,
     },
     Is(bool),
+    /// Of a table.
+    Version(u64),
     Described(TableDescription),
     Files(Vec<StoredFile>),
     /// Bytes follow.

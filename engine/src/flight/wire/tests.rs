@@ -224,6 +224,7 @@ fn requests_travel() {
         Request::PurgeHistory { target: target(), purge: Cow::Owned(purge) },
         Request::ScanBytes { location: "l".into(), scan: Cow::Owned(scan) },
         Request::IsWorn("l".into()),
+        Request::NewestVersion("l".into()),
         Request::Forget("l".into()),
         Request::DropTable("l".into()),
         Request::Append { target: target(), session: Facts::of(&facts, 1) },

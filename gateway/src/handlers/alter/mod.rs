@@ -21,6 +21,7 @@ use crate::sql::execute::Deadline;
 use crate::sql::grammar::{Alter, AlterAction, RelationWord, fold, name_parts};
 use crate::sql::journal::Journal;
 use crate::sql::session::GatewaySession;
+use crate::sql::together::settled;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 /// # Errors
@@ -202,7 +203,7 @@ async fn alter_table(
     let facts = session.facts(snapshot);
     if !plan.alterations.is_empty() {
         session.open_change("ALTER TABLE", table.name)?;
-        let target = session.binder(snapshot, &facts).own_table(table.name)?;
+        let target = settled(session, session.binder(snapshot, &facts).own_table(table.name)?, deadline).await?;
         let context = ExecutionContext { statement_id: journal.statement_id(), cancel: deadline.token().clone() };
         let outcome = session.engine().alter_table(target, plan.alterations, facts, context).await?;
         journal.note_written([table.name.clone()]);

@@ -22,6 +22,7 @@ use crate::privacy::SubjectMap;
 use crate::sql::execute::Deadline;
 use crate::sql::journal::Journal;
 use crate::sql::session::GatewaySession;
+use crate::sql::together::settled;
 use crate::sqlstate::{Severity, SqlError, SqlState};
 
 /// Subjects of one request.
@@ -321,6 +322,7 @@ async fn rewrite(
             let facts = session.facts(&snapshot);
             let table = own_table(session, &snapshot, &facts, &name)?;
             let erasure = Erasure { keys: step.keys.clone(), rule, dry_run: false };
+            let table = settled(session, table, deadline).await?;
             let erased = session.engine().erase_rows(table, erasure, facts, context(journal, deadline)).await?;
             step.report["erased"] = json!(erased);
         }
@@ -357,7 +359,7 @@ async fn wait_for_readers(session: &mut GatewaySession, seconds: u64, on_disk: b
         }
         tokio::select! {
             biased;
-            () = deadline.token().cancelled() => return Err(SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")),
+            () = deadline.token().cancelled() => return Err(SqlError::canceled()),
             () = tokio::time::sleep(READERS_LOOKED_AT_EVERY) => {}
         }
     }
