@@ -149,7 +149,11 @@ impl Settings {
     /// Value as SHOW prints it; the name in any case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(&name.to_ascii_lowercase()).map(String::as_str)
+        let value = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => self.values.get(&name.to_ascii_lowercase()),
+            false => self.values.get(name),
+        };
+        value.map(String::as_str)
     }
 
     /// All by lower-case name.
