@@ -16,7 +16,7 @@ use super::execute::Deadline;
 use super::journal::Journal;
 use crate::detect::guard::Watch;
 use crate::frontend::ClientRows;
-use crate::sqlstate::{SqlError, SqlState};
+use crate::sqlstate::SqlError;
 
 /// Counts the rows; ends the log entry when the stream ends, fails or is dropped; enforces the time limit between batches.
 pub struct LoggedRows<E> {

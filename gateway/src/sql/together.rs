@@ -203,7 +203,8 @@ impl CommittedTogether {
 /// # Errors
 /// 40001 where another gateway does not finish its commit; 57014.
 pub(crate) async fn settled(session: &GatewaySession, mut target: BoundRelation, deadline: &Deadline) -> Result<BoundRelation, SqlError> {
-    let RelationSource::Table { table, version, transaction: None, .. } = &mut target.source else { return Ok(target) };
+    // What is bound already is settled.
+    let RelationSource::Table { table, version: version @ None, .. } = &mut target.source else { return Ok(target) };
     if session.shared.catalog.is_sole_process() {
         // The engine looks after its own.
         return Ok(target);
