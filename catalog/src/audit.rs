@@ -11,7 +11,7 @@ use crate::catalog::Catalog;
 use crate::error::CatalogError;
 use crate::flushed::Log;
 use crate::keyring::Cell;
-use crate::log_parts::{Kind, Parts, own};
+use crate::log_parts::{Kind, Parts, own, within};
 use crate::log_proof::RecordKind;
 use crate::model::{Oid, READ_AUDIT_OID};
 use crate::statement_log::{Places, Row, Value, Wait, time};
@@ -140,12 +140,7 @@ impl Kind for Events {
         if !catalog.snapshot().has_privileges_of(principal.current_role, READ_AUDIT_OID) {
             wheres.push(own("actor_oid", principal, places));
         }
-        if let Some(since) = filter.since {
-            wheres.push(format!("event_time >= {}", places.integer(since.timestamp_micros())));
-        }
-        if let Some(until) = filter.until {
-            wheres.push(format!("event_time < {}", places.integer(until.timestamp_micros())));
-        }
+        wheres.extend(within("event_time", filter.since, filter.until, places));
         if let Some(actor) = filter.actor {
             wheres.push(format!("actor_oid = {}", places.integer(actor.into())));
         }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _, Transaction};
 use tokio::time::Instant;
@@ -64,6 +65,12 @@ pub(crate) fn own(column: &str, principal: &Principal, places: &mut Places) -> S
         true => format!("{column} = {session}"),
         false => format!("{column} IN ({session}, {})", places.integer(principal.current_role.into())),
     }
+}
+
+/// What lies in a span of time, the end not in it.
+pub(crate) fn within(column: &str, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>, places: &mut Places) -> Vec<String> {
+    let bounds = [(">=", since), ("<", until)].into_iter();
+    bounds.filter_map(|(than, time)| Some(format!("{column} {than} {}", places.integer(time?.timestamp_micros())))).collect()
 }
 
 /// The catalog's part of a log as of one moment, for as long as it is read without a long pause.

@@ -129,13 +129,14 @@ async fn kill_9_in_the_middle_of_commits_leaves_no_half() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_between_the_commits_of_one_transaction() {
     let store = support::s3();
+    // One for all: the store has room for a dozen or so.
+    let bucket = unique("several").replace('_', "-");
+    store.make_bucket(&bucket).unwrap();
     for stored in 1..=3 {
-        let bucket = unique("several").replace('_', "-");
-        store.make_bucket(&bucket).unwrap();
         let proxy = FaultProxy::start(store).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut options =
-            Options::new(&folder.path().join("data")).argument("--warehouse-root").argument(format!("s3://{bucket}/warehouse"));
+            Options::new(&folder.path().join("data")).argument("--warehouse-root").argument(format!("s3://{bucket}/{stored}"));
         options.environment = store.environment(&proxy.endpoint());
         let mut server = tokio::task::block_in_place(|| Server::start(&options)).unwrap();
         let client = Client::admin(&server).await.unwrap();

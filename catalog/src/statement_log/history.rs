@@ -11,7 +11,7 @@ use crate::authorize::Principal;
 use crate::catalog::Catalog;
 use crate::error::CatalogError;
 use crate::flushed::{Log, SealedPart};
-use crate::log_parts::{Kind, Parts, own};
+use crate::log_parts::{Kind, Parts, own, within};
 use crate::model::{Oid, READ_HISTORY_OID};
 use crate::store::number;
 
@@ -180,12 +180,7 @@ impl Kind for Statements {
         if let Some(session) = &filter.session_id {
             wheres.push(format!("session_id = {}", places.text(session.clone())));
         }
-        if let Some(since) = filter.since {
-            wheres.push(format!("start_time >= {}", places.integer(since.timestamp_micros())));
-        }
-        if let Some(until) = filter.until {
-            wheres.push(format!("start_time < {}", places.integer(until.timestamp_micros())));
-        }
+        wheres.extend(within("start_time", filter.since, filter.until, places));
         wheres
     }
 

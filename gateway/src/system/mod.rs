@@ -131,7 +131,7 @@ impl SystemRelations {
         &self.catalog
     }
 
-    /// The rows that the role may see; `reader`: who asks for them, as the audit log tells it.
+    /// The rows that the role may see; `reader` says who asks for them, as the audit log tells it: asked where sealed texts may be opened.
     ///
     /// # Errors
     /// 42P01; 57P03 where the catalog cannot be reached.
@@ -140,7 +140,7 @@ impl SystemRelations {
         name: &RelationName,
         principal: &Principal,
         snapshot: &Snapshot,
-        reader: AuditEvent,
+        reader: impl FnOnce() -> AuditEvent + Send,
     ) -> Result<SystemRows, SqlError> {
         let log = match (name.schema.as_str(), name.name.as_str()) {
             ("query", "history") => Log::Statements,
@@ -148,7 +148,7 @@ impl SystemRelations {
             ("compat", "unsupported") => {
                 let (source, opened) = unsupported::rows(&self.catalog, principal).await?;
                 if opened > 0 {
-                    self.catalog.audit(audit::opened(reader, opened), true).await?;
+                    self.catalog.audit(audit::opened(reader(), opened), true).await?;
                 }
                 return Ok(SystemRows { source, older: None });
             }
@@ -157,7 +157,7 @@ impl SystemRelations {
         let schema = schema(&name.schema, &name.name).ok_or_else(|| crate::own_tables::internal("a log without columns"))?;
         let moment = LogMoment::now(&self.catalog, log).await?;
         let older = moment.older();
-        let recent = Recent { log, catalog: self.catalog.clone(), principal: *principal, schema, moment, reader };
+        let recent = Recent { log, catalog: self.catalog.clone(), principal: *principal, schema, moment, reader: reader() };
         Ok(SystemRows { source: recent.relation(), older: older.map(|version| (log, version)) })
     }
 

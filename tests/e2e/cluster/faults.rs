@@ -6,6 +6,7 @@ use futures::{StreamExt as _, pin_mut};
 use lakegate_tests::client::{Client, sqlstate_of};
 use lakegate_tests::server::Server;
 use lakegate_tests::tools::eventually;
+use tokio::task::JoinSet;
 
 use super::{Gateway, cluster, engine, gateway, states};
 
@@ -40,14 +41,20 @@ async fn session(gateway: &Gateway) -> Client {
     Client::admin(&gateway.server).await.unwrap()
 }
 
+/// What the long query answers, some time.
+async fn reading(gateway: &Gateway) -> JoinSet<String> {
+    let reader = session(gateway).await;
+    let mut reading = JoinSet::new();
+    reading.spawn(async move { reader.value(LONG).await.unwrap() });
+    reading
+}
+
 #[tokio::test]
 async fn a_read_whose_engine_dies_is_done_by_another() {
     let folder = tempfile::tempdir().unwrap();
     let (gateway, engines, admin) = cluster(folder.path()).await;
     filled(&admin).await;
-    let reader = session(&gateway).await;
-    let mut reading = tokio::task::JoinSet::new();
-    reading.spawn(async move { reader.value(LONG).await.unwrap() });
+    let mut reading = reading(&gateway).await;
     let name = busy(&admin).await;
     named(&engines, &name).process.signal("KILL").unwrap();
     assert_eq!(reading.join_next().await.unwrap().unwrap(), (120_u64.pow(4)).to_string());
@@ -93,7 +100,7 @@ async fn writes_under_dying_engines_are_neither_lost_nor_doubled() {
         admin.batch_execute(&format!("CREATE TABLE t{writer} (a int, b int)")).await.unwrap();
     }
     let until = Instant::now() + Duration::from_secs(20);
-    let mut writers = tokio::task::JoinSet::new();
+    let mut writers = JoinSet::new();
     for writer in 0..3 {
         let client = session(&gateway).await;
         writers.spawn(async move {
@@ -150,9 +157,7 @@ async fn a_hung_engine_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let (gateway, engines, admin) = cluster(folder.path()).await;
     filled(&admin).await;
-    let reader = session(&gateway).await;
-    let mut reading = tokio::task::JoinSet::new();
-    reading.spawn(async move { reader.value(LONG).await.unwrap() });
+    let mut reading = reading(&gateway).await;
     let name = busy(&admin).await;
     named(&engines, &name).process.signal("STOP").unwrap();
     let answer = tokio::time::timeout(Duration::from_secs(60), reading.join_next()).await;
@@ -169,7 +174,7 @@ async fn a_statement_that_kills_engines_is_put_in_quarantine() {
     let (gateway, engines, admin) = cluster(folder.path()).await;
     filled(&admin).await;
     let reader = session(&gateway).await;
-    let mut reading = tokio::task::JoinSet::new();
+    let mut reading = JoinSet::new();
     reading.spawn(async move { reader.sqlstate(ENDLESS).await });
     let first = busy(&admin).await;
     named(&engines, &first).process.signal("KILL").unwrap();

@@ -256,7 +256,8 @@ impl Binder<'_> {
                 Some((query, columns, reads)) => self.bind_own_view(bound, name, place, &query, columns, reads),
             };
         }
-        let rows = self.system.rows(name, &self.principal, self.snapshot, crate::system::audit::event(self.session)).await?;
+        let reader = || crate::system::audit::event(self.session);
+        let rows = self.system.rows(name, &self.principal, self.snapshot, reader).await?;
         let Some((log, version)) = rows.older else {
             bound.relations.push(place.bound(name, rows.source));
             return Ok(());
