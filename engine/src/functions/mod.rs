@@ -41,6 +41,7 @@ pub mod records;
 mod reg;
 pub mod regex;
 mod regex_positions;
+mod row_count;
 pub mod sampling;
 pub mod sealed_log;
 mod sequences;
@@ -133,6 +134,7 @@ static STATELESS: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         ordered_sets::functions(),
         regex::functions(),
         regex_positions::functions(),
+        row_count::functions(),
         sampling::functions(),
         sets::functions(),
         string::functions(),

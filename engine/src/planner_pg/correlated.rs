@@ -25,6 +25,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionConfig;
 
 use self::apply::{Apply, Kind};
+use super::outer_references::{self, reaches_out, references};
 use super::{PgPlanner, lateral, set_comparison};
 use crate::functions::error::unsupported;
 use crate::plan::with_few_rules;
@@ -149,7 +150,8 @@ fn applied(plan: LogicalPlan, context: &Arc<Context>) -> Result<LogicalPlan> {
     let schema = merge_schema(&plan.inputs());
     let filters = matches!(plan, LogicalPlan::Filter(_));
     let place = match plan {
-        LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) => Place::Value,
+        LogicalPlan::Projection(_) => Place::Value,
+        LogicalPlan::Aggregate(_) => Place::Aggregate,
         _ => Place::Elsewhere,
     };
     let plan = plan
@@ -208,8 +210,10 @@ enum Place {
     Condition,
     /// Inside a filter's condition: a join that marks rows, which knows true and false only.
     Filter,
-    /// In a projection or an aggregate: nothing but scalar subqueries.
+    /// In a projection: nothing but scalar subqueries.
     Value,
+    /// In an aggregate: the same, in a projection beneath it.
+    Aggregate,
     /// Anywhere else, as in DISTINCT ON and ORDER BY: nothing that is correlated.
     Elsewhere,
     /// In the condition of an outer join: nothing.
@@ -247,10 +251,12 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
             let subquery = inner(subquery, context)?;
             let joins = !matches!(place, Place::Elsewhere | Place::Join);
             if (subquery.outer_ref_columns.is_empty() && place != Place::Join) || (joins && joins_as_scalar(&subquery.subquery)?) {
-                return Ok(Transformed::yes(Expr::ScalarSubquery(subquery)));
+                let is_outside = subquery.outer_ref_columns.is_empty();
+                let expr = Expr::ScalarSubquery(subquery);
+                return Ok(Transformed::yes(if is_outside { expr } else { beneath(expr, place, calls) }));
             }
             if joins && let Some(gathered) = gathered(&subquery, context)? {
-                return Ok(Transformed::yes(gathered));
+                return Ok(Transformed::yes(beneath(gathered, place, calls)));
             }
             let result = subquery.subquery.schema().field(0).as_ref().clone();
             Ok(Transformed::yes(call(subquery, Kind::Scalar, result, Vec::new(), calls, context)))
@@ -279,6 +285,16 @@ fn replaced(expr: Expr, place: Place, calls: &mut Vec<Expr>, context: &Arc<Conte
     }
 }
 
+/// An expression that DataFusion knows in projections, where it stands in an aggregate.
+fn beneath(expr: Expr, place: Place, calls: &mut Vec<Expr>) -> Expr {
+    if place != Place::Aggregate {
+        return expr;
+    }
+    let name = format!("{APPLIED}.{}", calls.len());
+    calls.push(expr.alias(name.as_str()));
+    Expr::Column(Column::new_unqualified(name))
+}
+
 /// A plain subquery whose filters equate, as an aggregate of its rows: then it joins, and fails only for an outer row that finds more than
 /// one.
 fn gathered(subquery: &Subquery, context: &Arc<Context>) -> Result<Option<Expr>> {
@@ -292,15 +308,13 @@ fn gathered(subquery: &Subquery, context: &Arc<Context>) -> Result<Option<Expr>>
     let name = field.name().clone();
     let rows = gather.call(vec![column]).alias(name);
     let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![rows])?.build()?;
-    let outer_ref_columns = plan.all_out_ref_exprs();
-    let rows = Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans.clone() };
+    let rows = outer_references::subquery(plan, &subquery.spans)?;
     Ok(Some(single.call(vec![Expr::ScalarSubquery(rows)])))
 }
 
 fn inner(subquery: Subquery, context: &Arc<Context>) -> Result<Subquery> {
     let plan = rewrite(Arc::unwrap_or_clone(subquery.subquery), context)?;
-    let outer_ref_columns = plan.all_out_ref_exprs();
-    Ok(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans })
+    outer_references::subquery(plan, &subquery.spans)
 }
 
 /// The call whose result stands for the subquery, put among those computed beneath; and the column that refers to it.
@@ -315,7 +329,7 @@ fn call(subquery: Subquery, kind: Kind, result: Field, first: Vec<Expr>, calls: 
         plan: subquery.subquery,
         name: format!("subquery_{}", context.subqueries.fetch_add(1, Ordering::Relaxed) + 1),
         outer: outer.into_iter().map(|(_, column)| column).collect(),
-        parameters: parameters.into_iter().map(|parameter| parameter.id).collect(),
+        parameters,
         kind,
         result: result.with_nullable(true),
         context: Arc::clone(context),
@@ -381,12 +395,12 @@ fn joins_as_scalar(plan: &LogicalPlan) -> Result<bool> {
 fn own_references(plan: &LogicalPlan, below: &LogicalPlan) -> Result<bool> {
     let mut at = plan;
     while !std::ptr::eq(at, below) {
+        let [input] = at.inputs()[..] else { return Ok(false) };
         let mut outside = false;
         at.apply_expressions(|expr| {
-            outside |= expr.contains_outer();
+            outside |= reaches_out(expr, input.schema())?;
             Ok(TreeNodeRecursion::Continue)
         })?;
-        let [input] = at.inputs()[..] else { return Ok(false) };
         if outside {
             return Ok(false);
         }
@@ -401,18 +415,23 @@ fn joins_as_filter(plan: &LogicalPlan) -> Result<bool> {
 }
 
 fn only_in_filters(plan: &LogicalPlan, equated: bool) -> Result<bool> {
-    if !has_outer_references(plan)? || !reaches_outside(plan)? {
+    if !has_outer_references(plan)? || references(plan)?.is_empty() {
         return Ok(true);
     }
     match plan {
         LogicalPlan::Filter(filter) => {
             let fits = datafusion::logical_expr::utils::split_conjunction(&filter.predicate).into_iter().all(|part| {
-                if plain(part) { !part.contains_outer() || !equated || equates(part) } else { stays_inside(part, &filter.input) }
+                if plain(part) {
+                    !part.contains_outer() || !equated || equates(part)
+                } else {
+                    matches!(reaches_out(part, filter.input.schema()), Ok(false))
+                }
             });
             Ok(fits && only_in_filters(&filter.input, equated)?)
         }
         LogicalPlan::Projection(projection) => {
-            Ok(projection.expr.iter().all(|expr| !expr.contains_outer()) && only_in_filters(&projection.input, equated)?)
+            let fits = projection.expr.iter().all(|expr| matches!(reaches_out(expr, projection.input.schema()), Ok(false)));
+            Ok(fits && only_in_filters(&projection.input, equated)?)
         }
         // Through an alias the outer columns would come out under names that nothing there has.
         LogicalPlan::SubqueryAlias(_) => Ok(false),
@@ -422,26 +441,6 @@ fn only_in_filters(plan: &LogicalPlan, equated: bool) -> Result<bool> {
         }
         _ => Ok(false),
     }
-}
-
-/// Subqueries in a condition that refer to the rows it filters and to nothing further out.
-fn stays_inside(part: &Expr, input: &LogicalPlan) -> bool {
-    let inside =
-        |subquery: &Subquery| outer_columns(subquery).iter().all(|(_, column)| input.schema().maybe_index_of_column(column).is_some());
-    let reaches_out = part.exists(|expr| {
-        Ok(match expr {
-            Expr::OuterReferenceColumn(..) => true,
-            Expr::ScalarSubquery(subquery) => !inside(subquery),
-            Expr::Exists(exists) => !inside(&exists.subquery),
-            Expr::InSubquery(within) => !inside(&within.subquery),
-            _ => false,
-        })
-    });
-    matches!(reaches_out, Ok(false))
-}
-
-fn reaches_outside(plan: &LogicalPlan) -> Result<bool> {
-    Ok(!plan.all_out_ref_exprs().is_empty())
 }
 
 /// Without subqueries inside.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, NullHandling, Result, ScalarValue, Spans};
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, SubqueryAlias};
+
+use super::outer_references::{references, subquery};
+use crate::functions::error::unsupported;
 
 /// Begins the names of the function's columns while the plan is rebuilt; no statement can hold it. Names without a qualifier, as
 /// DataFusion's Unnest drops it.
@@ -30,16 +33,31 @@ pub fn flatten(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     }
 }
 
-/// A subquery in FROM that refers to nothing outside any more is a relation like others.
+/// The right side of a join as what a lateral one is, where a subquery inside it alone refers to the left side: of such references
+/// DataFusion's planner does not know.
 ///
 /// # Errors
-/// None of its own.
-pub fn unwrapped(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    match plan {
-        LogicalPlan::Subquery(subquery) if subquery.subquery.all_out_ref_exprs().is_empty() => {
-            Ok(Transformed::yes(Arc::unwrap_or_clone(subquery.subquery)))
+/// 0A000 where the name may as well be one of a query further out.
+pub fn marked(right: LogicalPlan, left: &DFSchema, outer: &[Arc<DFSchema>]) -> Result<LogicalPlan> {
+    let is_marked = match &right {
+        LogicalPlan::Subquery(_) => true,
+        LogicalPlan::SubqueryAlias(alias) => matches!(*alias.input, LogicalPlan::Subquery(_)),
+        _ => false,
+    };
+    if is_marked {
+        return Ok(right);
+    }
+    let references = references(&right)?;
+    let Some((_, column)) = references.iter().find(|(_, column)| left.has_column(column)) else { return Ok(right) };
+    if outer.iter().any(|schema| schema.has_column(column)) {
+        return Err(unsupported("a subquery in FROM that refers to one of two relations of the same name"));
+    }
+    let inside = |plan| subquery(plan, &Spans::default()).map(LogicalPlan::Subquery);
+    match right {
+        LogicalPlan::SubqueryAlias(SubqueryAlias { input, alias, .. }) => {
+            SubqueryAlias::try_new(Arc::new(inside(Arc::unwrap_or_clone(input))?), alias).map(LogicalPlan::SubqueryAlias)
         }
-        other => Ok(Transformed::no(other)),
+        right => inside(right),
     }
 }
 

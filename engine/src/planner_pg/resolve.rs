@@ -20,7 +20,7 @@ use super::casts::unconstrained_numeric;
 use super::list_types::{element_type, item_type, tag_of};
 use super::operand::{Family, Operand, is_unknown};
 use super::types::{CAST_FIELD, cast_field};
-use super::{PgPlanner, grouping_columns, json_equality, set_comparison, with_ties};
+use super::{PgPlanner, grouping_columns, json_equality, lateral, outer_references, set_comparison, with_ties};
 use crate::functions::error;
 
 #[derive(Debug)]
@@ -57,10 +57,21 @@ impl ResolveTypes {
             plan => plan,
         };
         if matches!(plan, LogicalPlan::Limit(_)) {
-            let empty = DFSchema::empty();
-            let typed = plan.map_expressions(|expr| self.0.resolve_expr(expr, &empty).map(Transformed::yes))?;
-            return match typed.data.recompute_schema()? {
-                LogicalPlan::Limit(limit) => with_ties::spelled(limit),
+            let empty = Arc::new(DFSchema::empty());
+            let typed = plan.map_expressions(|expr| {
+                let expr = if expr.exists(|expr| Ok(outer_references::subquery_of(expr).is_some()))? {
+                    self.expr(expr, &empty, outer, literals)?
+                } else {
+                    self.0.resolve_expr(expr, &empty)?
+                };
+                Ok(Transformed::yes(expr))
+            })?;
+            let plan = match typed.data.recompute_schema()? {
+                LogicalPlan::Limit(limit) => with_ties::spelled(limit)?,
+                plan => plan,
+            };
+            return match plan {
+                LogicalPlan::Limit(limit) => self.0.limit(limit),
                 plan => Ok(plan),
             };
         }
@@ -147,8 +158,9 @@ impl ResolveTypes {
     /// The right side of a lateral join refers to the left one.
     fn join(&self, join: Join, outer: &mut Vec<Arc<DFSchema>>, literals: bool) -> Result<LogicalPlan> {
         let left = self.plan(Arc::unwrap_or_clone(join.left), outer, literals)?;
+        let right = lateral::marked(Arc::unwrap_or_clone(join.right), left.schema(), outer)?;
         outer.push(Arc::clone(left.schema()));
-        let right = self.plan(Arc::unwrap_or_clone(join.right), outer, literals);
+        let right = self.plan(right, outer, literals);
         outer.pop();
         Ok(LogicalPlan::Join(Join { left: Arc::new(left), right: Arc::new(right?), ..join }))
     }
@@ -203,9 +215,7 @@ impl ResolveTypes {
         outer.push(Arc::clone(schema));
         let plan = self.plan(Arc::unwrap_or_clone(subquery.subquery), outer, literals);
         outer.pop();
-        let plan = plan?;
-        let outer_ref_columns = plan.all_out_ref_exprs();
-        Ok(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: subquery.spans })
+        outer_references::subquery(plan?, &subquery.spans)
     }
 }
 

@@ -7,6 +7,8 @@ use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuant
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, LogicalPlanBuilder, Operator, Subquery, lit};
 use std::sync::Arc;
 
+use super::outer_references;
+
 /// The subquery's relation and column; no statement can name them.
 const SET: &str = "#set";
 
@@ -55,8 +57,7 @@ fn matching(comparison: &SetComparison, schema: &DFSchema, test: impl FnOnce(Exp
         Box::new(Expr::Column(Column::new(Some(TableReference::bare(SET)), SET))),
     ));
     let plan = LogicalPlanBuilder::from(plan).project(vec![value])?.alias(SET)?.filter(test(compared))?.build()?;
-    let outer_ref_columns = plan.all_out_ref_exprs();
-    Ok(Subquery { subquery: Arc::new(plan), outer_ref_columns, spans: comparison.subquery.spans.clone() })
+    outer_references::subquery(plan, &comparison.subquery.spans)
 }
 
 /// The statement's own columns, as seen from inside the subquery.

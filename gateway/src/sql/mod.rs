@@ -25,6 +25,7 @@ mod locking_reads;
 pub mod logged_rows;
 mod loose_tokens;
 pub mod named_statements;
+mod nested_joins;
 pub mod notification_relay;
 pub mod notifications;
 mod of_catalog;

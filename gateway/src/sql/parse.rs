@@ -238,7 +238,8 @@ fn parse_part(text: &str, part: &[TokenWithSpan], offsets: &LineOffsets) -> Resu
     }
     let dialect = PostgreSqlDialect {};
     let tokens = super::plain_spelling::spell_out(super::spellings::spell_out(without_comments(part)));
-    let (tokens, overriding) = super::overriding::take_out(super::trim_blanks::spell_out(super::table_query::spell_out(tokens)));
+    let tokens = super::nested_joins::spell_out(super::table_query::spell_out(tokens));
+    let (tokens, overriding) = super::overriding::take_out(super::trim_blanks::spell_out(tokens));
     let (tokens, travels) = super::time_travel::take_out(tokens);
     let (tokens, searches) = super::search_cycle::take_out(tokens);
     let (tokens, names) = super::ctas_columns::take_out(tokens);

@@ -10,11 +10,10 @@ use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::metadata::FieldMetadata;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result, ScalarValue, internal_err};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::async_udf::AsyncScalarUDFImpl;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature};
 use futures::TryStreamExt;
 use lakegate_engine_api::SqlMistake;
@@ -22,7 +21,7 @@ use lakegate_engine_api::SqlMistake;
 use super::Context;
 use crate::functions::error::mistake;
 use crate::plan::comparable;
-use crate::planner_pg::lateral;
+use crate::planner_pg::outer_references::{Values, filled, references};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -40,9 +39,9 @@ pub struct Apply {
     pub plan: Arc<LogicalPlan>,
     /// Its own for each subquery: plans tell functions apart by name.
     pub name: String,
-    /// What the arguments stand for: outer columns, then parameters by their ids.
+    /// What the arguments stand for: outer columns, then parameters.
     pub outer: Vec<Column>,
-    pub parameters: Vec<String>,
+    pub parameters: Vec<Placeholder>,
     pub kind: Kind,
     pub result: Field,
     pub context: Arc<Context>,
@@ -51,33 +50,19 @@ pub struct Apply {
 
 impl Apply {
     async fn run(&self, state: &SessionState, values: &[ScalarValue]) -> Result<RecordBatch> {
-        let plan = self.plan.as_ref().clone().transform_up_with_subqueries(|plan| {
-            // Aggregates are referred to by their names, which hold what they are made of.
-            let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let filled = expr.transform_up(|expr| {
-                    if let Expr::Placeholder(parameter) = &expr
-                        && let Some(at) = self.parameters.iter().position(|id| *id == parameter.id)
-                        && let Some(value) = values.get(self.outer.len() + at)
-                    {
-                        let metadata = parameter.field.as_ref().map(|field| FieldMetadata::from(field.as_ref()));
-                        return Ok(Transformed::yes(Expr::Literal(value.clone(), metadata)));
-                    }
-                    let Expr::OuterReferenceColumn(field, column) = expr else { return Ok(Transformed::no(expr)) };
-                    Ok(match self.outer.iter().position(|outer| *outer == column).and_then(|at| values.get(at)) {
-                        Some(value) => {
-                            let metadata = FieldMetadata::from(field.as_ref());
-                            Transformed::yes(Expr::Literal(value.clone(), Some(metadata)))
-                        }
-                        None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
-                    })
-                })?;
-                Ok(filled.update_data(|expr| name.restore(expr)))
-            })
-        })?;
-        let plan = plan.data.transform_up_with_subqueries(lateral::unwrapped)?;
-        let plan = state.optimize(&comparable(plan.data)?)?;
+        let literal = |value: &ScalarValue, metadata: Option<FieldMetadata>| Expr::Literal(value.clone(), metadata);
+        let fields = references(&self.plan)?;
+        let columns = self.outer.iter().zip(values).map(|(column, value)| {
+            let field = fields.iter().find(|(_, known)| known == column).map(|(field, _)| field);
+            (column, literal(value, field.map(|field| FieldMetadata::from(field.as_ref()))))
+        });
+        let parameters = self.parameters.iter().zip(values.iter().skip(self.outer.len())).map(|(parameter, value)| {
+            let metadata = parameter.field.as_ref().map(|field| FieldMetadata::from(field.as_ref()));
+            (parameter.id.as_str(), literal(value, metadata))
+        });
+        let values = Values { columns: columns.collect(), parameters: parameters.collect() };
+        let plan = filled(self.plan.as_ref().clone(), &values)?;
+        let plan = state.optimize(&comparable(plan)?)?;
         let physical = state.query_planner().create_physical_plan(&plan, state).await?;
         let schema = physical.schema();
         let stream = datafusion::physical_plan::execute_stream(physical, state.task_ctx())?;

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, ExprSchema, Result, TableReference};
+use datafusion::common::{Column, DFSchema, ExprSchema, Result, Spans, TableReference};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
 
 use super::{Context, Place, applied, lateral_join, outer_columns, plain, replaced};
 use crate::functions::error::unsupported;
+use crate::planner_pg::outer_references::{self, subquery_of};
 use crate::planner_pg::set_comparison;
 
 /// The join without subqueries in its condition.
@@ -128,8 +129,7 @@ fn kept_side(join: Join, context: &Arc<Context>) -> Result<LogicalPlan> {
         .transform_up(|expr| if is_subquery(&expr) { replaced(expr, Place::Join, &mut calls, context) } else { Ok(Transformed::no(expr)) })?
         .data;
     let rows = LogicalPlanBuilder::from(beneath(join.right, calls)?).filter(condition)?.project(shown)?.build()?;
-    let outer_ref_columns = rows.all_out_ref_exprs();
-    let subquery = Subquery { subquery: Arc::new(rows), outer_ref_columns, spans: datafusion::common::Spans::default() };
+    let subquery = outer_references::subquery(rows, &Spans::default())?;
     let lateral =
         LogicalPlanBuilder::from(Arc::unwrap_or_clone(join.left)).join_on(LogicalPlan::Subquery(subquery), JoinType::Left, [lit(true)])?;
     match lateral.build()? {
@@ -153,8 +153,7 @@ pub fn inside(join: &Join, alias: Option<&TableReference>, subquery: &Subquery) 
     };
     let condition = from_outside(condition, join.left.schema(), rows.schema())?;
     let rows = rows.filter(condition)?.build()?;
-    let outer_ref_columns = rows.all_out_ref_exprs();
-    let subquery = Subquery { subquery: Arc::new(rows), outer_ref_columns, spans: subquery.spans.clone() };
+    let subquery = outer_references::subquery(rows, &subquery.spans)?;
     Ok(Some((Join { on: Vec::new(), filter: None, ..join.clone() }, subquery)))
 }
 
@@ -173,18 +172,13 @@ fn from_outside(expr: Expr, left: &DFSchema, right: &DFSchema) -> Result<Expr> {
 }
 
 fn is_subquery(expr: &Expr) -> bool {
-    matches!(expr, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))
+    subquery_of(expr).is_some()
 }
 
 /// The columns around a subquery that it looks at.
 fn columns_of(expr: &Expr) -> Vec<Column> {
     let mut columns: Vec<Column> = expr.column_refs().into_iter().cloned().collect();
-    let subquery = match expr {
-        Expr::ScalarSubquery(subquery) => subquery,
-        Expr::Exists(exists) => &exists.subquery,
-        Expr::InSubquery(within) => &within.subquery,
-        _ => return columns,
-    };
+    let Some(subquery) = subquery_of(expr) else { return columns };
     columns.extend(outer_columns(subquery).into_iter().map(|(_, column)| column));
     columns
 }

@@ -96,13 +96,26 @@ fn plain_item(select: &Select) -> Option<(Expr, Option<String>)> {
     (!aggregates(expr)).then(|| (expr.clone(), alias))
 }
 
-/// Whether it may aggregate, count over a window or give several rows: any call of what is not known to be plain.
+/// Whether it may aggregate, count over a window or give several rows: any call of what is not known to be plain, subqueries left out.
 fn aggregates(expr: &Expr) -> bool {
-    struct Calls(bool);
+    struct Calls {
+        found: bool,
+        depth: usize,
+    }
     impl ast::Visitor for Calls {
         type Break = ();
+        fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-            if let Expr::Function(function) = expr {
+            if let Expr::Function(function) = expr
+                && self.depth == 0
+            {
                 let name = super::function_name(&function.name).unwrap_or_default();
                 let known_aggregate = matches!(
                     name.as_str(),
@@ -124,14 +137,14 @@ fn aggregates(expr: &Expr) -> bool {
                         | "variance"
                         | "percentile_cont"
                 );
-                self.0 |= known_aggregate || function.over.is_some() || set_function(&name).is_some();
+                self.found |= known_aggregate || function.over.is_some() || set_function(&name).is_some();
             }
             ControlFlow::Continue(())
         }
     }
-    let mut calls = Calls(false);
+    let mut calls = Calls { found: false, depth: 0 };
     let _: ControlFlow<()> = ast::Visit::visit(expr, &mut calls);
-    calls.0
+    calls.found
 }
 
 /// A key that names the selected expression by position or alias.

@@ -29,7 +29,11 @@ struct QueryFrame {
     ctes: usize,
     /// Its body is a select, whose scope ORDER BY sees, too.
     selects: bool,
+    /// Its body is another query.
+    is_parentheses: bool,
     order_by: Vec<(usize, Expr)>,
+    /// The names of its items inside and outside, where they differ.
+    renamed: Option<Vec<(Ident, Ident)>>,
 }
 
 #[derive(Default)]
@@ -53,7 +57,8 @@ impl VisitorMut for BareNames<'_> {
         if let Err(error) = multisets::spell_out(&mut query.body, &mut self.env) {
             return ControlFlow::Break(Box::new(error));
         }
-        let mut frame = QueryFrame { ctes, selects: false, order_by: Vec::new() };
+        let is_parentheses = matches!(*query.body, SetExpr::Query(_));
+        let mut frame = QueryFrame { ctes, selects: false, is_parentheses, order_by: Vec::new(), renamed: None };
         if let SetExpr::Select(select) = query.body.as_mut() {
             frame.selects = true;
             self.open(select)?;
@@ -68,10 +73,17 @@ impl VisitorMut for BareNames<'_> {
                 let outputs = outputs(select);
                 frame.order_by = set_aside(keys.iter_mut().map(|key| &mut key.expr), &outputs);
                 if let Some(Some(scope)) = self.scopes.last() {
-                    let mut inputs = InputNames { renamed: renamed(select), scope, depth: 0 };
+                    let mut inputs = InputNames { renamed: renamed(select), scope, depth: 0, found: Vec::new() };
                     keys.iter_mut().for_each(|key| {
                         let _: ControlFlow<()> = ast::VisitMut::visit(&mut key.expr, &mut inputs);
                     });
+                    let found = inputs.found;
+                    let is_outermost = self.queries.iter().all(|frame| frame.is_parentheses);
+                    if !found.is_empty() && (is_outermost || select.projection.iter().all(has_name)) {
+                        let shown = (!is_outermost).then(|| names_of(select));
+                        rename_items(select, &found, &mut frame.order_by);
+                        frame.renamed = shown.map(|shown| names_of(select).into_iter().zip(shown).collect());
+                    }
                 }
             }
         }
@@ -89,6 +101,9 @@ impl VisitorMut for BareNames<'_> {
             for (at, key) in frame.order_by {
                 keys[at].expr = key;
             }
+        }
+        if let Some(renamed) = frame.renamed {
+            under_names(query, renamed);
         }
         ControlFlow::Continue(())
     }
@@ -283,6 +298,8 @@ struct InputNames<'a> {
     renamed: Vec<String>,
     scope: &'a Scope,
     depth: usize,
+    /// Those that were met.
+    found: Vec<String>,
 }
 
 impl VisitorMut for InputNames<'_> {
@@ -307,10 +324,60 @@ impl VisitorMut for InputNames<'_> {
             let mut columns = self.scope.visible.iter().filter(|column| column.name == name);
             if let (Some(column), None) = (columns.next(), columns.next()) {
                 *expr = column.value.clone();
+                self.found.push(name);
             }
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The planner keeps what it sorts by beside the select list, under the same names: items called as an input column that a key looks at get
+/// names of their own, and so do the keys that are nothing but such an item.
+fn rename_items(select: &mut Select, names: &[String], keys: &mut [(usize, Expr)]) {
+    let mut renamed: Vec<(String, Ident)> = Vec::new();
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        if let SelectItem::ExprWithAlias { alias, .. } = item
+            && let name = folded(alias)
+            && names.iter().any(|known| known == crate::plan::restored(&name))
+        {
+            let own = Ident::with_quote('"', crate::plan::another(at, crate::plan::restored(&name)));
+            *alias = own.clone();
+            renamed.push((name, own));
+        }
+    }
+    let follow = |key: &mut Expr| {
+        if let Expr::Identifier(name) = key
+            && let Some((_, own)) = renamed.iter().find(|(known, _)| *known == folded(name))
+        {
+            *name = own.clone();
+        }
+    };
+    keys.iter_mut().for_each(|(_, key)| follow(key));
+    if let Some(Distinct::On(keys)) = &mut select.distinct {
+        keys.iter_mut().for_each(follow);
+    }
+}
+
+/// Each has a name that the tree tells.
+fn has_name(item: &SelectItem) -> bool {
+    matches!(item, SelectItem::ExprWithAlias { .. } | SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)))
+}
+
+fn names_of(select: &Select) -> Vec<Ident> {
+    outputs(select).into_iter().map(|name| Ident::with_quote('"', name)).collect()
+}
+
+/// The query inside another one that gives its columns the names that they have outside.
+fn under_names(query: &mut Query, renamed: Vec<(Ident, Ident)>) {
+    let inner = std::mem::replace(query, empty());
+    let alias =
+        TableAlias { explicit: true, name: Ident::with_quote('"', crate::plan::another(0, "sorted")), columns: Vec::new(), at: None };
+    let mut body = empty_select();
+    body.projection =
+        renamed.into_iter().map(|(inside, alias)| SelectItem::ExprWithAlias { expr: Expr::Identifier(inside), alias }).collect();
+    let relation = TableFactor::Derived { lateral: false, subquery: Box::new(inner), alias: Some(alias), sample: None };
+    body.from = vec![TableWithJoins { relation, joins: Vec::new() }];
+    *query.body = SetExpr::Select(Box::new(body));
 }
 
 /// Takes the keys that are nothing but one of the names out of their places.
