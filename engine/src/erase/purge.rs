@@ -185,7 +185,7 @@ impl Work<'_> {
 }
 
 /// What writers of Delta tables put beside the log; anything else is somebody else's, and is looked at but left.
-fn is_of_table(name: &str) -> bool {
+pub(super) fn is_of_table(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     // A write to disk that was cut off has a number behind its name.
     let plain = file.split('#').next().unwrap_or(file);
