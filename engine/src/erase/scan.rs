@@ -71,6 +71,9 @@ async fn earlier_versions(
     context: &ExecutionContext,
 ) -> Result<(), EngineError> {
     let Some(kept) = place.kept.as_deref() else { return Ok(()) };
+    if kept.is_replicated().await? {
+        scanned.beyond.push("the bucket is replicated: what was removed here may be in the other buckets still".to_owned());
+    }
     let versions = match earlier(place).await? {
         Ok(versions) => versions,
         Err(why) => {

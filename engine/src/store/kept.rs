@@ -92,6 +92,18 @@ impl Kept {
         Ok(if configuration.text_of("Status").is_empty() { Versioning::Never } else { Versioning::Kept })
     }
 
+    /// Whether the store copies the bucket's objects to others. A store that does not tell says no: certificates say that replicas are not looked at.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub async fn is_replicated(&self) -> Result<bool, EngineError> {
+        match self.ask("GET", "", &[("replication", "")]).await {
+            Ok(answer) => Ok(parsed(&answer, "ReplicationConfiguration")?.children().any(|rule| rule.text_of("Status") == "Enabled")),
+            Err(Failure::Refused(_)) => Ok(false),
+            Err(Failure::Failed(failure)) => Err(failure),
+        }
+    }
+
     /// Versions and markers of all keys that begin so.
     ///
     /// # Errors
