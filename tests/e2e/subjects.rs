@@ -453,7 +453,9 @@ fn objects(bucket: &str) -> Vec<(String, Vec<u8>)> {
     while let Some(folder) = open.pop() {
         for name in store.list(bucket, &folder).unwrap() {
             let path = format!("{folder}/{name}");
-            let is_object = [".parquet", ".json", ".bin", ".crc", "_last_checkpoint"].iter().any(|end| name.ends_with(end));
+            // A version lies in a folder that is named for its object.
+            let is_object = ["v_", "_lakegate_probe_", "_lakegate_check_"].iter().any(|start| name.starts_with(start))
+                || [".parquet", ".json", ".bin", ".crc", "_last_checkpoint"].iter().any(|end| name.ends_with(end));
             if is_object {
                 found.push((path.clone(), store.read(bucket, &path).unwrap_or_default()));
             } else {
