@@ -18,7 +18,7 @@ pub struct Copied {
 /// Tables in which others' rows are referenced stand before these; the rest follow in any order.
 const FIRST: [&str; 4] = ["roles", "databases", "schemas", "relations"];
 /// Of one process, or of the place itself.
-const LEFT_OUT: [&str; 5] = ["schema_migrations", "readers", "leases", "commit_groups", "engines"];
+const LEFT_OUT: [&str; 6] = ["schema_migrations", "readers", "leases", "commit_groups", "engines", "forgetting"];
 
 /// Copies the catalog at one URL into the empty one at another.
 ///

@@ -11,7 +11,7 @@ use crate::error::CatalogError;
 pub const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A process that has told nothing for so long is gone.
-const GONE_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const GONE_AFTER: Duration = Duration::from_secs(60);
 
 impl Catalog {
     /// Tells other processes when the oldest reader of this one began; `None`: nobody reads now.

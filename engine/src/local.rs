@@ -10,7 +10,8 @@ use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{
     Alteration, BoundRelation, BoundStatement, ByteScan, ByteStream, CacheFigures, ColumnDefinition, CommitDecision, Engine, EngineError,
     EngineTransaction, Erased, Erasure, ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome, Prepared,
-    Progress, Purge, Purged, RelationSource, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription, Work,
+    Progress, Purge, Purged, PurgedVersions, RelationSource, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription,
+    VersionPurge, Work,
 };
 use sqlparser::ast::{AnalyzeFormat, AnalyzeFormatKind, Statement, TableFactor, UtilityOption, Visit, Visitor};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use crate::cache::DecodedCache;
 use crate::delta::{Tables, describe};
-use crate::erase::{erase_rows, forget_table, purge_history, scan_bytes, store_time};
+use crate::erase::{erase_rows, forget_table, purge_history, purge_versions, scan_bytes, store_time};
 use crate::error;
 use crate::exec::{Kept, PreparedExplain, PreparedSelect, ProgressBoard, Ready, Results, Shared, Small, keep_swept, open_relations};
 use crate::files::{list_files, read_file, write_file};
@@ -152,6 +153,11 @@ impl Engine for LocalEngine {
     async fn purge_history(&self, target: BoundRelation, purge: Purge, context: ExecutionContext) -> Result<Purged, EngineError> {
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.run_to_end(purge_history(shared, target, purge, context)).await
+    }
+
+    async fn purge_versions(&self, location: &str, purge: VersionPurge, context: ExecutionContext) -> Result<PurgedVersions, EngineError> {
+        let (shared, location) = (Arc::clone(&self.shared), location.to_owned());
+        self.shared.runtime.run_to_end(async move { purge_versions(&shared, &location, &purge, &context).await }).await
     }
 
     async fn forget(&self, location: &str) -> Result<(), EngineError> {

@@ -198,7 +198,7 @@ pub async fn serve(foundation: Foundation, engine: Arc<dyn Engine>, transport: O
         guards: Default::default(),
         server_start: Utc::now(),
     });
-    keep_telling_readers(catalog.clone(), live.clone(), stop.clone());
+    keep_telling_readers(Arc::clone(&shared), live.clone(), stop.clone());
     crate::system::audit::server_start(catalog, &address.to_string(), config).await.map_err(ServeError::Audit)?;
     let watch = WatchOptions { webhook: config.findings_webhook.clone(), sigma_rules: config.sigma_rules.clone() };
     crate::detect::runner::start(&shared, watch, &stop);
@@ -264,13 +264,17 @@ async fn fleet(
     Ok(Fleet::new(Arc::clone(engine), cluster.embedded, catalog.clone(), directory))
 }
 
-/// Other processes on the catalog learn what this one may still read: VACUUM keeps it.
-fn keep_telling_readers(catalog: lakegate_catalog::Catalog, live: server::LiveSessions, stop: CancellationToken) {
-    if catalog.is_sole_process() {
+/// Other processes on the catalog learn what this one may still read: VACUUM keeps it. What they have erased is dropped from memory here.
+fn keep_telling_readers(shared: Arc<Shared>, live: server::LiveSessions, stop: CancellationToken) {
+    if shared.catalog.is_sole_process() {
         return;
     }
     crate::tasks::spawn("readers", async move {
+        let catalog = &shared.catalog;
         loop {
+            if let Err(error) = crate::privacy::forget_what_others_erased(&shared).await {
+                tracing::warn!(error = %error.message, "what another process has erased could not be dropped from memory");
+            }
             if let Err(error) = catalog.tell_oldest_reader(live.oldest_reader(0)).await {
                 tracing::warn!(%error, "other processes could not be told what is being read");
             }

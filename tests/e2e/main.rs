@@ -80,6 +80,7 @@ mod sqlstates;
 #[cfg(test)]
 mod startup;
 #[cfg(test)]
+mod subject_copies;
 mod subjects;
 #[cfg(test)]
 mod support;

@@ -2,11 +2,13 @@
 //! request is open, and as a keyed digest for ever.
 
 mod certificates;
+mod forgetting;
 mod log;
 mod requests;
 mod scan;
 
 pub use certificates::{Certificate, CertificateFile, NewCertificate, VerifyError};
+pub use forgetting::ToForget;
 pub use log::{LogErased, Named};
 pub use requests::{NewRequest, PrivacyRequest, PrivacyStep, StepKeys};
 pub use scan::{CatalogFinding, CatalogScan};

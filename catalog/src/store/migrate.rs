@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (15, include_str!("migrations/0015_saved_queries.sql")),
     (16, include_str!("migrations/0016_flushed_logs.sql")),
     (17, include_str!("migrations/0017_engines.sql")),
+    (18, include_str!("migrations/0018_forgetting.sql")),
 ];
 
 pub(super) async fn run(store: &Store) -> Result<(), CatalogError> {

@@ -69,6 +69,45 @@ pub struct Purged {
     pub left: u64,
 }
 
+/// The end of what a store keeps under a root beside the present objects: earlier versions, markers of deletions, unfinished uploads.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct VersionPurge {
+    /// Of all objects, not of those alone that a table is made of.
+    pub everything: bool,
+    /// By the store's clock: uploads that began later may be of a statement that still runs.
+    #[serde(with = "crate::plain::time")]
+    pub before: DateTime<Utc>,
+    pub needles: Needles,
+}
+
+/// An earlier version of an object that is gone, or a marker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedVersion {
+    /// As [`RemovedObject::name`].
+    pub name: String,
+    pub version: String,
+    /// `version`, `delete marker` or `unfinished upload`.
+    pub what: String,
+    /// As the store's list says.
+    pub bytes: u64,
+}
+
+/// What could not be removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptVersion {
+    pub name: String,
+    pub version: String,
+    pub what: String,
+    /// The store's word for it, such as `AccessDenied`.
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgedVersions {
+    pub removed: Vec<RemovedVersion>,
+    pub left: Vec<KeptVersion>,
+}
+
 /// Where and for what is looked.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ByteScan {
@@ -96,6 +135,8 @@ pub struct Scanned {
     pub findings: Vec<Finding>,
     /// Objects that could not be read as what they are, and why.
     pub unread: Vec<Finding>,
-    /// Versions of objects that the store keeps beside the present ones, and what else is beyond the scan.
+    /// Versions that the store keeps beside the present objects, read as these are.
+    pub earlier_versions: u64,
+    /// What is beyond the scan, and why.
     pub beyond: Vec<String>,
 }

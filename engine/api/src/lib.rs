@@ -21,7 +21,10 @@ mod transaction;
 
 pub use alteration::Alteration;
 pub use caches::CacheFigures;
-pub use erasure::{ByteScan, Erased, Erasure, Finding, Needles, Purge, Purged, RemovedObject, Scanned, SubjectKeys, SubjectRule};
+pub use erasure::{
+    ByteScan, Erased, Erasure, Finding, KeptVersion, Needles, Purge, Purged, PurgedVersions, RemovedObject, RemovedVersion, Scanned,
+    SubjectKeys, SubjectRule, VersionPurge,
+};
 pub use error::{DataError, Effect, EngineError, Limit, SqlMistake, Unavailability, Violation};
 pub use files::{ByteStream, FileContent, FilePlace, StoredFile};
 pub use lookup::{
@@ -156,8 +159,21 @@ pub trait Engine: Send + Sync + 'static {
         Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
     }
 
+    /// Removes what the store keeps beside the present objects under a root, where it keeps anything. Idempotent, and can be cut off anywhere.
+    ///
+    /// # Errors
+    /// `Storage`. What the store refuses to remove is told, not an error.
+    async fn purge_versions(
+        &self,
+        _location: &str,
+        _purge: VersionPurge,
+        _context: ExecutionContext,
+    ) -> Result<PurgedVersions, EngineError> {
+        Err(EngineError::Unsupported { feature: "the erasure of data subjects by this engine".to_owned(), hint: None })
+    }
+
     /// Reads every object under a root, whatever the table's log says of it, and looks for identifiers in names, bytes, decompressed
-    /// pages and values.
+    /// pages and values; earlier versions that the store keeps of them, too.
     ///
     /// # Errors
     /// `Storage`: what could not be listed was not looked at. Objects that cannot be read are told, not an error.

@@ -7,8 +7,10 @@ mod purge;
 mod rewrite;
 mod scan;
 mod scan_parquet;
+mod versions;
 
 pub use self::log::request_of;
 pub use self::purge::{forget_table, purge_history, store_time};
 pub use self::rewrite::erase_rows;
 pub use self::scan::scan_bytes;
+pub use self::versions::purge_versions;

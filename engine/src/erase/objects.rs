@@ -184,12 +184,32 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name, unless it names somebody: not even its digest is told then, which could be compared with those of guesses.
+/// The name, without values of partitions, and unless it names somebody: not even its digest is told then, which could be compared with
+/// those of guesses.
 #[must_use]
 pub fn shown(name: &str, needles: &Needles, withheld: &[String]) -> String {
     let names_key = || withheld.iter().any(|part| name.contains(part.as_str()));
     if needles.find(name.as_bytes()).is_some() || names_key() {
         return "name withheld".to_owned();
     }
-    name.to_owned()
+    let segments: Vec<&str> = name.split('/').collect();
+    let last = segments.len().saturating_sub(1);
+    let plain = |(at, segment): (usize, &&str)| match segment.split_once('=') {
+        Some((column, _)) if at < last => format!("{column}=*"),
+        _ => (*segment).to_owned(),
+    };
+    segments.iter().enumerate().map(plain).collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_told_have_no_values_of_partitions() {
+        let needles = Needles::new(["ann@example.com"]).unwrap();
+        assert_eq!(shown("_delta_log/1.json", &needles, &[]), "_delta_log/1.json");
+        assert_eq!(shown("id=42/b=/a=b.parquet", &needles, &[]), "id=*/b=*/a=b.parquet");
+        assert_eq!(shown("email=ann%40example.com/a.parquet", &needles, &[]), "name withheld");
+    }
 }

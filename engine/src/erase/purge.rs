@@ -185,11 +185,13 @@ impl Work<'_> {
 }
 
 /// What writers of Delta tables put beside the log; anything else is somebody else's, and is looked at but left.
-fn is_of_table(name: &str) -> bool {
+pub(super) fn is_of_table(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     // A write to disk that was cut off has a number behind its name.
     let plain = file.split('#').next().unwrap_or(file);
-    plain.ends_with(".parquet") || (plain.starts_with("deletion_vector_") && plain.ends_with(".bin"))
+    // Left where a store that was being tried failed.
+    let is_trial = name.starts_with("_lakegate_probe_") || name.starts_with("_lakegate_check_");
+    is_trial || plain.ends_with(".parquet") || (plain.starts_with("deletion_vector_") && plain.ends_with(".bin"))
 }
 
 /// Files of `_delta_log`.
@@ -249,6 +251,7 @@ mod tests {
             "deletion_vector_1.bin",
             "ab/deletion_vector_1.bin",
             "a.parquet#1",
+            "_lakegate_probe_1",
         ] {
             assert!(is_of_table(name), "{name}");
         }

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use lakegate_engine_api::{ByteScan, EngineError, ExecutionContext, Finding, Needles, Scanned};
 use serde_json::Value;
 
-use super::objects::{Object, all, folders, hex, sha256, shown};
+use super::objects::{all, folders, hex, sha256, shown};
 use super::scan_parquet;
+use super::versions::{earlier, name_of};
 use crate::exec::Shared;
+use crate::store::{Failure, Location};
 
 /// Objects beyond this are not read whole.
 const OBJECT_BYTES_MAX: u64 = 4 << 30;
@@ -51,12 +53,72 @@ pub async fn scan_bytes(shared: &Shared, location: &str, scan: &ByteScan, contex
         scanned.objects += 1;
         scanned.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         digest.update(format!("{}\0{}\0{}\n", object.name, bytes.len(), sha256(&bytes)).as_bytes());
-        look(&object, bytes, &search, &mut scanned);
+        look(&object.name, bytes, &search, &mut scanned);
         // Decompressing takes long enough for others to want a turn.
         tokio::task::yield_now().await;
     }
+    earlier_versions(&place, &search, &mut scanned, &mut digest, context).await?;
     scanned.digest = hex(digest.finish().as_ref());
     Ok(scanned)
+}
+
+/// What the store keeps of objects that are gone or were replaced.
+async fn earlier_versions(
+    place: &Location,
+    search: &Search<'_>,
+    scanned: &mut Scanned,
+    digest: &mut aws_lc_rs::digest::Context,
+    context: &ExecutionContext,
+) -> Result<(), EngineError> {
+    let Some(kept) = place.kept.as_deref() else { return Ok(()) };
+    if kept.is_replicated().await? {
+        scanned.beyond.push("the bucket is replicated: what was removed here may be in the other buckets still".to_owned());
+    }
+    let versions = match earlier(place).await? {
+        Ok(versions) => versions,
+        Err(why) => {
+            scanned.beyond.push(format!("earlier versions of objects, which the bucket may keep, cannot be listed ({why})"));
+            return Ok(());
+        }
+    };
+    for version in versions {
+        if context.cancel.is_cancelled() {
+            return Err(EngineError::Canceled);
+        }
+        let name = name_of(place, &version.key).to_owned();
+        let at = |what: &str| format!("{what} {}", version.id);
+        let finding = |place: &str, encoding: &str| finding(&name, search, place, encoding);
+        if let Some(encoding) = search.name(&name) {
+            let what = if version.is_marker { "name of the object, delete marker" } else { "name of the object, version" };
+            scanned.findings.push(finding(&at(what), encoding));
+        }
+        if version.is_marker {
+            continue;
+        }
+        if version.bytes > OBJECT_BYTES_MAX {
+            scanned.unread.push(finding(&at("version"), "larger than 4 GiB, not read"));
+            continue;
+        }
+        let bytes = match kept.read(&version.key, &version.id).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(Failure::Refused(why)) => {
+                scanned.unread.push(finding(&at("version"), &format!("not read ({why})")));
+                continue;
+            }
+            Err(Failure::Failed(failure)) => return Err(failure),
+        };
+        scanned.earlier_versions += 1;
+        scanned.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        digest.update(format!("{name}\0{}\0{}\0{}\n", version.id, bytes.len(), sha256(&bytes)).as_bytes());
+        let mut found = Scanned::default();
+        look(&name, bytes, search, &mut found);
+        let of_version = |found: Finding| Finding { place: format!("version {}: {}", version.id, found.place), ..found };
+        scanned.findings.extend(found.findings.into_iter().map(of_version));
+        scanned.unread.extend(found.unread.into_iter().map(of_version));
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 /// Column-mapped tables have other names in their files.
@@ -91,25 +153,25 @@ fn finding(name: &str, search: &Search<'_>, place: &str, encoding: &str) -> Find
     Finding { object: shown(name, search.needles, &withheld), place: place.to_owned(), encoding: encoding.to_owned() }
 }
 
-fn look(object: &Object, bytes: Bytes, search: &Search<'_>, scanned: &mut Scanned) {
+fn look(name: &str, bytes: Bytes, search: &Search<'_>, scanned: &mut Scanned) {
     if let Some(encoding) = search.needles.find(&bytes) {
-        scanned.findings.push(finding(&object.name, search, "bytes", encoding));
+        scanned.findings.push(finding(name, search, "bytes", encoding));
     }
-    let is_parquet = bytes.starts_with(b"PAR1") || bytes.ends_with(b"PAR1") || object.name.ends_with(".parquet");
+    let is_parquet = bytes.starts_with(b"PAR1") || bytes.ends_with(b"PAR1") || name.ends_with(".parquet");
     if is_parquet {
         match scan_parquet::look(&bytes, search) {
-            Ok(found) => scanned.findings.extend(found.into_iter().map(|(place, how)| finding(&object.name, search, &place, how))),
-            Err(why) => scanned.unread.push(finding(&object.name, search, &why, "not a readable Parquet file")),
+            Ok(found) => scanned.findings.extend(found.into_iter().map(|(place, how)| finding(name, search, &place, how))),
+            Err(why) => scanned.unread.push(finding(name, search, &why, "not a readable Parquet file")),
         }
-    } else if object.name.contains("_delta_log/") && object.name.ends_with(".json") {
+    } else if name.contains("_delta_log/") && name.ends_with(".json") {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
             match serde_json::from_slice::<Value>(line) {
                 Ok(action) => {
                     if let Some(place) = search.action(&action) {
-                        scanned.findings.push(finding(&object.name, search, place, "value of a subject's column"));
+                        scanned.findings.push(finding(name, search, place, "value of a subject's column"));
                     }
                 }
-                Err(_) => scanned.unread.push(finding(&object.name, search, "a line that is no JSON", "only its bytes were searched")),
+                Err(_) => scanned.unread.push(finding(name, search, "a line that is no JSON", "only its bytes were searched")),
             }
         }
     }

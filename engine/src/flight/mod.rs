@@ -20,9 +20,9 @@ pub use self::server::serve;
 use std::time::Duration;
 
 /// The number of the messages' form; see [`wire`]. Both sides say the oldest and the newest that they speak.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 /// The oldest number whose messages are the same as those of [`PROTOCOL`].
-pub const PROTOCOL_OLDEST: u16 = 1;
+pub const PROTOCOL_OLDEST: u16 = 2;
 
 /// A connection on which nothing is heard for so long is asked whether it is still there, and has as long to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);

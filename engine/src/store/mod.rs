@@ -3,9 +3,11 @@
 
 mod check;
 mod commit;
+mod kept;
 mod listing;
 mod local;
 mod s3;
+mod xml;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +23,7 @@ use url::Url;
 
 pub use self::check::{Checked, check_commits};
 pub use self::commit::CommitLogStore;
+pub use self::kept::{Failure, Kept, Upload, Version, Versioning, listing_prefix};
 pub use self::listing::listed;
 pub use self::local::LocalStore;
 use crate::error;
@@ -44,6 +47,7 @@ struct Bucket {
     store: Arc<dyn ObjectStore>,
     /// The same bucket, each request sent once.
     once: Arc<dyn ObjectStore>,
+    kept: Option<Arc<Kept>>,
     footers: Arc<FileMetadataCache>,
 }
 
@@ -56,6 +60,8 @@ pub struct Location {
     pub store: Arc<dyn ObjectStore>,
     /// For writes whose repetition would have to be told apart from another writer's: no retries inside.
     pub once: Arc<dyn ObjectStore>,
+    /// What the store keeps beside its objects; `None` where it cannot keep any.
+    pub kept: Option<Arc<Kept>>,
     /// Path of the folder in `store`.
     pub prefix: Path,
     /// Under which DataFusion knows `store`.
@@ -118,6 +124,7 @@ impl Stores {
                     url,
                     once: Arc::clone(&store),
                     store,
+                    kept: None,
                     prefix,
                     object_store_url: ObjectStoreUrl::local_filesystem(),
                     footers,
@@ -130,7 +137,8 @@ impl Stores {
                 let bucket = self.bucket(&name)?;
                 let object_store_url =
                     ObjectStoreUrl::parse(format!("s3://{name}")).map_err(|error| error::from_datafusion(&error, &[]))?;
-                Ok(Location { url, store: bucket.store, once: bucket.once, prefix, object_store_url, footers: bucket.footers, checked })
+                let Bucket { store, once, kept, footers } = bucket;
+                Ok(Location { url, store, once, kept, prefix, object_store_url, footers, checked })
             }
             scheme => Err(error::unsupported_hint(
                 format!("the object store scheme \"{scheme}\""),
@@ -164,11 +172,8 @@ impl Stores {
         if let Some(bucket) = buckets.get(name) {
             return Ok(bucket.clone());
         }
-        let bucket = Bucket {
-            store: s3::bucket(name, &self.options, s3::Retries::Some, &self.network)?,
-            once: s3::bucket(name, &self.options, s3::Retries::None, &self.network)?,
-            footers: footers(self.options.footer_cache_bytes),
-        };
+        let s3::Opened { store, once, kept } = s3::open(name, &self.options, &self.network)?;
+        let bucket = Bucket { store, once, kept, footers: footers(self.options.footer_cache_bytes) };
         let url = Url::parse(&format!("s3://{name}")).map_err(|_| invalid_location())?;
         self.runtime.register_object_store(&url, Arc::clone(&bucket.store));
         buckets.insert(name.to_owned(), bucket.clone());

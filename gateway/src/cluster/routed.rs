@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use lakegate_engine_api::{
     Alteration, BoundRelation, BoundStatement, ByteScan, ByteStream, CacheFigures, ColumnDefinition, CommitDecision, Effect, Engine,
     EngineError, EngineTransaction, Erased, Erasure, ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome,
-    Prepared, Progress, Purge, Purged, RelationSource, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription,
+    Prepared, Progress, Purge, Purged, PurgedVersions, RelationSource, RowStream, Scanned, SessionFacts, StoredFile, TableCommit,
+    TableDescription, VersionPurge,
 };
 use uuid::Uuid;
 
@@ -203,6 +204,15 @@ impl Engine for Routed {
         let purged = self.on_target(target, &context, work).await?;
         self.forget(&location).await?;
         Ok(purged)
+    }
+
+    async fn purge_versions(&self, location: &str, purge: VersionPurge, context: ExecutionContext) -> Result<PurgedVersions, EngineError> {
+        let work = |engine: Arc<dyn Engine>| {
+            let (location, purge, context) = (location.to_owned(), purge.clone(), context.clone());
+            async move { engine.purge_versions(&location, purge, context).await }
+        };
+        // Done twice is as done once.
+        self.fleet.run(self.ask(&[location], Some(context.statement_id)), Effect::None, true, work).await
     }
 
     async fn scan_bytes(&self, location: &str, scan: ByteScan, context: ExecutionContext) -> Result<Scanned, EngineError> {

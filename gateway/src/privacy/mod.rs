@@ -6,6 +6,7 @@
 
 mod call;
 mod conditions;
+mod forgetting;
 mod map;
 mod relations;
 mod resumption;
@@ -13,6 +14,7 @@ mod suspects;
 
 pub use call::{SubjectFunction, function_of, is_subject_function, name_of_function};
 pub use conditions::{condition, quoted, string, table_name};
+pub use forgetting::forget_what_others_erased;
 pub use map::{CoveredTable, Rule, SubjectColumn, SubjectMap, require_access, require_officer};
 pub use relations::relation;
 pub use resumption::keep_resuming;

@@ -109,6 +109,11 @@ impl KeptPlans {
         }
     }
 
+    /// Lets go of all: texts and rows may name somebody who was erased.
+    pub fn forget_all(&self) {
+        self.by_text.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Keeps a plan; those of older catalogs go.
     pub fn keep(&self, made: &Circumstances<'_>, plan: &Arc<Plan>) {
         let entry = Entry {

@@ -20,8 +20,8 @@ use chrono::{DateTime, Utc};
 use lakegate_engine_api::{
     Alteration, BoundRelation, BoundStatement, ByteScan, ByteStream, CacheFigures, ColumnDefinition, CommitDecision, Effect, Engine,
     EngineError, EngineTransaction, Erased, Erasure, ExecutionContext, FileContent, FilePlace, Maintained, Maintenance, NewTable, Outcome,
-    Prepared, Progress, Purge, Purged, RelationSource, RowStream, Scanned, SessionFacts, StoredFile, TableCommit, TableDescription,
-    Unavailability, Work as Statement,
+    Prepared, Progress, Purge, Purged, PurgedVersions, RelationSource, RowStream, Scanned, SessionFacts, StoredFile, TableCommit,
+    TableDescription, Unavailability, VersionPurge, Work as Statement,
 };
 use rustls::ClientConfig;
 use tokio::sync::oneshot;
@@ -289,6 +289,11 @@ impl Engine for RemoteEngine {
         let levels = relation.levels()?;
         let request = Request::PurgeHistory { target: relation, purge: Cow::Owned(purge) };
         expect!(scope.reply(Work { levels, ..Work::of(&context, Effect::Unknown) }, request, None).await?, Reply::Purged(purged) => purged)
+    }
+
+    async fn purge_versions(&self, location: &str, purge: VersionPurge, context: ExecutionContext) -> Result<PurgedVersions, EngineError> {
+        let request = Request::PurgeVersions { location: Cow::Borrowed(location), purge: Cow::Owned(purge) };
+        expect!(self.ask(Work::of(&context, Effect::Unknown), request, None).await?, Reply::PurgedVersions(purged) => purged)
     }
 
     async fn scan_bytes(&self, location: &str, scan: ByteScan, context: ExecutionContext) -> Result<Scanned, EngineError> {

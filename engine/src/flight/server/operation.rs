@@ -186,6 +186,9 @@ impl Operation<'_> {
             Request::PurgeHistory { target, purge } => {
                 Reply::Purged(engine.purge_history(binder.relation(target)?, purge.into_owned(), context).await?)
             }
+            Request::PurgeVersions { location, purge } => {
+                Reply::PurgedVersions(engine.purge_versions(&location, purge.into_owned(), context).await?)
+            }
             Request::ScanBytes { location, scan } => Reply::Scanned(engine.scan_bytes(&location, scan.into_owned(), context).await?),
             Request::IsWorn(location) => Reply::Is(engine.is_worn(&location).await?),
             Request::NewestVersion(location) => Reply::Version(engine.newest_version(&location).await?),

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use lakegate_engine_api::catalog::RelationName;
 use lakegate_engine_api::{
     Alteration, ByteScan, CacheFigures, ColumnDefinition, EngineError, Erased, Erasure, FilePlace, KeyFilter, Maintenance, MetricsSnapshot,
-    NewTable, Outcome, Progress, Purge, Purged, Scanned, StoredFile, TableCommit, TableDescription, Unavailability, plain,
+    NewTable, Outcome, Progress, Purge, Purged, PurgedVersions, Scanned, StoredFile, TableCommit, TableDescription, Unavailability,
+    VersionPurge, plain,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -94,6 +95,10 @@ pub enum Request<'a> {
     PurgeHistory {
         target: Relation<'a>,
         purge: Cow<'a, Purge>,
+    },
+    PurgeVersions {
+        location: Cow<'a, str>,
+        purge: Cow<'a, VersionPurge>,
     },
     ScanBytes {
         location: Cow<'a, str>,
@@ -200,6 +205,7 @@ pub enum Reply {
     Erased(Erased),
     StoreTime(#[serde(with = "plain::time")] DateTime<Utc>, bool),
     Purged(Purged),
+    PurgedVersions(PurgedVersions),
     Scanned(Scanned),
     Outcomes(Vec<Outcome>),
 }

@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use lakegate_engine_api::catalog::{PgType, RelationName};
 use lakegate_engine_api::{
     AdvisoryKey, AdvisoryRequest, Alteration, ByteScan, CacheFigures, ColumnDefinition, DataError, Effect, EngineError, Erased, Erasure,
-    FilePlace, Finding, Key, KeyFilter, Limit, Maintenance, MetricsSnapshot, Moment, Needles, NewTable, Outcome, Phase, Progress, Purge,
-    Purged, RemovedObject, RowCheck, RowPolicies, Scanned, SessionFacts, SessionSignal, SqlMistake, StoredFile, SubjectRule, TableCommit,
-    TableDescription, TablePolicies, Unavailability, Violation, Work,
+    FilePlace, Finding, KeptVersion, Key, KeyFilter, Limit, Maintenance, MetricsSnapshot, Moment, Needles, NewTable, Outcome, Phase,
+    Progress, Purge, Purged, PurgedVersions, RemovedObject, RemovedVersion, RowCheck, RowPolicies, Scanned, SessionFacts, SessionSignal,
+    SqlMistake, StoredFile, SubjectRule, TableCommit, TableDescription, TablePolicies, Unavailability, VersionPurge, Violation, Work,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -205,6 +205,7 @@ fn requests_travel() {
     ];
     let erasure = Erasure { keys: vec![("a".to_owned(), vec!["b".to_owned()])], rule: SubjectRule::Delete, dry_run: true };
     let purge = Purge { request: "r".to_owned(), secret: [7; 32], before: time(), needles: needles() };
+    let versions = VersionPurge { everything: true, before: time(), needles: needles() };
     let scan = ByteScan { needles: needles(), keys: Vec::new() };
     let told = || TransactionRef { number: 1, steps: Vec::new() };
     let commits = vec![TableCommit { location: "l".to_owned(), version: 4, commit_id: "c".to_owned() }];
@@ -222,6 +223,7 @@ fn requests_travel() {
         Request::EraseRows { target: target(), erasure: Cow::Owned(erasure), session: Facts::of(&facts, 1) },
         Request::StoreTime("l".into()),
         Request::PurgeHistory { target: target(), purge: Cow::Owned(purge) },
+        Request::PurgeVersions { location: "l".into(), purge: Cow::Owned(versions) },
         Request::ScanBytes { location: "l".into(), scan: Cow::Owned(scan) },
         Request::IsWorn("l".into()),
         Request::NewestVersion("l".into()),
@@ -297,6 +299,9 @@ fn answers_travel() {
         rows: Some(4),
     };
     let finding = Finding { object: "o".to_owned(), place: "p".to_owned(), encoding: "e".to_owned() };
+    let (n, v) = ("n".to_owned(), "v".to_owned());
+    let gone = RemovedVersion { name: n.clone(), version: v.clone(), what: "version".to_owned(), bytes: 1 };
+    let kept = KeptVersion { name: n, version: v, what: "version".to_owned(), why: "AccessDenied".to_owned() };
     let removed = RemovedObject { name: "n".to_owned(), bytes: 1, sha256: "s".to_owned(), action: "removed".to_owned() };
     let replies = [
         Reply::Nothing,
@@ -317,6 +322,7 @@ fn answers_travel() {
         Reply::Erased(Erased { version_before: 1, version_after: 2, rows: 3, files_rewritten: 4, bytes_read: 5, bytes_written: 6 }),
         Reply::StoreTime(time(), true),
         Reply::Purged(Purged { version: 1, objects: vec![removed], left: 2 }),
+        Reply::PurgedVersions(PurgedVersions { removed: vec![gone], left: vec![kept] }),
         Reply::Scanned(Scanned { objects: 1, findings: vec![finding.clone()], unread: vec![finding], ..Scanned::default() }),
         Reply::Outcomes(vec![outcome]),
     ];

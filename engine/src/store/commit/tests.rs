@@ -115,6 +115,7 @@ fn case(puts: &[Fault], gets: &[Fault]) -> Case {
     });
     let url = Url::parse("memory:///t/").unwrap();
     let location = Location {
+        kept: None,
         url: url.clone(),
         store: Arc::clone(&store),
         once: Arc::clone(&store),

@@ -1,11 +1,13 @@
 //! The proof: everything that is left is read, and what was found is signed. A certificate says what was looked at and how, and lists what
 //! was found or could not be looked at; it says nothing else.
 
+use std::collections::BTreeMap;
+
 use chrono::Utc;
 use lakegate_catalog::model::Relation;
 use lakegate_catalog::needles::is_searchable;
 use lakegate_catalog::privacy::{Named, NewCertificate, PrivacyStep, StepKeys};
-use lakegate_engine_api::{ByteScan, Scanned};
+use lakegate_engine_api::{ByteScan, KeptVersion, PurgedVersions, Scanned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ use crate::sqlstate::{Severity, SqlError, SqlState};
 const NOT_LOOKED_AT: [&str; 7] = [
     "spill files of statements that run now",
     "copies of data outside the tables listed here: tables that carry no tag, systems that read the tables, files that COPY wrote",
-    "backups of the catalog, of disks and of buckets, replicas of buckets and the store's own access logs",
+    "backups of the catalog, of disks and of buckets (versions of objects in the buckets themselves were looked at), replicas of buckets and the store's own access logs",
     "freed blocks of disks, swap space and memory of running processes",
     "the identifier in other spellings than those named under encodings, and inside compressed or encrypted values",
     "Bloom filters of Parquet files, which hold hashes of values; files with rows of the subject were replaced with theirs",
@@ -44,15 +46,14 @@ pub async fn prove(
     let started = Utc::now();
     let mut residuals: Vec<Value> = Vec::new();
     let mut scans = Vec::new();
+    for step in steps {
+        let purged = step.report.get("versions").cloned().unwrap_or_default();
+        residuals.extend(versions_left(&step.table, &serde_json::from_value(purged).map_err(super::internal)?));
+    }
+    residuals.extend(cleaned.versions.iter().flat_map(|(owner, purged)| versions_left(owner, purged)));
     for step in steps.iter().filter(|step| step.report.get("dropped").is_none()) {
         let scanned = scan(session, request, &step.location, keys_to_be_gone(step), deadline, journal).await?;
         note(&mut residuals, &step.table, &scanned);
-        if step.report.get("store_keeps_versions") == Some(&Value::Bool(true)) {
-            residuals.push(json!({
-                "where": step.table,
-                "what": "the bucket keeps earlier versions of objects: what was removed and rewritten is there still, until they expire or are deleted",
-            }));
-        }
         scans.push(json!({ "root": step.table, "scan": scanned }));
     }
     let saved = scan(session, request, &crate::saved_queries::location(session), StepKeys::new(), deadline, journal).await?;
@@ -89,6 +90,7 @@ pub async fn prove(
                 "identifier": of,
                 "searched_in_bytes": is_searchable(identifier),
                 "searched_as_value": of == "requested",
+                "looked_for_in": looked_for_in(identifier, of == "requested"),
             })
         })
         .collect();
@@ -114,13 +116,14 @@ pub async fn prove(
         "saved_queries_redacted": cleaned.saved_queries,
         "index_entries_removed": cleaned.index_entries,
         "exports_removed": cleaned.exports,
+        "other_versions": cleaned.versions.iter().map(|(owner, purged)| json!({ "of": owner, "versions": purged })).collect::<Vec<_>>(),
         "scans": scans,
         "catalog_scan": { "scan": of_catalog, "log_entries_opened": opened },
         "encodings": ENCODINGS,
-        "short_identifiers": "identifiers with searched_in_bytes false are too short, or digits, to be told from chance: they were looked for as \
-                              values of the subject's columns, in statistics and partitions, and as words of logged statements that name the tables",
+        "short_identifiers": "identifiers with searched_in_bytes false are too short, or digits, to be told from chance; looked_for_in says where each \
+                              was looked for",
         "residuals": residuals,
-        "not_looked_at": NOT_LOOKED_AT,
+        "not_looked_at": not_looked_at(request),
     });
     let document = serde_json::to_string(&document).map_err(super::internal)?;
     if request.needles.find(document.as_bytes()).is_some() {
@@ -175,6 +178,46 @@ fn note(residuals: &mut Vec<Value>, root: &str, scanned: &Scanned) {
     residuals.extend(scanned.beyond.iter().map(|beyond| json!({ "where": root, "what": beyond })));
 }
 
+/// Aliases are looked for by their bytes alone: which columns may hold one of them rightly nobody has said.
+fn looked_for_in(identifier: &str, was_requested: bool) -> Vec<&'static str> {
+    let mut places = vec!["the blind index of logged statements"];
+    match is_searchable(identifier) {
+        true => {
+            places.extend(["all bytes, names and values under the tables' roots", "the catalog", "texts of logged statements and events"])
+        }
+        false => places.push("words of logged statements that name one of the tables"),
+    }
+    if was_requested {
+        places.push("values of the subject's columns in files, their statistics in the log and in checkpoints, names of partitions");
+    }
+    places
+}
+
+fn not_looked_at(request: &Request) -> Vec<String> {
+    let mut all: Vec<String> = NOT_LOOKED_AT.map(str::to_owned).into();
+    let short = request.aliases.iter().filter(|alias| !is_searchable(alias)).count();
+    if short > 0 {
+        let what = if short == 1 { "identifier" } else { "identifiers" };
+        all.push(format!(
+            "{short} {what} found in the subject's rows and not requested, too short to be told from chance: of these only logged statements were searched"
+        ));
+    }
+    all
+}
+
+/// One residual for each reason that the store has.
+fn versions_left(owner: &str, purged: &PurgedVersions) -> Vec<Value> {
+    let mut reasons: BTreeMap<&str, Vec<&KeptVersion>> = BTreeMap::new();
+    for left in &purged.left {
+        reasons.entry(&left.why).or_default().push(left);
+    }
+    let residual = |(why, left): (&str, Vec<&KeptVersion>)| {
+        let what = format!("{} entries that the bucket keeps beside its objects could not be removed: {why}", left.len());
+        json!({ "where": owner, "what": what, "left": left })
+    };
+    reasons.into_iter().map(residual).collect()
+}
+
 /// Tables of sessions, whose columns nobody has tagged.
 fn temporary(snapshot: &lakegate_catalog::Snapshot) -> Vec<std::sync::Arc<Relation>> {
     let is_temporary = |relation: &Relation| {
@@ -206,6 +249,8 @@ fn table(step: &PrivacyStep) -> Value {
         "objects_incomplete": step.report.get("resumed").is_some(),
         "erased": part("erased"),
         "purged": part("purged"),
+        "bucket_keeps_versions": part("store_keeps_versions"),
+        "versions": part("versions"),
     })
 }
 

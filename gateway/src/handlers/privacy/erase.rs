@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use lakegate_catalog::Catalog;
 use lakegate_catalog::needles::{Needles, is_searchable};
 use lakegate_catalog::privacy::{Named, NewRequest, PrivacyRequest, PrivacyStep};
-use lakegate_engine_api::{Erasure, Purge};
+use lakegate_engine_api::{Erasure, Purge, PurgedVersions, VersionPurge};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ const SUBJECTS_MAX: usize = 10_000;
 const FILE_TICK: Duration = Duration::from_millis(20);
 const OBJECT_TICK: Duration = Duration::from_millis(1_500);
 const READERS_LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
+/// Other gateways look every five seconds what they are asked to forget.
+const FORGETTING_SECONDS_MIN: u64 = 30;
 
 /// What is asked for.
 pub struct Wish<'a> {
@@ -286,9 +288,13 @@ async fn advance(
             purge(session, &request, step, deadline, journal).await?;
         }
     }
+    for step in steps.iter_mut().filter(|step| step.report.get("versions").is_none()) {
+        purge_versions(session, &request, step, deadline, journal).await?;
+    }
+    forget(session, id, &steps, wait_seconds, deadline).await?;
     session.changes_made += 1;
     set_state(session, id, "cleaning").await?;
-    let cleaned = clean(session, &request, &steps).await?;
+    let cleaned = clean(session, &request, &steps, deadline, journal).await?;
     set_state(session, id, "scanning").await?;
     certificate::prove(session, &request, &steps, &cleaned, deadline, journal).await
 }
@@ -395,6 +401,60 @@ async fn purge(
     Ok(session.shared.catalog.set_privacy_step(request.id, step).await?)
 }
 
+/// What the store keeps of the table's objects that are gone or were replaced.
+async fn purge_versions(
+    session: &GatewaySession,
+    request: &Request,
+    step: &mut PrivacyStep,
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<(), SqlError> {
+    if step.report.get("versions_begun").is_some() {
+        step.report["resumed"] = json!(true);
+    }
+    step.report["versions_begun"] = json!(true);
+    session.shared.catalog.set_privacy_step(request.id, step).await?;
+    let purge = VersionPurge { everything: false, before: began(std::slice::from_ref(step)), needles: request.needles.clone() };
+    let purged = session.engine().purge_versions(&step.location, purge, context(journal, deadline)).await?;
+    step.report["versions"] = json!(purged);
+    Ok(session.shared.catalog.set_privacy_step(request.id, step).await?)
+}
+
+/// What is in memory of the tables' past, in this process and in all others on the catalog, with their engines.
+async fn forget(session: &GatewaySession, id: Uuid, steps: &[PrivacyStep], seconds: u64, deadline: &Deadline) -> Result<(), SqlError> {
+    let catalog = &session.shared.catalog;
+    let locations: Vec<&str> = steps.iter().map(|step| step.location.as_str()).collect();
+    catalog.ask_to_forget(id, &locations).await?;
+    for location in &locations {
+        session.engine().forget(location).await?;
+    }
+    session.shared.kept_plans.forget_all();
+    let until = tokio::time::Instant::now() + Duration::from_secs(seconds.max(FORGETTING_SECONDS_MIN));
+    loop {
+        let others = catalog.still_remembering(id).await?;
+        if others == 0 {
+            return Ok(catalog.all_have_forgotten(id).await?);
+        }
+        if tokio::time::Instant::now() >= until {
+            let message = "other gateways have not dropped what they keep in memory of the tables";
+            return Err(SqlError::new(SqlState::LockNotAvailable, message)
+                .detail(format!("{others} of them have not answered; what is stored is purged already."))
+                .hint("Their logs say why. CALL lakegate.resume_erasure asks them again."));
+        }
+        tokio::select! {
+            biased;
+            () = deadline.token().cancelled() => return Err(SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")),
+            () = tokio::time::sleep(READERS_LOOKED_AT_EVERY) => {}
+        }
+    }
+}
+
+/// When the first of the tables was rewritten, by its store's clock.
+fn began(steps: &[PrivacyStep]) -> DateTime<Utc> {
+    let times = steps.iter().filter_map(|step| serde_json::from_value(step.report.get("before")?.clone()).ok());
+    times.min().unwrap_or_else(Utc::now)
+}
+
 /// What was done outside the tables.
 pub struct Cleaned {
     pub saved_queries: u64,
@@ -405,10 +465,18 @@ pub struct Cleaned {
     pub exports: u64,
     /// Export folders that could not be removed.
     pub exports_left: Vec<String>,
+    /// What the stores kept beside the objects of saved queries and exports: whose, and what became of it.
+    pub versions: Vec<(String, PurgedVersions)>,
 }
 
 /// The logs, and what Lakegate itself has exported of the subjects.
-async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep]) -> Result<Cleaned, SqlError> {
+async fn clean(
+    session: &GatewaySession,
+    request: &Request,
+    steps: &[PrivacyStep],
+    deadline: &Deadline,
+    journal: &Journal,
+) -> Result<Cleaned, SqlError> {
     let catalog = &session.shared.catalog;
     let tables: Vec<String> = steps.iter().map(|step| step.table.clone()).collect();
     let short = short(request);
@@ -426,7 +494,14 @@ async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep
         destroyed: erased.destroyed,
         exports: 0,
         exports_left: Vec::new(),
+        versions: Vec::new(),
     };
+    let versions = async |location: &str, everything: bool| {
+        let purge = VersionPurge { everything, before: began(steps), needles: request.needles.clone() };
+        session.engine().purge_versions(location, purge, context(journal, deadline)).await
+    };
+    let location = crate::saved_queries::location(session);
+    cleaned.versions.push(("saved queries".to_owned(), versions(&location, false).await?));
     let exports = catalog.privacy_requests().await?;
     for export in exports.iter().filter(|export| export.action == "export" && export.kind == request.kind) {
         if !export.digests.iter().any(|digest| digests.contains(digest)) {
@@ -434,7 +509,10 @@ async fn clean(session: &GatewaySession, request: &Request, steps: &[PrivacyStep
         }
         let Some(folder) = export::folder_of(&export.detail) else { continue };
         match session.engine().drop_table(&folder).await {
-            Ok(()) => cleaned.exports += 1,
+            Ok(()) => {
+                cleaned.exports += 1;
+                cleaned.versions.push((format!("export {}", export.id), versions(&folder, true).await?));
+            }
             Err(error) => cleaned.exports_left.push(format!("export {}: {error}", export.id)),
         }
     }
