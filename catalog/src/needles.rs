@@ -1,5 +1,6 @@
 //! Identifiers of people as they are found in bytes: plain, and in the encodings that files and logs have them in.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
@@ -16,6 +17,10 @@ const LENGTH_MIN: usize = 6;
 const DIGITS_MIN: usize = 11;
 /// Statistics of tables cut texts off after so many characters.
 const STATISTICS_PREFIX: usize = 32;
+
+/// Of all spellings together: below it the search is a table of some hundred bytes for each of these, which is read once a byte that is
+/// searched; above, something that is several times slower and smaller.
+const TABLE_BYTES_MAX: usize = 256 << 10;
 
 /// What is looked for. Letters' case does not matter (ASCII).
 #[derive(Clone)]
@@ -61,14 +66,14 @@ impl Needles {
     pub fn new<'a>(identifiers: impl IntoIterator<Item = &'a str>) -> Result<Needles, CatalogError> {
         let (mut patterns, mut encodings): (Vec<Vec<u8>>, Vec<&'static str>) = (Vec::new(), Vec::new());
         let identifiers: Arc<[String]> = identifiers.into_iter().map(str::to_owned).collect();
-        let mut searched = 0;
+        let (mut searched, mut known) = (0, HashSet::new());
         for identifier in identifiers.iter() {
             if !is_searchable(identifier) {
                 continue;
             }
             searched += 1;
             for (encoding, bytes) in encoded(identifier) {
-                if bytes.len() >= LENGTH_MIN && !patterns.contains(&bytes) {
+                if bytes.len() >= LENGTH_MIN && known.insert(bytes.clone()) {
                     patterns.push(bytes);
                     encodings.push(encoding);
                 }
@@ -80,7 +85,11 @@ impl Needles {
                 AhoCorasickBuilder::new()
                     .ascii_case_insensitive(true)
                     .match_kind(MatchKind::LeftmostFirst)
-                    .kind((patterns.len() > 500).then_some(AhoCorasickKind::ContiguousNFA))
+                    .kind(Some(if known.iter().map(Vec::len).sum::<usize>() > TABLE_BYTES_MAX {
+                        AhoCorasickKind::ContiguousNFA
+                    } else {
+                        AhoCorasickKind::DFA
+                    }))
                     .build(&patterns)
                     .map_err(CatalogError::internal)?,
             )),

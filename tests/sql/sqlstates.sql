@@ -57,7 +57,7 @@ SELECT 1 LIMIT -1
 SELECT 1 OFFSET -1
 SELECT (SELECT 1 UNION ALL SELECT 2)
 SELECT (SELECT 1, 2)
-SELECT --= 42601 a select list has at least one column
+SELECT
 SELEC 1
 SELECT 'unterminated
 SELECT /* unterminated

@@ -46,7 +46,7 @@ impl Store {
             [
                 "-master.telemetry=false",
                 "-master.volumeSizeLimitMB=1024",
-                "-volume.max=100",
+                "-volume.max=1000",
                 "-volume.preStopSeconds=0",
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",

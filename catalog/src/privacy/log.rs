@@ -244,44 +244,80 @@ impl Catalog {
     pub async fn log_entries_naming(&self, named: &Named<'_>) -> Result<(u64, u64), CatalogError> {
         self.log().flush().await?;
         let (mut opened, mut naming) = (0, self.indexed_literals(named.identifiers).await?);
-        let [(recent, of_recent), (flushed, of_flushed)] = STATEMENTS;
-        let tables = [
-            ((recent, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_statement", of_recent),
-            ((recent, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_error", of_recent),
-            ((flushed, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_statement", of_flushed),
-            ((flushed, "statements"), "statement_id", "executed_by_oid", "start_time", "sealed_error", of_flushed),
-            (("audit_events", "audit_events"), "event_id", "actor_oid", "event_time", "sealed_detail", "COALESCE(object_name, '')"),
-            (("flushed_events", "audit_events"), "event_id", "actor_oid", "event_time", "sealed_detail", "COALESCE(object_name, '')"),
-        ];
-        for ((from, table), id, role, at, column, names) in tables {
+        let columns = ["sealed_statement", "sealed_error"];
+        let of_statements = STATEMENTS.map(|(from, about)| Entries {
+            from,
+            about,
+            table: "statements",
+            id: "statement_id",
+            role: "executed_by_oid",
+            time: "start_time",
+            columns: &columns,
+        });
+        let of_events = ["audit_events", "flushed_events"].map(|from| Entries {
+            from,
+            about: "COALESCE(object_name, '')",
+            table: "audit_events",
+            id: "event_id",
+            role: "actor_oid",
+            time: "event_time",
+            columns: &["sealed_detail"],
+        });
+        for entries in of_statements.iter().chain(&of_events) {
             let mut last = String::new();
-            loop {
-                let sql = format!(
-                    "SELECT {id}, {role}, {at}, key_id, {column}, {names} FROM {from} WHERE {id} > $1 AND {column} IS NOT NULL \
-                     ORDER BY {id} LIMIT $2"
-                );
-                let rows = sqlx::query(AssertSqlSafe(sql)).bind(last.clone()).bind(PAGE).fetch_all(self.store().reads()).await?;
-                for row in &rows {
-                    let row_id: String = row.try_get(0)?;
-                    last.clone_from(&row_id);
-                    let role = crate::store::number(row.try_get(1)?)?;
-                    let key = match self.keyring().by_id(&row.try_get::<String, _>(3)?).await {
-                        Err(CatalogError::KeyDestroyed) => continue,
-                        key => key?,
-                    };
-                    let cell = Cell { table, column, id: &row_id, role, time: row.try_get(2)? };
-                    opened += 1;
-                    if named.is_in(&key.open(cell, &row.try_get::<Vec<u8>, _>(4)?)?, &row.try_get::<String, _>(5)?) {
-                        naming += 1;
-                    }
-                }
-                if i64::try_from(rows.len()).unwrap_or(PAGE) < PAGE {
-                    break;
-                }
+            while let Some(next) = self.entries_naming(entries, &last, named, &mut opened, &mut naming).await? {
+                last = next;
             }
         }
         Ok((opened, naming))
     }
+
+    /// A page of entries behind `last`: opened, counted; gives where the next begins.
+    async fn entries_naming(
+        &self,
+        entries: &Entries<'_>,
+        last: &str,
+        named: &Named<'_>,
+        opened: &mut u64,
+        naming: &mut u64,
+    ) -> Result<Option<String>, CatalogError> {
+        let Entries { from, about, table, id, role, time, columns } = *entries;
+        let sealed = columns.join(", ");
+        let is_sealed = columns.iter().map(|column| format!("{column} IS NOT NULL")).collect::<Vec<_>>().join(" OR ");
+        let sql = format!(
+            "SELECT {id}, {role}, {time}, key_id, {about}, {sealed} FROM {from} WHERE {id} > $1 AND ({is_sealed}) ORDER BY {id} LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(last.to_owned()).bind(PAGE).fetch_all(self.store().reads()).await?;
+        let mut next = None;
+        for row in &rows {
+            let id: &str = row.try_get(0)?;
+            next = Some(id);
+            let key = match self.keyring().by_id(row.try_get(3)?).await {
+                Err(CatalogError::KeyDestroyed) => continue,
+                key => key?,
+            };
+            for (at, column) in columns.iter().enumerate() {
+                let Some(sealed) = row.try_get::<Option<&[u8]>, _>(5 + at)? else { continue };
+                let cell = Cell { table, column, id, role: crate::store::number(row.try_get(1)?)?, time: row.try_get(2)? };
+                *opened += 1;
+                *naming += u64::from(named.is_in(&key.open(cell, sealed)?, row.try_get(4)?));
+            }
+        }
+        let is_last = i64::try_from(rows.len()).unwrap_or(PAGE) < PAGE;
+        Ok(next.filter(|_| !is_last).map(str::to_owned))
+    }
+}
+
+/// Where sealed texts lie.
+struct Entries<'a> {
+    from: &'a str,
+    about: &'a str,
+    /// What the texts were sealed as.
+    table: &'static str,
+    id: &'a str,
+    role: &'a str,
+    time: &'a str,
+    columns: &'a [&'static str],
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The current version without the subjects. Files with rows of theirs are replaced, and all that have deletion vectors: what a vector hides
 //! is in the file still. The commit says nothing of whom it was for.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
@@ -12,10 +13,10 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, case, lit,
 use datafusion::physical_plan::execute_stream;
 use deltalake_core::kernel::{Action, Add};
 use deltalake_core::protocol::DeltaOperation;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use lakegate_engine_api::{BoundRelation, EngineError, Erased, Erasure, ExecutionContext, SessionFacts, SqlMistake, SubjectRule};
 
-use crate::delta::TableScan;
+use crate::delta::{FILE_COLUMN, TableScan};
 use crate::error;
 use crate::exec::{Shared, interruptible};
 use crate::plan::{comparable, planning_error};
@@ -23,6 +24,8 @@ use crate::write::{Change, CommitId, FileLayout, Target, commit};
 
 /// Looks at the table anew so often while others change it.
 const PASSES_MAX: usize = 20;
+/// Files that are made over at once hold their rows in memory.
+const FILES_AT_ONCE_MAX: usize = 8;
 /// By which plans know the table.
 const FILES: &str = "files";
 
@@ -37,12 +40,17 @@ pub async fn erase_rows(
 ) -> Result<Erased, EngineError> {
     let target = Target::open(&shared, std::slice::from_ref(&target), &target.name).await?;
     check_features(&target)?;
-    let state = shared.sessions.state(&session);
+    let (erasure, state) = (Arc::new(erasure), Arc::new(shared.sessions.state(&session)));
     let mut erased = Erased { version_before: target.version.version(), version_after: target.version.version(), ..Erased::default() };
     for _ in 0..PASSES_MAX {
         let _order = target.table.writes.rewrites.lock().await;
-        let target = target.reopened(&shared).await?;
-        let pass = Pass { shared: &shared, target: &target, erasure: &erasure, state: &state, context: &context };
+        let pass = Pass {
+            shared: Arc::clone(&shared),
+            target: Arc::new(target.reopened(&shared).await?),
+            erasure: Arc::clone(&erasure),
+            state: Arc::clone(&state),
+            context: context.clone(),
+        };
         match pass.run(&mut erased).await {
             // Nothing is left, or nothing is to be done.
             Ok(None) => return Ok(erased),
@@ -74,52 +82,36 @@ fn check_features(target: &Target) -> Result<(), EngineError> {
     Ok(())
 }
 
-struct Pass<'a> {
-    shared: &'a Shared,
-    target: &'a Target,
-    erasure: &'a Erasure,
-    state: &'a SessionState,
-    context: &'a ExecutionContext,
+#[derive(Clone)]
+struct Pass {
+    shared: Arc<Shared>,
+    target: Arc<Target>,
+    erasure: Arc<Erasure>,
+    state: Arc<SessionState>,
+    context: ExecutionContext,
 }
 
-impl Pass<'_> {
+impl Pass {
     /// The version that was committed; `None` where all files are without the subjects already.
     async fn run(&self, erased: &mut Erased) -> Result<Option<u64>, EngineError> {
         let files = Arc::clone(self.target.version.files()?);
-        let layout = FileLayout::of(&self.target.version, &self.target.columns, self.target.table.log_store.object_store(None));
-        let (mut actions, mut adds): (Vec<Action>, Vec<Add>) = (Vec::new(), Vec::new());
-        let removes: Vec<_> = self.target.version.snapshot.log_data().iter().map(|file| file.remove_action(true)).collect();
-        let (mut rows, mut read) = (0, 0);
-        let mut rewritten = 0;
-        for (number, file) in files.files.iter().enumerate() {
-            let found = self.count(number).await?;
-            rows += found;
-            if found == 0 && file.deletion_vector.is_none() {
-                continue;
-            }
-            rewritten += 1;
-            read += file.size_bytes;
-            if self.erasure.dry_run {
-                continue;
-            }
-            match self.rewrite(number, &layout).await {
-                Ok(made) => adds.extend(made),
-                Err(failure) => {
-                    layout.discard(&adds).await;
-                    return Err(failure);
-                }
-            }
-            actions.extend(removes.get(number).cloned().map(Action::Remove));
-        }
+        let found = self.count().await?;
+        let touched = files.files.iter().enumerate();
+        let touched = touched.filter(|(number, file)| found.contains_key(number) || file.deletion_vector.is_some());
+        let (numbers, bytes): (Vec<usize>, Vec<u64>) = touched.map(|(number, file)| (number, file.size_bytes)).unzip();
+        let rows = found.values().sum::<u64>();
         erased.rows += rows;
-        erased.files_rewritten += rewritten;
-        erased.bytes_read += read;
-        if actions.is_empty() {
+        erased.files_rewritten += u64::try_from(numbers.len()).unwrap_or(u64::MAX);
+        erased.bytes_read += bytes.iter().sum::<u64>();
+        if self.erasure.dry_run || numbers.is_empty() {
             return Ok(None);
         }
+        let layout = Arc::new(FileLayout::of(&self.target.version, &self.target.columns, self.target.table.log_store.object_store(None)));
+        let adds = self.rewrite_all(&numbers, &layout).await?;
         erased.bytes_written += adds.iter().map(|add| u64::try_from(add.size).unwrap_or(0)).sum::<u64>();
-        actions.extend(adds.iter().cloned().map(Action::Add));
-        let committed = self.commit(actions).await;
+        let removes: Vec<_> = self.target.version.snapshot.log_data().iter().map(|file| file.remove_action(true)).collect();
+        let removed = numbers.iter().filter_map(|number| removes.get(*number).cloned()).map(Action::Remove);
+        let committed = self.commit(removed.chain(adds.iter().cloned().map(Action::Add)).collect()).await;
         if let Err(failure) = &committed
             && !matches!(failure, EngineError::CommitUnknown { .. })
         {
@@ -127,6 +119,30 @@ impl Pass<'_> {
             layout.discard(&adds).await;
         }
         committed.map(Some)
+    }
+
+    /// Several files at once, each as a file of its own. Where one fails nothing is left of the others.
+    async fn rewrite_all(&self, numbers: &[usize], layout: &Arc<FileLayout>) -> Result<Vec<Add>, EngineError> {
+        let cancel = self.context.cancel.child_token();
+        let at_once = self.state.config().target_partitions().clamp(1, FILES_AT_ONCE_MAX);
+        let work = futures::stream::iter(numbers.to_vec()).map(|number| {
+            let (pass, layout) = (self.clone(), Arc::clone(layout));
+            self.shared.runtime.run(cancel.clone(), async move { pass.rewrite(number, &layout).await })
+        });
+        let mut work = std::pin::pin!(work.buffered(at_once));
+        let (mut adds, mut failed) = (Vec::new(), None);
+        while let Some(made) = work.next().await {
+            match made {
+                Ok(made) => adds.extend(made),
+                Err(failure) => {
+                    cancel.cancel();
+                    failed.get_or_insert(failure);
+                }
+            }
+        }
+        let Some(failure) = failed else { return Ok(adds) };
+        layout.discard(&adds).await;
+        Err(failure)
     }
 
     async fn commit(&self, actions: Vec<Action>) -> Result<u64, EngineError> {
@@ -149,21 +165,26 @@ impl Pass<'_> {
             .await
     }
 
-    /// Rows of the subjects in a file, statistics first.
-    async fn count(&self, number: usize) -> Result<u64, EngineError> {
-        let Some(condition) = self.condition()? else { return Ok(0) };
-        let plan = self.scan(number)?.filter(condition).and_then(LogicalPlanBuilder::build).map_err(|failure| planning_error(&failure))?;
-        let mut rows = 0;
-        self.stream(plan, |batch| {
-            rows += u64::try_from(batch.num_rows()).unwrap_or(u64::MAX);
-            std::future::ready(Ok(()))
-        })
-        .await?;
-        Ok(rows)
+    /// Rows of the subjects by the numbers of the files that have any.
+    async fn count(&self) -> Result<BTreeMap<usize, u64>, EngineError> {
+        let mut found = BTreeMap::new();
+        let Some(condition) = self.condition()? else { return Ok(found) };
+        let places = provider_as_source(Arc::new(self.table().with_row_places()));
+        let plan = LogicalPlanBuilder::scan(FILES, places, None)
+            .and_then(|scan| scan.filter(condition)?.project([named(FILE_COLUMN)])?.build())
+            .map_err(|failure| planning_error(&failure))?;
+        let mut rows = self.execute(plan, self.state.config().target_partitions()).await?;
+        while let Some(batch) = rows.try_next().await.map_err(|failure| error::from_datafusion(&failure, &[]))? {
+            for file in batch.column(0).as_primitive::<Int64Type>().values() {
+                let number = usize::try_from(*file).map_err(|_| error::internal("a file has no number"))?;
+                *found.entry(number).or_default() += 1;
+            }
+        }
+        Ok(found)
     }
 
     async fn rewrite(&self, number: usize, layout: &FileLayout) -> Result<Vec<Add>, EngineError> {
-        let scan = self.scan(number)?;
+        let scan = self.scan_of(number)?;
         let plan = match (self.condition()?, &self.erasure.rule) {
             (None, _) => scan.build(),
             // A row of which nobody knows whose it is stays.
@@ -177,7 +198,8 @@ impl Pass<'_> {
         let plan = plan.map_err(|failure| planning_error(&failure))?;
         let mut writer = layout.writer();
         let failed = |failure| error::from_datafusion(&failure, &[]);
-        let mut stream = self.execute(plan).await?;
+        // Rows that lie together stay together.
+        let mut stream = self.execute(plan, 1).await?;
         loop {
             let next = tokio::select! {
                 biased;
@@ -190,16 +212,14 @@ impl Pass<'_> {
         writer.close().await
     }
 
-    fn scan(&self, number: usize) -> Result<LogicalPlanBuilder, EngineError> {
-        let chosen: HashSet<usize> = HashSet::from([number]);
-        let only: Vec<bool> = (0..self.target.version.files()?.files.len()).map(|number| chosen.contains(&number)).collect();
-        let scan = TableScan::new(
-            Arc::clone(&self.shared.tables),
-            Arc::clone(&self.target.version),
-            self.target.columns.clone(),
-            self.target.name.name.clone(),
-        );
-        let source = provider_as_source(Arc::new(scan.only(Arc::new(only))));
+    fn table(&self) -> TableScan {
+        let (version, name) = (Arc::clone(&self.target.version), self.target.name.name.clone());
+        TableScan::new(Arc::clone(&self.shared.tables), version, self.target.columns.clone(), name)
+    }
+
+    fn scan_of(&self, number: usize) -> Result<LogicalPlanBuilder, EngineError> {
+        let only: Vec<bool> = (0..self.target.version.files()?.files.len()).map(|other| other == number).collect();
+        let source = provider_as_source(Arc::new(self.table().only(Arc::new(only))));
         LogicalPlanBuilder::scan(FILES, source, None).map_err(|failure| planning_error(&failure))
     }
 
@@ -247,23 +267,14 @@ impl Pass<'_> {
         error::sql(SqlMistake::UndefinedColumn, message)
     }
 
-    async fn stream<F, W>(&self, plan: LogicalPlan, mut each: F) -> Result<(), EngineError>
-    where
-        F: FnMut(RecordBatch) -> W,
-        W: Future<Output = Result<(), EngineError>>,
-    {
-        let mut rows = self.execute(plan).await?;
-        while let Some(batch) = rows.try_next().await.map_err(|failure| error::from_datafusion(&failure, &[]))? {
-            each(batch).await?;
-        }
-        Ok(())
-    }
-
-    async fn execute(&self, plan: LogicalPlan) -> Result<datafusion::physical_plan::SendableRecordBatchStream, EngineError> {
+    async fn execute(
+        &self,
+        plan: LogicalPlan,
+        partitions: usize,
+    ) -> Result<datafusion::physical_plan::SendableRecordBatchStream, EngineError> {
         let failed = |failure| error::from_datafusion(&failure, &[]);
-        // Rows that lie together stay together.
-        let mut state = self.state.clone();
-        state.config_mut().options_mut().execution.target_partitions = 1;
+        let mut state = SessionState::clone(&self.state);
+        state.config_mut().options_mut().execution.target_partitions = partitions;
         let plan = comparable(plan).and_then(|plan| state.optimize(&plan)).map_err(failed)?;
         let physical = state.query_planner().create_physical_plan(&plan, &state).await.map_err(failed)?;
         let physical = interruptible(physical, &self.context.cancel).map_err(failed)?;

@@ -2,12 +2,14 @@
 //! which files belong to a table, and reads Parquet files by their pages.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use lakegate_engine_api::{ByteScan, EngineError, ExecutionContext, Finding, Needles, Scanned};
 use serde_json::Value;
 
-use super::objects::{all, folders, hex, sha256, shown};
+use super::objects::{Object, all, folders, hex, sha256, shown};
 use super::scan_parquet;
 use super::versions::{earlier, name_of};
 use crate::exec::Shared;
@@ -15,22 +17,23 @@ use crate::store::{Failure, Location};
 
 /// Objects beyond this are not read whole.
 const OBJECT_BYTES_MAX: u64 = 4 << 30;
+/// Larger ones are read one at a time: they are held in memory.
+const LARGE_BYTES: u64 = 128 << 20;
 
 /// By the names that data files have: values that belong to the subjects.
 pub type Keys = HashMap<String, HashSet<String>>;
 
 /// What is looked for in an object.
-pub struct Search<'a> {
-    pub needles: &'a Needles,
-    pub keys: &'a Keys,
+pub struct Search {
+    pub needles: Needles,
+    pub keys: Keys,
 }
 
 /// # Errors
 /// As [`lakegate_engine_api::Engine::scan_bytes`].
 pub async fn scan_bytes(shared: &Shared, location: &str, scan: &ByteScan, context: &ExecutionContext) -> Result<Scanned, EngineError> {
-    let keys = keys(shared, location, scan).await;
+    let search = Arc::new(Search { needles: scan.needles.clone(), keys: keys(shared, location, scan).await });
     let place = shared.tables.stores().open(location)?;
-    let search = Search { needles: &scan.needles, keys: &keys };
     let mut scanned = Scanned::default();
     let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for folder in folders(&place).await? {
@@ -38,34 +41,50 @@ pub async fn scan_bytes(shared: &Shared, location: &str, scan: &ByteScan, contex
             scanned.findings.push(finding(&folder, &search, "name of a folder", encoding));
         }
     }
-    for object in all(&place).await? {
-        if context.cancel.is_cancelled() {
-            return Err(EngineError::Canceled);
+    let (large, others): (Vec<Object>, Vec<Object>) = all(&place).await?.into_iter().partition(|object| object.bytes > LARGE_BYTES);
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    for (objects, at_once) in [(others, at_once), (large, 1)] {
+        let looks = futures::stream::iter(objects).map(|object| {
+            let (search, place) = (Arc::clone(&search), place.clone());
+            shared.runtime.run(context.cancel.clone(), async move { look_at(&object, &place, &search).await })
+        });
+        let mut looks = std::pin::pin!(looks.buffered(at_once));
+        while let Some(looked) = looks.next().await {
+            let (found, line) = looked?;
+            scanned.objects += found.objects;
+            scanned.bytes += found.bytes;
+            scanned.findings.extend(found.findings);
+            scanned.unread.extend(found.unread);
+            digest.update(line.as_bytes());
         }
-        if let Some(encoding) = search.name(&object.name) {
-            scanned.findings.push(finding(&object.name, &search, "name of the object", encoding));
-        }
-        if object.bytes > OBJECT_BYTES_MAX {
-            scanned.unread.push(finding(&object.name, &search, "larger than 4 GiB", "not read"));
-            continue;
-        }
-        let Some(bytes) = object.read(&place).await? else { continue };
-        scanned.objects += 1;
-        scanned.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        digest.update(format!("{}\0{}\0{}\n", object.name, bytes.len(), sha256(&bytes)).as_bytes());
-        look(&object.name, bytes, &search, &mut scanned);
-        // Decompressing takes long enough for others to want a turn.
-        tokio::task::yield_now().await;
     }
     earlier_versions(&place, &search, &mut scanned, &mut digest, context).await?;
     scanned.digest = hex(digest.finish().as_ref());
     Ok(scanned)
 }
 
+/// What was found, and what the digest of the scan is made of.
+async fn look_at(object: &Object, place: &Location, search: &Search) -> Result<(Scanned, String), EngineError> {
+    let mut scanned = Scanned::default();
+    if let Some(encoding) = search.name(&object.name) {
+        scanned.findings.push(finding(&object.name, search, "name of the object", encoding));
+    }
+    if object.bytes > OBJECT_BYTES_MAX {
+        scanned.unread.push(finding(&object.name, search, "larger than 4 GiB", "not read"));
+        return Ok((scanned, String::new()));
+    }
+    let Some(bytes) = object.read(place).await? else { return Ok((scanned, String::new())) };
+    scanned.objects = 1;
+    scanned.bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let line = format!("{}\0{}\0{}\n", object.name, bytes.len(), sha256(&bytes));
+    look(&object.name, bytes, search, &mut scanned);
+    Ok((scanned, line))
+}
+
 /// What the store keeps of objects that are gone or were replaced.
 async fn earlier_versions(
     place: &Location,
-    search: &Search<'_>,
+    search: &Search,
     scanned: &mut Scanned,
     digest: &mut aws_lc_rs::digest::Context,
     context: &ExecutionContext,
@@ -126,7 +145,7 @@ async fn keys(shared: &Shared, location: &str, scan: &ByteScan) -> Keys {
     let mut keys = Keys::new();
     let version = shared.tables.version(location, None).await.ok();
     for (name, values) in &scan.keys {
-        let values: HashSet<String> = values.iter().map(|value| plain(value)).collect();
+        let values: HashSet<String> = values.iter().map(|value| plain(value).to_owned()).collect();
         let columns = version.iter().flat_map(|version| &version.columns.columns);
         for column in columns.filter(|column| column.field.name() == name) {
             keys.entry(column.physical.name().clone()).or_default().extend(values.iter().cloned());
@@ -138,22 +157,22 @@ async fn keys(shared: &Shared, location: &str, scan: &ByteScan) -> Keys {
 
 /// Numbers without zeros at the end of their fractions.
 #[must_use]
-pub fn plain(value: &str) -> String {
+pub fn plain(value: &str) -> &str {
     let is_number = value.contains('.') && value.trim_start_matches('-').chars().all(|c| c.is_ascii_digit() || c == '.');
-    if is_number { value.trim_end_matches('0').trim_end_matches('.').to_owned() } else { value.to_owned() }
+    if is_number { value.trim_end_matches('0').trim_end_matches('.') } else { value }
 }
 
-fn finding(name: &str, search: &Search<'_>, place: &str, encoding: &str) -> Finding {
+fn finding(name: &str, search: &Search, place: &str, encoding: &str) -> Finding {
     let withheld: Vec<String> = search
         .keys
         .iter()
         .flat_map(|(column, values)| values.iter().map(move |value| format!("{column}={value}")))
         .filter(|part| name.contains(part.as_str()))
         .collect();
-    Finding { object: shown(name, search.needles, &withheld), place: place.to_owned(), encoding: encoding.to_owned() }
+    Finding { object: shown(name, &search.needles, &withheld), place: place.to_owned(), encoding: encoding.to_owned() }
 }
 
-fn look(name: &str, bytes: Bytes, search: &Search<'_>, scanned: &mut Scanned) {
+fn look(name: &str, bytes: Bytes, search: &Search, scanned: &mut Scanned) {
     if let Some(encoding) = search.needles.find(&bytes) {
         scanned.findings.push(finding(name, search, "bytes", encoding));
     }
@@ -177,7 +196,7 @@ fn look(name: &str, bytes: Bytes, search: &Search<'_>, scanned: &mut Scanned) {
     }
 }
 
-impl Search<'_> {
+impl Search {
     /// A path names somebody in itself, or as a partition.
     fn name(&self, name: &str) -> Option<&'static str> {
         if let Some(encoding) = self.needles.find(name.as_bytes()) {
@@ -217,7 +236,7 @@ impl Search<'_> {
         };
         values.as_object().is_some_and(|values| {
             values.iter().any(|(column, value)| {
-                self.keys.get(column).is_some_and(|known| text(value).is_some_and(|text| known.contains(&plain(&text))))
+                self.keys.get(column).is_some_and(|known| text(value).is_some_and(|text| known.contains(plain(&text))))
             })
         })
     }
