@@ -129,7 +129,7 @@ async fn kill_9_in_the_middle_of_commits_leaves_no_half() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_between_the_commits_of_one_transaction() {
     let store = support::s3();
-    // One for all: the store has room for a dozen or so.
+    // One for all.
     let bucket = unique("several").replace('_', "-");
     store.make_bucket(&bucket).unwrap();
     for stored in 1..=3 {

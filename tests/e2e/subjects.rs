@@ -507,7 +507,6 @@ async fn at_numbers(bucket: &str, variable: &str, some: &[usize]) {
     assert!(number > to || number > 50, "an erasure of {number} requests");
 }
 
-/// The store has room for a dozen or so.
 fn fault_bucket(name: &str) -> String {
     let bucket = unique(name).replace('_', "-");
     support::s3().make_bucket(&bucket).unwrap();
