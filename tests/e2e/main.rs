@@ -81,6 +81,7 @@ mod sqlstates;
 mod startup;
 #[cfg(test)]
 mod subject_copies;
+#[cfg(test)]
 mod subjects;
 #[cfg(test)]
 mod support;

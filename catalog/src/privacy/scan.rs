@@ -84,7 +84,7 @@ impl Catalog {
             let text: &str = row.try_get(0)?;
             if let Some(encoding) = needles.find(text.as_bytes()) {
                 let (table, column, encoding) = (table.to_owned(), column.to_owned(), encoding.to_owned());
-                found.get_or_insert_with(|| CatalogFinding { table, column, rows: 0, encoding }).rows += 1;
+                found.get_or_insert(CatalogFinding { table, column, rows: 0, encoding }).rows += 1;
             }
         }
         Ok(found)
