@@ -18,9 +18,8 @@ const DIGITS_MIN: usize = 11;
 /// Statistics of tables cut texts off after so many characters.
 const STATISTICS_PREFIX: usize = 32;
 
-/// Of all spellings together: below it the search is a table of some hundred bytes for each of these, which is read once a byte that is
-/// searched; above, something that is several times slower and smaller.
-const TABLE_BYTES_MAX: usize = 256 << 10;
+/// Of all spellings together: up to it the search is a table of some hundred bytes for each of these; above, what is slower and needs less.
+const TABLE_BYTES_MAX: usize = 64 << 10;
 
 /// What is looked for. Letters' case does not matter (ASCII).
 #[derive(Clone)]
@@ -79,17 +78,15 @@ impl Needles {
                 }
             }
         }
+        let bytes: usize = patterns.iter().map(Vec::len).sum();
+        let kind = if bytes > TABLE_BYTES_MAX { AhoCorasickKind::ContiguousNFA } else { AhoCorasickKind::DFA };
         let search = match patterns.is_empty() {
             true => None,
             false => Some(Arc::new(
                 AhoCorasickBuilder::new()
                     .ascii_case_insensitive(true)
                     .match_kind(MatchKind::LeftmostFirst)
-                    .kind(Some(if known.iter().map(Vec::len).sum::<usize>() > TABLE_BYTES_MAX {
-                        AhoCorasickKind::ContiguousNFA
-                    } else {
-                        AhoCorasickKind::DFA
-                    }))
+                    .kind(Some(kind))
                     .build(&patterns)
                     .map_err(CatalogError::internal)?,
             )),

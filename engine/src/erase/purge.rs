@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use uuid::Uuid;
 
+use super::check_cancelled;
 use super::checkpoint;
 use super::log::{FileId, Scrub};
 use super::objects::{Object, all, sha256, shown};
@@ -123,7 +124,7 @@ impl Work<'_> {
         };
         let own = checkpoint::name(newest.version());
         for object in all(self.location).await? {
-            self.check_cancelled()?;
+            check_cancelled(self.context)?;
             let Some(name) = object.name.strip_prefix("_delta_log/") else { continue };
             let Some(kind) = LogFile::of(name) else { continue };
             match kind {
@@ -149,7 +150,7 @@ impl Work<'_> {
     /// Data files, change data and deletion vectors that are not part of the table.
     async fn files(&mut self, kept: &HashSet<String>) -> Result<(), EngineError> {
         for object in all(self.location).await? {
-            self.check_cancelled()?;
+            check_cancelled(self.context)?;
             let is_log = object.name.starts_with("_delta_log/");
             if is_log || kept.contains(&object.path) || !is_of_table(&object.name) {
                 continue;
@@ -177,10 +178,6 @@ impl Work<'_> {
             sha256: sha256(bytes),
             action: action.to_owned(),
         });
-    }
-
-    fn check_cancelled(&self) -> Result<(), EngineError> {
-        if self.context.cancel.is_cancelled() { Err(EngineError::Canceled) } else { Ok(()) }
     }
 }
 

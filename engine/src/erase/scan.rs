@@ -9,6 +9,7 @@ use futures::StreamExt;
 use lakegate_engine_api::{ByteScan, EngineError, ExecutionContext, Finding, Needles, Scanned};
 use serde_json::Value;
 
+use super::check_cancelled;
 use super::objects::{Object, all, folders, hex, sha256, shown};
 use super::scan_parquet;
 use super::versions::{earlier, name_of};
@@ -101,9 +102,7 @@ async fn earlier_versions(
         }
     };
     for version in versions {
-        if context.cancel.is_cancelled() {
-            return Err(EngineError::Canceled);
-        }
+        check_cancelled(context)?;
         let name = name_of(place, &version.key).to_owned();
         let at = |what: &str| format!("{what} {}", version.id);
         let finding = |place: &str, encoding: &str| finding(&name, search, place, encoding);

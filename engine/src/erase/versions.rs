@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use lakegate_engine_api::{EngineError, ExecutionContext, KeptVersion, PurgedVersions, RemovedVersion, VersionPurge};
 
+use super::check_cancelled;
 use super::objects::shown;
 use super::purge::is_of_table;
 use crate::exec::Shared;
@@ -78,7 +79,7 @@ impl Work<'_> {
         let prefix = listing_prefix(&self.location.prefix);
         let (mut after, mut waiting): (_, Vec<Version>) = (None, Vec::new());
         loop {
-            self.check_cancelled()?;
+            check_cancelled(self.context)?;
             match self.kept.versions(&prefix, after.as_ref()).await {
                 Ok(page) => {
                     waiting.extend(page.entries);
@@ -138,7 +139,7 @@ impl Work<'_> {
         let prefix = listing_prefix(&self.location.prefix);
         let mut after = None;
         loop {
-            self.check_cancelled()?;
+            check_cancelled(self.context)?;
             let page = match self.kept.uploads(&prefix, after.as_ref()).await {
                 Ok(page) => page,
                 Err(Failure::Refused(why)) => {
@@ -180,10 +181,6 @@ impl Work<'_> {
                 Err(left) => self.purged.left.push(left),
             }
         }
-    }
-
-    fn check_cancelled(&self) -> Result<(), EngineError> {
-        if self.context.cancel.is_cancelled() { Err(EngineError::Canceled) } else { Ok(()) }
     }
 }
 

@@ -48,6 +48,8 @@ pub mod setting_registry;
 pub mod setting_values;
 pub mod settings;
 mod signed_operands;
+#[cfg(test)]
+mod spelled;
 mod spellings;
 pub mod statement_type;
 mod string_names;

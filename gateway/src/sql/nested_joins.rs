@@ -135,19 +135,11 @@ fn without_list(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::dialect::PostgreSqlDialect;
-    use sqlparser::tokenizer::Tokenizer;
-
-    use super::*;
+    use super::spell_out;
+    use crate::sql::spelled::words;
 
     fn spelled(text: &str) -> String {
-        let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().unwrap();
-        let words: Vec<String> = spell_out(tokens)
-            .iter()
-            .filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF))
-            .map(|token| token.token.to_string())
-            .collect();
-        words.join(" ")
+        words(text, spell_out)
     }
 
     #[test]

@@ -81,19 +81,11 @@ fn is_blank(token: &TokenWithSpan) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::dialect::PostgreSqlDialect;
-    use sqlparser::tokenizer::Tokenizer;
-
-    use super::*;
+    use super::spell_out;
+    use crate::sql::spelled::words;
 
     fn spelled(text: &str) -> String {
-        let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location().unwrap();
-        let words: Vec<String> = spell_out(tokens)
-            .iter()
-            .filter(|token| !is_blank(token) && token.token != Token::EOF)
-            .map(|token| token.token.to_string())
-            .collect();
-        words.join(" ")
+        words(text, spell_out)
     }
 
     #[test]

@@ -29,7 +29,8 @@ use crate::sqlstate::{Severity, SqlError, SqlState};
 const SUBJECTS_MAX: usize = 10_000;
 const FILE_TICK: Duration = Duration::from_millis(20);
 const OBJECT_TICK: Duration = Duration::from_millis(1_500);
-const READERS_LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked whether others are done.
+const LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 /// Other gateways look every five seconds what they are asked to forget.
 const FORGETTING_SECONDS_MIN: u64 = 30;
 
@@ -363,11 +364,16 @@ async fn wait_for_readers(session: &mut GatewaySession, seconds: u64, on_disk: b
                     "End them (pg_stat_activity, pg_terminate_backend), then CALL lakegate.resume_erasure; wait_seconds => … waits longer.",
                 ));
         }
-        tokio::select! {
-            biased;
-            () = deadline.token().cancelled() => return Err(SqlError::canceled()),
-            () = tokio::time::sleep(READERS_LOOKED_AT_EVERY) => {}
-        }
+        pause(deadline).await?;
+    }
+}
+
+/// Until others are to be looked at again.
+async fn pause(deadline: &Deadline) -> Result<(), SqlError> {
+    tokio::select! {
+        biased;
+        () = deadline.token().cancelled() => Err(SqlError::canceled()),
+        () = tokio::time::sleep(LOOKED_AT_EVERY) => Ok(()),
     }
 }
 
@@ -441,11 +447,7 @@ async fn forget(session: &GatewaySession, id: Uuid, steps: &[PrivacyStep], secon
                 .detail(format!("{others} of them have not answered; what is stored is purged already."))
                 .hint("Their logs say why. CALL lakegate.resume_erasure asks them again."));
         }
-        tokio::select! {
-            biased;
-            () = deadline.token().cancelled() => return Err(SqlError::new(SqlState::QueryCanceled, "canceling statement due to user request")),
-            () = tokio::time::sleep(READERS_LOOKED_AT_EVERY) => {}
-        }
+        pause(deadline).await?;
     }
 }
 
